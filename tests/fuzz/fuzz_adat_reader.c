@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Feeds bytes to the reader as a trace. An input whose first byte is odd gets its checksums and
+ * sequence numbers set right first, so that the fuzzer reaches what lies behind them.
+ */
+#define _GNU_SOURCE /* memfd_create */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/file/crc.h"
+#include "user/reader/adat_cursor.h"
+#include "user/reader/adat_verify.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void seal(uint8_t *bytes, size_t size)
+{
+    AdatFileHeader file = {.major = ADAT_MAJOR, .oldest_compatible = ADAT_OLDEST, .header_bytes = sizeof(file)};
+    uint64_t sequence = 0;
+    size_t at = sizeof(file);
+
+    if (size < sizeof(file))
+        return;
+    memcpy(file.magic, ADAT_MAGIC, sizeof(file.magic));
+    file.crc32 = adat_crc32(0, &file, sizeof(file));
+    memcpy(bytes, &file, sizeof(file));
+
+    while (size - at >= sizeof(AdatBlockHeader)) {
+        AdatBlockHeader header;
+        size_t length;
+
+        memcpy(&header, bytes + at, sizeof(header));
+        header.magic = ADAT_BLOCK_MAGIC;
+        header.sequence = sequence++;
+        header.payload_bytes %= 4096;
+        header.crc32 = 0;
+        length = sizeof(header) + ADAT_PADDED((size_t)header.payload_bytes);
+        if (length > size - at)
+            return;
+        memcpy(bytes + at, &header, sizeof(header));
+        header.crc32 = adat_crc32(0, bytes + at, sizeof(header) + header.payload_bytes);
+        memcpy(bytes + at, &header, sizeof(header));
+        at += length;
+    }
+}
+
+static void read_all(const AdatReader *reader)
+{
+    AdatField fields[ADA_EVENT_FIELDS_MAX];
+    AdatCursor *cursor;
+    AdatEvent event;
+
+    if (adat_cursor_create(reader, NULL, &cursor))
+        return;
+    while (adat_cursor_next(cursor, &event) > 0) {
+        uint32_t process = event.process->process.process;
+        const AdaEventDescriptor *descriptor = adat_reader_descriptor(reader, process, event.event.id);
+        char name[ADAT_NAME_MAX];
+        AdatDetail detail;
+
+        adat_reader_event_name(reader, process, &event.event, name);
+        adat_reader_realtime(reader, event.time_ns);
+        if (adat_cursor_detail(cursor, &detail) > 0 && descriptor)
+            adat_decode_fields(descriptor, detail.payload, detail.header.payload_size, fields);
+    }
+    adat_cursor_destroy(cursor);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fd = memfd_create("fuzz", MFD_CLOEXEC);
+    uint8_t *bytes = malloc(size + 1);
+    AdatVerdict verdict;
+    AdatReader *reader;
+
+    if (fd < 0 || !bytes)
+        abort();
+    if (size > 0) {
+        memcpy(bytes, data, size);
+        if (data[0] & 1)
+            seal(bytes, size);
+    }
+    if (write(fd, bytes, size) != (ssize_t)size)
+        abort();
+    free(bytes);
+    if (adat_reader_open_fd(fd, &reader)) {
+        close(fd);
+        return 0;
+    }
+    read_all(reader);
+    adat_reader_events(reader);
+    adat_reader_duration(reader);
+    if (adat_verify(reader, &verdict) == 0)
+        adat_verdict_fini(&verdict);
+    adat_reader_close(reader);
+    return 0;
+}

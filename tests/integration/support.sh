@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+#
+# For test_*.sh to source, with their arguments: OUT_DIR SOURCE_DIR. Gives $out, $source, a work directory $work
+# that goes away at the end, and check().
+set -uo pipefail
+
+# shellcheck disable=SC2034 # for the tests
+out=$(realpath "$1")
+# shellcheck disable=SC2034
+source_dir=$(realpath "$2")
+work=$(mktemp -d)
+failed=0
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C
+unset ADATRACE_PRELOAD ADATRACE_ANNOUNCE ADATRACE_SEGMENT ADATRACE_OPTIONS
+
+# check NAME COMMAND...: the command's output says why it failed.
+check() {
+    local name=$1 why
+    shift
+    if why=$("$@" 2>&1); then
+        echo "ok - $name"
+    else
+        echo "not ok - $name: ${why:-no reason given}"
+        failed=1
+    fi
+}
+
+# equal GOT EXPECTED
+equal() {
+    [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }
+}

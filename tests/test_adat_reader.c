@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adat_check.h"
+#include "test_support.h"
+#include "user/file/crc.h"
+#include "user/reader/adat_cursor.h"
+#include "user/reader/adat_verify.h"
+
+static long allocations = -1; /* array growths that still succeed; -1 = all */
+
+/* Takes the place of libc's for the code under test. */
+void *reallocarray(void *memory, size_t count, size_t size)
+{
+    if (allocations == 0) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (allocations > 0)
+        allocations--;
+    return realloc(memory, count * size);
+}
+
+static const SampleShape small = {.threads = 2, .events = 8, .block_events = 4};
+
+static int open_bytes(const void *bytes, size_t size)
+{
+    int fd = sample_file();
+    AdatReader *reader = NULL;
+    int err;
+
+    set_content(fd, bytes, size);
+    err = adat_reader_open(sample_path(fd), &reader);
+    adat_reader_close(reader);
+    close(fd);
+    return err;
+}
+
+static void seal_file_header(AdatFileHeader *header)
+{
+    header->crc32 = 0;
+    header->crc32 = adat_crc32(0, header, sizeof(*header));
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+static void open__not_a_trace__then_says_what_it_is(void)
+{
+    AdatReader *reader = NULL;
+    AdatFileHeader header = {0};
+
+    CU_ASSERT_EQUAL(adat_reader_open("/nonexistent/x.adat", &reader), -ENOENT);
+    CU_ASSERT_EQUAL(adat_reader_open("/", &reader), -EISDIR);
+    CU_ASSERT_EQUAL(adat_reader_open("/dev/null", &reader), -ENOTSUP);
+    CU_ASSERT_EQUAL(open_bytes("", 0), -ENODATA);
+    CU_ASSERT_EQUAL(open_bytes("#!/bin/sh\n", 10), -EINVAL);
+    CU_ASSERT_EQUAL(open_bytes("ADA", 3), -ENODATA);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EINVAL);
+    memcpy(header.magic, ADAT_MAGIC, 8);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header) - 1), -ENODATA);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EBADMSG);
+    CU_ASSERT_PTR_NULL(reader);
+    adat_reader_close(NULL);
+}
+
+static void open__header_of_other_versions__then_judged_by_oldest_compatible(void)
+{
+    AdatFileHeader header = {.major = 9, .oldest_compatible = 2, .header_bytes = sizeof(header)};
+
+    memcpy(header.magic, ADAT_MAGIC, 8);
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EPROTONOSUPPORT);
+    header.oldest_compatible = 1;
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), 0);
+    header.header_bytes = 63;
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EBADMSG);
+    header.header_bytes = 100;
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EBADMSG);
+    header.header_bytes = UINT32_MAX - 7;
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -ENODATA);
+}
+
+static void open__any_error__then_has_a_text(void)
+{
+    static const int errors[] = {-EINVAL, -ENODATA, -EBADMSG, -EPROTONOSUPPORT, -EISDIR, -ENOTSUP,
+                                 -ENOENT, -EACCES,  -EIO};
+
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        CU_ASSERT(strlen(adat_reader_error_text(errors[i])) > 5);
+    for (int i = 0; i < ADAT_CUT_COUNT; i++)
+        CU_ASSERT(strlen(adat_cut_text((AdatCut)i)) > 5);
+    CU_ASSERT_STRING_EQUAL(adat_cut_text(ADAT_CUT_COUNT), "unknown");
+}
+
+static void open__no_memory__then_enomem_and_nothing_leaks(void)
+{
+    int fd = sample_trace(&small, -1);
+    AdatReader *reader = NULL;
+    int err = -ENOMEM;
+
+    for (long i = 0; err == -ENOMEM && i < 1000; i++) {
+        allocations = i;
+        err = adat_reader_open(sample_path(fd), &reader);
+        CU_ASSERT(err == -ENOMEM || err == 0);
+    }
+    CU_ASSERT_EQUAL(err, 0);
+    CU_ASSERT(allocations < 5);
+    for (long i = 0; i < 2; i++) {
+        AdatVerdict verdict = {0};
+
+        allocations = i;
+        err = adat_verify(reader, &verdict);
+        CU_ASSERT_EQUAL(err, i == 0 ? -ENOMEM : 0);
+        adat_verdict_fini(&verdict);
+    }
+    allocations = -1;
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+/* ---- what is in a file ------------------------------------------------------------------------- */
+
+static void reader__whole_trace__then_everything_is_found(void)
+{
+    int fd = sample_trace(&small, -1);
+    AdatReader *reader = open_trace(fd);
+    const AdatFileInfo *info = adat_reader_info(reader);
+    const AdatProcessInfo *process = adat_reader_process(reader, 0);
+    const AdatThreadInfo *thread = adat_reader_thread(reader, 1);
+    AdatAccount account = adat_reader_events(reader);
+
+    CU_ASSERT_TRUE(info->closed);
+    CU_ASSERT_TRUE(info->has_ledger);
+    CU_ASSERT_EQUAL(info->cut, ADAT_CUT_NONE);
+    CU_ASSERT_EQUAL(info->valid_bytes, info->file_bytes);
+    CU_ASSERT_STRING_EQUAL(adat_strings_find(adat_reader_session(reader), "command"), "app --fast");
+    CU_ASSERT_STRING_EQUAL(adat_strings_find(adat_reader_session(reader), "host"), "box");
+    CU_ASSERT_PTR_NULL(adat_strings_find(adat_reader_session(reader), "colour"));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(process);
+    CU_ASSERT_EQUAL(process->process.pid, SAMPLE_PID);
+    CU_ASSERT_STRING_EQUAL(adat_strings_find(process->strings, "program"), "/usr/bin/app");
+    CU_ASSERT_TRUE(process->died);
+    CU_ASSERT_EQUAL(process->death.code, 3);
+    CU_ASSERT_PTR_NULL(adat_reader_process(reader, 1));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(thread);
+    CU_ASSERT_STRING_EQUAL(thread->thread.name, "worker-1");
+    CU_ASSERT_EQUAL(thread->thread.tid, SAMPLE_PID + 1);
+    CU_ASSERT_EQUAL(thread->process, 0);
+    CU_ASSERT_EQUAL(thread->events.in_file, 8);
+    CU_ASSERT_EQUAL(thread->detail.in_file, 1);
+    CU_ASSERT_PTR_NULL(adat_reader_thread(reader, 2));
+
+    CU_ASSERT_EQUAL(account.attempted, 16);
+    CU_ASSERT_EQUAL(account.in_file, 16);
+    CU_ASSERT_EQUAL(adat_reader_detail(reader).in_file, 2);
+    CU_ASSERT_EQUAL(adat_reader_duration(reader), 2800);
+    CU_ASSERT_EQUAL(adat_reader_clock_quality(reader), ADAT_CLOCK_ANCHORED);
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void reader__recorder_killed__then_accounts_come_from_the_blocks(void)
+{
+    const AdatBlockHeader losses = {
+        .dropped_full = 5, .dropped_nested = 1, .dropped_io = 2, .recycled = 3, .first_time = 1};
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+    AdatAccount account;
+
+    sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
+    sample_put_ledger(writer, 0, &(AdatLedgerEntry){.process = 1, .thread = 1, .attempted = 4, .in_file = 4},
+                      1);
+    sample_put_index(writer, 1, 1, 6, ticks_from(SAMPLE_MONOTONIC + 10, 4), 4, &losses);
+    end_unclosed(writer);
+
+    reader = open_trace(fd);
+    account = adat_reader_events(reader);
+    CU_ASSERT_FALSE(adat_reader_info(reader)->closed);
+    CU_ASSERT_FALSE(adat_reader_info(reader)->has_ledger);
+    CU_ASSERT_EQUAL(account.in_file, 8);
+    CU_ASSERT_EQUAL(account.dropped_full, 5);
+    CU_ASSERT_EQUAL(account.attempted, 8 + 5 + 1 + 2 + 3);
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void reader__blocks_repeated__then_the_last_counts(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    sample_put_thread(writer, 1, 1, SAMPLE_PID, "renamed");
+    sample_put_process(writer, 1, 77, ADA_CLOCK_MONOTONIC);
+    sample_put_descriptors(writer, 1);
+    sample_put_module(writer, 1, 0x1000, 0x1000, "/lib/old.so");
+    sample_put_module(writer, 1, 0x1000, 0x1000, "/lib/new.so");
+    sample_put_session(writer);
+    sample_put_death(writer, 1, ADAT_DEATH_UNKNOWN, 0);
+    sample_put_death(writer, 1, ADAT_DEATH_SIGNAL, 9);
+    end_unclosed(writer);
+
+    reader = open_trace(fd);
+    CU_ASSERT_STRING_EQUAL(adat_reader_thread(reader, 0)->thread.name, "renamed");
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid, 77);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.code, 9);
+    CU_ASSERT_PTR_NULL(adat_reader_thread(reader, 1));
+    CU_ASSERT_PTR_NULL(adat_reader_process(reader, 1));
+    CU_ASSERT_STRING_EQUAL(adat_reader_module(reader, 1, 0x1800)->path, "/lib/new.so");
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void reader__unknown_block_types__then_skipped(void)
+{
+    const AdatBlockHeader future = {.type = 999};
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+
+    sample_put(writer, &future, "something new", 13);
+    sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
+    end_trace(writer, &(AdatLedgerEntry){.process = 1, .thread = 1, .attempted = 4, .in_file = 4}, 1);
+    expect_verdict(fd, NULL);
+}
+
+static void reader__events_without_thread_or_process_blocks__then_still_readable(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = sample_writer(dup(fd));
+    AdatReader *reader;
+
+    sample_put_index(writer, 7, 9, 0, ticks_from(1000, 4), 4, NULL);
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->thread.thread, 9);
+    CU_ASSERT_FALSE(adat_reader_thread(reader, 0)->described);
+    CU_ASSERT_FALSE(adat_reader_process(reader, 0)->described);
+    CU_ASSERT_EQUAL(adat_reader_clock_quality(reader), ADAT_CLOCK_GUESSED);
+    CU_ASSERT_EQUAL(read_everything(reader), 4);
+    CU_ASSERT_EQUAL(count_problems(reader), 0); /* killed before it could write them */
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void strings__odd_payloads__then_terminated_and_bounded(void)
+{
+    const AdatBlockHeader session = {.type = ADAT_BLOCK_SESSION};
+    char many[4096];
+    AdatReader *reader;
+    AdatWriter *writer;
+    int fd;
+
+    /* a key whose value is missing, without a final NUL */
+    fd = sample_file();
+    writer = sample_writer(dup(fd));
+    sample_put(writer, &session, "a\0b\0key", 7);
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_session(reader).count, 2);
+    CU_ASSERT_STRING_EQUAL(adat_strings_find(adat_reader_session(reader), "key"), "");
+    adat_reader_close(reader);
+    close(fd);
+
+    /* thousands of pairs */
+    for (size_t i = 0; i < sizeof(many); i++)
+        many[i] = i % 2 ? '\0' : 'k';
+    fd = sample_file();
+    writer = sample_writer(dup(fd));
+    sample_put(writer, &session, many, sizeof(many));
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_session(reader).count, 256);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+/* ---- names and fields -------------------------------------------------------------------------- */
+
+static void expect_name(const AdatReader *reader, uint32_t process, uint32_t kind, uint64_t id,
+                        const char *expected)
+{
+    const AdaIndexEvent event = {.id = id, .word = ADA_WORD(kind, 0, 0)};
+    char name[ADAT_NAME_MAX];
+    size_t length = adat_reader_event_name(reader, process, &event, name);
+
+    CU_ASSERT_STRING_EQUAL(name, expected);
+    CU_ASSERT_EQUAL(length, strlen(expected));
+}
+
+static void event_name__every_kind__then_named(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    sample_put_module(writer, 1, 0x400000, 0x1000, "/usr/bin/app");
+    sample_put_module(writer, 1, 0x7f0000, 0x1000, "libc.so.6");
+    sample_put_module(writer, 1, 0x900000, 0x1000, "");
+    sample_put_module(writer, 2, 0x400000, 0x1000, "");
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    expect_name(reader, 1, ADA_KIND_INSTANT, SAMPLE_TICK, "tick");
+    expect_name(reader, 1, ADA_KIND_INSTANT, 99, "event#99");
+    expect_name(reader, 2, ADA_KIND_INSTANT, SAMPLE_TICK, "event#1");
+    expect_name(reader, 1, ADA_KIND_FUNCTION_ENTRY, 0x400123, "app+0x123");
+    expect_name(reader, 1, ADA_KIND_FUNCTION_EXIT, 0x7f0000, "libc.so.6+0x0");
+    expect_name(reader, 1, ADA_KIND_FUNCTION_ENTRY, 0x900001, "app+0x1");  /* the program itself */
+    expect_name(reader, 1, ADA_KIND_FUNCTION_ENTRY, 0x401000, "0x401000"); /* just beyond the module */
+    expect_name(reader, 1, ADA_KIND_FUNCTION_ENTRY, 0x3fffff, "0x3fffff"); /* just before it */
+    expect_name(reader, 2, ADA_KIND_FUNCTION_ENTRY, 0x400001, "program+0x1");
+    expect_name(reader, 3, ADA_KIND_FUNCTION_ENTRY, 0x400001, "0x400001");
+    expect_name(reader, 1, ADA_KIND_FUNCTION_ENTRY, UINT64_MAX, "0xffffffffffffffff");
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void fields__typed_event__then_decoded_exactly(void)
+{
+    int fd = sample_trace(&small, -1);
+    AdatReader *reader = open_trace(fd);
+    const AdaEventDescriptor *descriptor = adat_reader_descriptor(reader, 1, SAMPLE_REQUEST);
+    AdatField fields[ADA_EVENT_FIELDS_MAX];
+    uint8_t payload[128];
+    uint32_t size = sample_request_payload(10, payload);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(descriptor);
+    CU_ASSERT_EQUAL_FATAL(adat_decode_fields(descriptor, payload, size, fields), 5);
+    CU_ASSERT_STRING_EQUAL(fields[0].name, "id");
+    CU_ASSERT_EQUAL(fields[0].value.u64, 10);
+    CU_ASSERT_EQUAL(fields[1].value.i64, -10);
+    CU_ASSERT_EQUAL(fields[2].value.f64, 2.5);
+    CU_ASSERT_EQUAL(fields[3].value.u64, 0xdead000a);
+    CU_ASSERT_EQUAL(fields[4].type, ADA_TYPE_STRING);
+    CU_ASSERT_EQUAL(fields[4].value.string.size, 8);
+    CU_ASSERT_EQUAL(memcmp(fields[4].value.string.bytes, "/item/10", 8), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void fields__payload_too_short__then_as_many_as_fit(void)
+{
+    static const size_t whole_fields[] = {
+        [0] = 0, [7] = 0, [8] = 1, [16] = 2, [31] = 3, [32] = 4, [35] = 4, [43] = 4, [44] = 5};
+    AdaEventDescriptor descriptor = {.field_count = 5};
+    AdatField fields[ADA_EVENT_FIELDS_MAX];
+    uint8_t payload[128];
+    uint32_t huge = UINT32_MAX;
+
+    for (uint8_t i = 0; i < 5; i++)
+        descriptor.fields[i].type = (uint8_t)(i + 1);
+    sample_request_payload(10, payload);
+    for (size_t size = 0; size < sizeof(whole_fields) / sizeof(whole_fields[0]); size++)
+        if (size == 0 || whole_fields[size])
+            CU_ASSERT_EQUAL(adat_decode_fields(&descriptor, payload, size, fields), whole_fields[size]);
+    memcpy(payload + 32, &huge, sizeof(huge));
+    CU_ASSERT_EQUAL(adat_decode_fields(&descriptor, payload, sizeof(payload), fields), 4);
+    descriptor.fields[2].type = ADA_TYPE_COUNT;
+    CU_ASSERT_EQUAL(adat_decode_fields(&descriptor, payload, sizeof(payload), fields), 2);
+    descriptor.field_count = UINT32_MAX;
+    for (uint32_t i = 0; i < ADA_EVENT_FIELDS_MAX; i++)
+        descriptor.fields[i].type = ADA_TYPE_U64;
+    CU_ASSERT_EQUAL(adat_decode_fields(&descriptor, payload, sizeof(payload), fields), ADA_EVENT_FIELDS_MAX);
+}
+
+static const TestCase tests[] = {
+    TEST(open__not_a_trace__then_says_what_it_is),
+    TEST(open__header_of_other_versions__then_judged_by_oldest_compatible),
+    TEST(open__any_error__then_has_a_text),
+    TEST(open__no_memory__then_enomem_and_nothing_leaks),
+    TEST(reader__whole_trace__then_everything_is_found),
+    TEST(reader__recorder_killed__then_accounts_come_from_the_blocks),
+    TEST(reader__blocks_repeated__then_the_last_counts),
+    TEST(reader__unknown_block_types__then_skipped),
+    TEST(reader__events_without_thread_or_process_blocks__then_still_readable),
+    TEST(strings__odd_payloads__then_terminated_and_bounded),
+    TEST(event_name__every_kind__then_named),
+    TEST(fields__typed_event__then_decoded_exactly),
+    TEST(fields__payload_too_short__then_as_many_as_fit),
+};
+TEST_MAIN("adat_reader", tests)

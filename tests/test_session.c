@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* A session: processes come, record, misbehave and go; the file and the accounts say so. */
+#define _GNU_SOURCE
+#include "test_support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/collector/session.h"
+#include "user/lane/lane_producer.h"
+#include "user/reader/adat_cursor.h"
+#include "user/registry/thread_registry.h"
+
+/* What a traced process has of its segment: its own mapping, one thread. */
+typedef struct Client {
+    Segment segment;
+    int fd;
+    ThreadLaneSet *lanes;
+    LaneWriter writer;
+    LaneProducer producer;
+} Client;
+
+static const char *const strings[] = {"command", "test", NULL};
+
+static bool write_fails;
+
+static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    if (ada_load_relaxed(&write_fails)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return pwrite(fd, data, size, offset);
+}
+
+static Session *start_session(int *trace_out)
+{
+    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}};
+    Session *session = NULL;
+    int fd = memfd_create("trace", MFD_CLOEXEC);
+
+    ada_store_relaxed(&write_fails, false);
+    *trace_out = dup(fd);
+    CU_ASSERT_EQUAL_FATAL(session_create(fd, &config, &session), 0);
+    CU_ASSERT_EQUAL_FATAL(session_start(session), 0);
+    return session;
+}
+
+/* A process with one thread `tid`, attached through a mapping of the collector's own. */
+static uint32_t attach(Session *session, Client *client, uint32_t pid, uint32_t tid)
+{
+    SegmentConfig config;
+    Segment mapping;
+    uint32_t number = 0;
+    int error = 0;
+
+    memset(client, 0, sizeof(*client));
+    segment_config_init(&config);
+    config.threads = 4;
+    config.enabled = 1;
+    CU_ASSERT_EQUAL_FATAL(segment_create(&config, &client->segment, &client->fd), 0);
+    if (pid != 0) {
+        client->segment.header->owner_pid = pid;
+        strcpy(client->segment.header->program, "/bin/client");
+        memcpy(client->segment.header->command, "client\0-x", 10);
+        client->segment.header->command_bytes = 10;
+        ada_store_release(&client->segment.header->owner_ready, 1u);
+        client->lanes = thread_registry_register(&client->segment, tid, 1, &error);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(client->lanes);
+        lane_producer_init(&client->producer, &client->writer, &client->lanes->index,
+                           segment_at(&client->segment, client->lanes->index.ring_pool_offset),
+                           client->segment.header);
+    }
+    CU_ASSERT_EQUAL_FATAL(segment_attach(client->fd, &mapping), 0);
+    CU_ASSERT_EQUAL_FATAL(session_attach(session, &mapping, (pid_t)pid, &number), 0);
+    return number;
+}
+
+static void detach(Client *client)
+{
+    segment_unmap(&client->segment);
+    close(client->fd);
+}
+
+static void record(Client *client, uint64_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t word = ADA_WORD(ADA_KIND_INSTANT, 0, 0);
+
+        if (!lane_write_index(&client->writer, word, 1, first + i, 0))
+            CU_ASSERT_EQUAL(lane_write_index_slow(&client->producer, word, 1, first + i, 0), 0);
+    }
+}
+
+static AdatReader *open_trace(int trace)
+{
+    AdatReader *reader = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(trace, &reader), 0);
+    return reader;
+}
+
+static uint64_t count_events(const AdatReader *reader, uint32_t tid)
+{
+    AdatCursor *cursor = NULL;
+    AdatEvent event;
+    uint64_t count = 0;
+    int result;
+
+    CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+    while ((result = adat_cursor_next(cursor, &event)) == 1)
+        count += event.thread->thread.tid == tid;
+    CU_ASSERT_EQUAL(result, 0);
+    adat_cursor_destroy(cursor);
+    return count;
+}
+
+static void session__process_ends__then_all_in_file_and_death_recorded(void)
+{
+    SessionResult result;
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    uint32_t number = attach(session, &client, 4242, 4243);
+
+    record(&client, 0, 3000);
+    session_process_ended(session, number, (ProcessEnd){ADAT_DEATH_SIGNAL, 9});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT(result.closed);
+    CU_ASSERT_EQUAL(result.processes, 1);
+    CU_ASSERT_EQUAL(result.threads, 1);
+    CU_ASSERT_EQUAL(result.detached, 0);
+    CU_ASSERT_EQUAL(result.index.in_file, 3000);
+    CU_ASSERT_EQUAL(result.index.attempted, 3000);
+
+    reader = open_trace(trace);
+    CU_ASSERT_EQUAL(count_events(reader, 4243), 3000);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid, 4242);
+    CU_ASSERT_STRING_EQUAL(adat_strings_find(adat_reader_process(reader, 0)->strings, "command"), "client -x");
+    CU_ASSERT(adat_reader_process(reader, 0)->died);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.kind, ADAT_DEATH_SIGNAL);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.code, 9);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.drain_complete, 1);
+    adat_reader_close(reader);
+    session_destroy(session);
+    detach(&client);
+}
+
+static void session__stop_while_running__then_detached_and_gate_shut(void)
+{
+    SessionResult result;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+
+    (void)attach(session, &client, 4242, 4243);
+    record(&client, 0, 10);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.detached, 1);
+    CU_ASSERT_EQUAL(result.index.in_file, 10);
+    CU_ASSERT_EQUAL(ada_load_relaxed(&client.segment.header->enabled), 0);
+    CU_ASSERT_EQUAL(ada_load_relaxed(&client.segment.header->attached), 0);
+    CU_ASSERT(!thread_registry_has_room(&client.segment));
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
+static void session__segment_never_claimed__then_not_a_process(void)
+{
+    SessionResult result;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    uint32_t number = attach(session, &client, 0, 0);
+
+    session_identify(session, number, 0);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.processes, 0);
+    CU_ASSERT_EQUAL(result.detached, 0);
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
+static void session__hostile_process__then_quarantined_and_others_unharmed(void)
+{
+    SessionResult result;
+    Client good, bad;
+    AdatReader *reader;
+    int trace;
+    Session *session = start_session(&trace);
+    uint32_t good_number = attach(session, &good, 100, 101);
+    uint32_t bad_number = attach(session, &bad, 200, 201);
+
+    record(&good, 0, 500);
+    ada_store_release(&bad.lanes->index.rings[0].published, UINT64_MAX);
+    record(&good, 500, 500);
+    session_process_ended(session, good_number, (ProcessEnd){ADAT_DEATH_EXIT, 0});
+    session_process_ended(session, bad_number, (ProcessEnd){ADAT_DEATH_EXIT, 0});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.quarantined, 1);
+    CU_ASSERT_EQUAL(result.quarantine_pid, 200);
+    CU_ASSERT_PTR_NOT_NULL(result.quarantine);
+    reader = open_trace(trace);
+    CU_ASSERT_EQUAL(count_events(reader, 101), 1000);
+    adat_reader_close(reader);
+    session_destroy(session);
+    detach(&good);
+    detach(&bad);
+}
+
+static void session__thread_ends__then_slot_recycled(void)
+{
+    SessionResult result;
+    Client client;
+    int error = 0;
+    int trace;
+    Session *session = start_session(&trace);
+
+    (void)attach(session, &client, 300, 301);
+    for (uint32_t tid = 301; tid < 321; tid++) {
+        ThreadLaneSet *lanes = client.lanes;
+
+        record(&client, 0, 100);
+        CU_ASSERT(thread_registry_unregister(lanes));
+        while (ada_load_acquire(&lanes->state) != ADA_SLOT_FREE)
+            sched_yield();
+        client.lanes = thread_registry_register(&client.segment, tid + 1, 1, &error);
+        CU_ASSERT_PTR_EQUAL_FATAL(client.lanes, lanes);
+        lane_producer_init(&client.producer, &client.writer, &client.lanes->index,
+                           segment_at(&client.segment, client.lanes->index.ring_pool_offset),
+                           client.segment.header);
+    }
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.threads, 21);
+    CU_ASSERT_EQUAL(result.index.in_file, 2000);
+    CU_ASSERT_EQUAL(result.accounts->count, 21);
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
+/* A thread that the kernel does not know, of a process that it does: it ended without a word. */
+static void session__thread_gone_without_destructor__then_slot_recycled(void)
+{
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+
+    (void)attach(session, &client, (uint32_t)getpid(), 0x7ffffff);
+    record(&client, 0, 5);
+    while (ada_load_acquire(&client.lanes->state) != ADA_SLOT_FREE)
+        sched_yield(); /* the next housekeeping */
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
+static void session__disk_full_and_free_again__then_exact_and_valid(void)
+{
+    SessionResult result;
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    uint32_t number = attach(session, &client, 400, 401);
+
+    record(&client, 0, 100);
+    while (ada_load_acquire(&client.lanes->index.drained_records) < 100)
+        sched_yield();
+    ada_store_relaxed(&write_fails, true);
+    while (session_write_error(session) == 0)
+        record(&client, 0, 1), sched_yield();
+    CU_ASSERT_EQUAL(session_write_error(session), -ENOSPC);
+    ada_store_relaxed(&write_fails, false);
+    while (session_write_error(session) != 0)
+        record(&client, 0, 1), sched_yield();
+    session_process_ended(session, number, (ProcessEnd){ADAT_DEATH_EXIT, 0});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT(result.closed);
+    CU_ASSERT(result.failed_writes > 0);
+    CU_ASSERT(result.index.dropped_io > 0);
+    CU_ASSERT_EQUAL(result.index.attempted, result.index.in_file + result.index.dropped_io);
+    reader = open_trace(trace);
+    CU_ASSERT_EQUAL(count_events(reader, 401), result.index.in_file);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid,
+                    400); /* written again after the loss, if it was lost */
+    adat_reader_close(reader);
+    session_destroy(session);
+    detach(&client);
+}
+
+static void session__many_events_and_modules__then_described(void)
+{
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    uint32_t number;
+    AdaEventDescriptor *entry;
+    AdaModule *module;
+
+    number = attach(session, &client, 500, 501);
+    entry = segment_event(&client.segment, 0);
+    memset(entry->name, 'n', sizeof(entry->name)); /* no NUL, too many fields: a hostile entry */
+    entry->field_count = 1000;
+    entry->id = 77;
+    ada_store_release(&entry->ready, 1u);
+    module = segment_module(&client.segment, 0);
+    memset(module->path, 'p', sizeof(module->path));
+    module->build_id_size = 1000;
+    module->size = 4096;
+    module->ready = 1;
+    ada_store_relaxed(&client.segment.header->event_count, UINT32_MAX);
+    ada_store_release(&client.segment.header->module_count, UINT32_MAX);
+    record(&client, 0, 1);
+    session_process_ended(session, number, (ProcessEnd){ADAT_DEATH_EXIT, 0});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    reader = open_trace(trace);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(adat_reader_descriptor(reader, 1, 1));
+    CU_ASSERT_EQUAL(strlen(adat_reader_descriptor(reader, 1, 1)->name), ADA_EVENT_NAME_SIZE - 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(adat_reader_module(reader, 1, 100));
+    CU_ASSERT_EQUAL(strlen(adat_reader_module(reader, 1, 100)->path), ADA_MODULE_PATH_SIZE - 1);
+    adat_reader_close(reader);
+    session_destroy(session);
+    detach(&client);
+}
+
+static void session__first_write_fails__then_create_fails(void)
+{
+    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}};
+    Session *session = NULL;
+
+    ada_store_relaxed(&write_fails, true);
+    CU_ASSERT_EQUAL(session_create(memfd_create("trace", MFD_CLOEXEC), &config, &session), -ENOSPC);
+    CU_ASSERT_PTR_NULL(session);
+    session_destroy(NULL);
+}
+
+static const TestCase tests[] = {
+    TEST(session__process_ends__then_all_in_file_and_death_recorded),
+    TEST(session__stop_while_running__then_detached_and_gate_shut),
+    TEST(session__segment_never_claimed__then_not_a_process),
+    TEST(session__hostile_process__then_quarantined_and_others_unharmed),
+    TEST(session__thread_ends__then_slot_recycled),
+    TEST(session__thread_gone_without_destructor__then_slot_recycled),
+    TEST(session__disk_full_and_free_again__then_exact_and_valid),
+    TEST(session__many_events_and_modules__then_described),
+    TEST(session__first_write_fails__then_create_fails),
+};
+TEST_MAIN("session", tests)

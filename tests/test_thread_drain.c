@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/* Draining a thread: what gets into the file, what counts as lost, and when rings go back. */
+#define _GNU_SOURCE
+#include "test_support.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/drain/thread_drain.h"
+#include "user/lane/lane_producer.h"
+#include "user/registry/thread_registry.h"
+
+#define RING 4096u
+#define BUDGET (1u << 20)
+
+/* One thread of one process, and the drain that reads it. */
+typedef struct DrainFixture {
+    Segment segment;
+    int segment_fd;
+    ThreadLaneSet *lanes;
+    LaneWriter index_writer, detail_writer;
+    LaneProducer index, detail;
+    AdatWriter *writer;
+    DrainBatch batch;
+    ThreadDrainState state;
+} DrainFixture;
+
+static bool write_fails;
+
+static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+    if (write_fails) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return pwrite(fd, data, size, offset);
+}
+
+static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes)
+{
+    AdatWriterConfig writer_config = {.buffer_bytes = buffer_bytes, .pwrite = faulty_pwrite};
+    SegmentConfig config;
+    int error = 0;
+
+    memset(fixture, 0, sizeof(*fixture));
+    write_fails = false;
+    segment_config_init(&config);
+    config.threads = 2;
+    config.ring_bytes = RING;
+    config.policy = policy;
+    config.detail = detail;
+    CU_ASSERT_EQUAL_FATAL(segment_create(&config, &fixture->segment, &fixture->segment_fd), 0);
+    fixture->lanes = thread_registry_register(&fixture->segment, 4711, 1, &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->lanes);
+    lane_producer_init(&fixture->index, &fixture->index_writer, &fixture->lanes->index,
+                       segment_at(&fixture->segment, fixture->lanes->index.ring_pool_offset),
+                       fixture->segment.header);
+    lane_producer_init(&fixture->detail, &fixture->detail_writer, &fixture->lanes->detail,
+                       segment_at(&fixture->segment, fixture->lanes->detail.ring_pool_offset),
+                       fixture->segment.header);
+    CU_ASSERT_EQUAL_FATAL(
+        adat_writer_create(memfd_create("trace", MFD_CLOEXEC), &writer_config, &fixture->writer), 0);
+    drain_batch_init(&fixture->batch, fixture->writer);
+    thread_drain_init(&fixture->state, &fixture->segment, 0, 1, 1);
+}
+
+static void teardown(DrainFixture *fixture)
+{
+    adat_writer_destroy(fixture->writer);
+    segment_unmap(&fixture->segment);
+    close(fixture->segment_fd);
+}
+
+static uint32_t write_index(DrainFixture *fixture, uint32_t count)
+{
+    uint32_t written = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (lane_write_index(&fixture->index_writer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0) ||
+            lane_write_index_slow(&fixture->index, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0) == 0)
+            written++;
+    }
+    return written;
+}
+
+static uint32_t write_detail(DrainFixture *fixture, uint32_t count, uint32_t payload)
+{
+    uint32_t written = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        LaneReservation place;
+        AdaDetailRecord record = {
+            .id = 1, .argument = i, .word = ADA_WORD(ADA_KIND_TYPED, 0, 0), .payload_size = payload};
+
+        if (lane_reserve(&fixture->detail, ADA_DETAIL_RECORD_SIZE(payload), &place) != 0)
+            continue;
+        memcpy(place.at, &record, sizeof(record));
+        memset((char *)place.at + sizeof(record), 'd', ADA_DETAIL_RECORD_SIZE(payload) - sizeof(record));
+        lane_commit(&fixture->detail, &place);
+        written++;
+    }
+    return written;
+}
+
+static AdatLedgerEntry account(const DrainFixture *fixture, uint32_t kind, bool final)
+{
+    AdatLedgerEntry entry;
+
+    thread_drain_account(&fixture->state, kind, final, &entry);
+    CU_ASSERT_EQUAL(entry.attempted, entry.in_file + entry.dropped_full + entry.dropped_nested +
+                                         entry.dropped_io + entry.recycled_unmarked + entry.torn +
+                                         entry.pending);
+    return entry;
+}
+
+/* Drains until nothing is left, with a flush after each visit. Returns the last result. */
+static int drain_all(DrainFixture *fixture)
+{
+    int result;
+
+    do {
+        result = drain_thread_lanes(&fixture->state, &fixture->batch, BUDGET, true);
+        (void)drain_batch_flush(&fixture->batch);
+    } while (result == 1);
+    return result;
+}
+
+static void drain_thread_lanes__published_events__then_in_file(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 300), 300); /* two full rings and a part of the third */
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).pending, 300);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(fixture.state.index.batched, 300);
+    CU_ASSERT_EQUAL(fixture.state.index.in_file, 0); /* not before it is written */
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).in_file, 300);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).attempted, 300);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__rings__then_returned_after_the_write(void)
+{
+    DrainFixture fixture;
+    uint32_t capacity;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    capacity = write_index(&fixture, 100000); /* until all rings are full */
+    CU_ASSERT(capacity < 1000);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 1), 0); /* copied, but not written: the rings are still ours */
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 1), 1);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, capacity + 1);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).dropped_full, 100000 - capacity + 1);
+    teardown(&fixture);
+}
+
+static void drain_batch_flush__write_fails__then_dropped_io_and_goes_on(void)
+{
+    DrainFixture fixture;
+    uint64_t bytes;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 200), 200);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    bytes = adat_writer_bytes(fixture.writer);
+    write_fails = true;
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), -ENOSPC);
+    CU_ASSERT_EQUAL(adat_writer_bytes(fixture.writer), bytes);
+    CU_ASSERT_EQUAL(fixture.batch.failures, 1);
+    CU_ASSERT(fixture.batch.failing);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).dropped_io, 200);
+    write_fails = false;
+    CU_ASSERT_EQUAL(write_index(&fixture, 200), 200); /* the rings went back all the same */
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 200);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).dropped_io, 200);
+    CU_ASSERT(!fixture.batch.failing);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__after_failed_write__then_thread_described_again(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), 1); /* THREAD */
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), 1);
+    thread_lane_set_write_name(fixture.lanes, "renamed");
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), 2);
+    CU_ASSERT_STRING_EQUAL(fixture.state.name, "renamed");
+    CU_ASSERT_EQUAL(write_index(&fixture, 1), 1);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    write_fails = true;
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), -ENOSPC);
+    write_fails = false;
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), 3);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__unmarked_details__then_recycled_not_in_file(void)
+{
+    DrainFixture fixture;
+    AdatLedgerEntry entry;
+
+    setup(&fixture, ADA_POLICY_BLOCK, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_detail(&fixture, 1000, 100),
+                    1000); /* far more than the rings hold: no waiting, no drop */
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    entry = account(&fixture, ADA_LANE_DETAIL, false);
+    CU_ASSERT_EQUAL(entry.attempted, 1000);
+    CU_ASSERT_EQUAL(entry.in_file, 0);
+    CU_ASSERT(entry.pending > 0);
+    entry = account(&fixture, ADA_LANE_DETAIL, true);
+    CU_ASSERT_EQUAL(entry.recycled_unmarked, 1000);
+    CU_ASSERT_EQUAL(entry.attempted, 1000);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__marked_details__then_pre_and_post_roll_in_file(void)
+{
+    DrainFixture fixture;
+    AdatLedgerEntry entry;
+    uint64_t kept;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_detail(&fixture, 1000, 100), 1000);
+    lane_mark(&fixture.detail);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    kept = account(&fixture, ADA_LANE_DETAIL, false).in_file;
+    CU_ASSERT(kept > 200); /* at least one ring of pre-roll: 28 KiB / 136 bytes */
+    CU_ASSERT(kept < 1000);
+    for (int i = 0; i < 100; i++) { /* post-roll: drained as it comes, then recycled again */
+        CU_ASSERT_EQUAL(write_detail(&fixture, 20, 100), 20);
+        CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    }
+    entry = account(&fixture, ADA_LANE_DETAIL, true);
+    CU_ASSERT(entry.in_file >= kept + 200);
+    CU_ASSERT(entry.in_file < 1500);
+    CU_ASSERT_EQUAL(entry.dropped_full, 0);
+    CU_ASSERT_EQUAL(entry.attempted, 3000);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__details_always__then_all_in_file(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 0);
+    for (int i = 0; i < 50; i++) {
+        CU_ASSERT_EQUAL(write_detail(&fixture, 6, 4096), 6); /* what fits into the one ring that is surely free */
+        CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    }
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 300);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).attempted, 300);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__small_buffer__then_flushes_between(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 5000);
+    CU_ASSERT_EQUAL(write_index(&fixture, 400), 400);
+    CU_ASSERT_EQUAL(write_detail(&fixture, 12, 4000), 12);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 400);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 12);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__budget_spent__then_says_more(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 300), 300);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, 100, true), 1);
+    CU_ASSERT(fixture.state.index.batched > 0 && fixture.state.index.batched < 300);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 300);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__not_in_place__then_only_full_rings(void)
+{
+    DrainFixture fixture;
+    uint32_t ring;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 300), 300);
+    ring = ADA_POSITION_RECORDS(ada_load_relaxed(&fixture.lanes->index.rings[0].published));
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(fixture.state.index.batched, 2 * ring);
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(fixture.state.index.batched, 2 * ring);
+    fixture.state.producer_gone = true; /* nothing will fill it up any more */
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 300);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__producer_holds_the_drain__then_comes_again(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
+    CU_ASSERT(submit_queue_try_acquire_drain(&fixture.lanes->index, ADA_DRAIN_PRODUCER));
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 1);
+    CU_ASSERT_EQUAL(fixture.state.index.batched, 0);
+    fixture.state.producer_gone = true; /* it died holding it */
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 10);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__overwritten_rings__then_loss_is_the_gap(void)
+{
+    DrainFixture fixture;
+    AdatLedgerEntry entry;
+
+    setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 50), 50);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0); /* a part of the first ring is safe */
+    CU_ASSERT_EQUAL(write_index(&fixture, 10000), 10000);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    entry = account(&fixture, ADA_LANE_INDEX, true);
+    CU_ASSERT_EQUAL(entry.attempted, 10050);
+    CU_ASSERT_EQUAL(entry.in_file + entry.dropped_full, 10050);
+    CU_ASSERT(entry.in_file > 50 && entry.in_file < 600);
+    CU_ASSERT_EQUAL(entry.dropped_full, ada_load_relaxed(&fixture.lanes->index.overwritten));
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__impossible_values__then_refused(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
+    ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 321));
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 320));
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 10);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__detail_sizes_that_lie__then_refused(void)
+{
+    DrainFixture fixture;
+    AdaDetailRecord *first;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 0);
+    CU_ASSERT_EQUAL(write_detail(&fixture, 10, 64), 10);
+    first = segment_at(&fixture.segment, fixture.lanes->detail.ring_pool_offset);
+    first->payload_size = 4097;
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    first->payload_size = 56; /* the walk ends somewhere else than the position says */
+    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    first->payload_size = 64;
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 10);
+    teardown(&fixture);
+}
+
+static void thread_drain_account__begun_records__then_torn(void)
+{
+    DrainFixture fixture;
+    RingControl *ring;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 5), 5);
+    ring = &fixture.lanes->index.rings[0];
+    ada_store_relaxed(&ring->reserved,
+                      ada_load_relaxed(&ring->reserved) + LANE_INDEX_STEP); /* as a killed writer leaves it */
+    fixture.state.producer_gone = true;
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).pending, 1);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).torn, 1);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 5);
+    teardown(&fixture);
+}
+
+static const TestCase tests[] = {
+    TEST(drain_thread_lanes__published_events__then_in_file),
+    TEST(drain_thread_lanes__rings__then_returned_after_the_write),
+    TEST(drain_batch_flush__write_fails__then_dropped_io_and_goes_on),
+    TEST(drain_thread_lanes__after_failed_write__then_thread_described_again),
+    TEST(drain_thread_lanes__unmarked_details__then_recycled_not_in_file),
+    TEST(drain_thread_lanes__marked_details__then_pre_and_post_roll_in_file),
+    TEST(drain_thread_lanes__details_always__then_all_in_file),
+    TEST(drain_thread_lanes__small_buffer__then_flushes_between),
+    TEST(drain_thread_lanes__budget_spent__then_says_more),
+    TEST(drain_thread_lanes__not_in_place__then_only_full_rings),
+    TEST(drain_thread_lanes__producer_holds_the_drain__then_comes_again),
+    TEST(drain_thread_lanes__overwritten_rings__then_loss_is_the_gap),
+    TEST(drain_thread_lanes__impossible_values__then_refused),
+    TEST(drain_thread_lanes__detail_sizes_that_lie__then_refused),
+    TEST(thread_drain_account__begun_records__then_torn),
+};
+TEST_MAIN("thread_drain", tests)

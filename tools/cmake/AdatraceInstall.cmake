@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+#
+# What `cmake --install` puts where. Exported CMake targets: adatrace::adatrace, adatrace::functions.
+
+include(CMakePackageConfigHelpers)
+
+set(targets "")
+foreach(target adatrace adatrace_functions)
+  if(TARGET ${target})
+    list(APPEND targets ${target})
+  endif()
+endforeach()
+
+if(targets)
+  install(TARGETS ${targets} EXPORT adatraceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(DIRECTORY user/client/include/adatrace DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+
+  set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/adatrace)
+  install(EXPORT adatraceTargets NAMESPACE adatrace:: DESTINATION ${package_dir})
+  configure_package_config_file(tools/cmake/adatraceConfig.cmake.in ${PROJECT_BINARY_DIR}/adatraceConfig.cmake
+    INSTALL_DESTINATION ${package_dir})
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/adatraceConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${PROJECT_BINARY_DIR}/adatraceConfig.cmake ${PROJECT_BINARY_DIR}/adatraceConfigVersion.cmake
+    DESTINATION ${package_dir})
+
+  file(RELATIVE_PATH ADA_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+  configure_file(tools/cmake/adatrace.pc.in ${PROJECT_BINARY_DIR}/adatrace.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/adatrace.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()
+
+if(TARGET adatrace_preload)
+  install(TARGETS adatrace_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+if(TARGET adatrace_command)
+  install(TARGETS adatrace_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+foreach(section RANGE 1 8)
+  file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.${section})
+  if(pages)
+    install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+  endif()
+endforeach()

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "user/cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} commands[] = {
+    {"record", cmd_record, "run a command and record what its threads do"},
+    {"info", cmd_info, "show what a trace holds: threads, counts, losses"},
+    {"dump", cmd_dump, "print the events of a trace in the order of time"},
+    {"verify", cmd_verify, "check a trace"},
+};
+
+static void print_help(void)
+{
+    printf("usage: adatrace COMMAND [OPTION]... [ARG]...\n"
+           "Records what every thread of a program does.\n\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        printf("  %-8s %s\n", commands[i].name, commands[i].what);
+    printf("\n"
+           "'adatrace COMMAND --help' explains a command.\n"
+           "  -h, --help     show this\n"
+           "  -V, --version  show the version\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return cli_usage_error(NULL, "no command given");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return cli_end_output(NULL, CLI_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("adatrace %s\n", ADA_VERSION);
+        return cli_end_output(NULL, CLI_OK);
+    }
+    if (argv[1][0] == '-')
+        return cli_usage_error(NULL, "unknown option '%s'", argv[1]);
+    return cli_usage_error(NULL, "unknown command '%s'", argv[1]);
+}

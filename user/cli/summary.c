@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/cli/summary.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "user/cli/trace.h"
+
+#define NS_PER_S 1e9
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / NS_PER_S;
+}
+
+/* "12.3 MB" */
+static void format_bytes(uint64_t bytes, char *text, size_t size)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1000 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+        value /= 1000;
+        unit++;
+    }
+    (void)snprintf(text, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+/* "1.2 M" */
+static void format_rate(double rate, char *text, size_t size)
+{
+    if (rate >= 1e6)
+        (void)snprintf(text, size, "%.1f M", rate / 1e6);
+    else if (rate >= 1e3)
+        (void)snprintf(text, size, "%.1f k", rate / 1e3);
+    else
+        (void)snprintf(text, size, "%.0f", rate);
+}
+
+static uint64_t lost(const AdatAccount *totals)
+{
+    return totals->dropped_full + totals->dropped_nested + totals->dropped_io + totals->torn;
+}
+
+static void print_cause(FILE *out, const char *what, uint64_t count, const char *advice)
+{
+    if (count > 0)
+        fprintf(out, "  %" PRIu64 " %s%s\n", count, what, advice);
+}
+
+static void print_losses(const AdatAccount *totals, FILE *out)
+{
+    print_cause(out, "found no room (full)", totals->dropped_full,
+                ": try --ring-size, --threads or --policy block");
+    print_cause(out, "came in a signal handler that found no room (nested)", totals->dropped_nested,
+                ": try --ring-size");
+    print_cause(out, "could not be written to the file (io)", totals->dropped_io, "");
+    print_cause(out, "were cut short by the end of their thread (torn)", totals->torn, "");
+}
+
+void summary_print(const RecordSummary *summary, FILE *out)
+{
+    const SessionResult *result = &summary->result;
+    double duration = seconds(result->duration_ns);
+    char bytes[32], rate[32];
+
+    format_bytes(result->bytes, bytes, sizeof(bytes));
+    format_rate(duration > 0 ? (double)result->index.in_file / duration : 0, rate, sizeof(rate));
+    fprintf(out, "adatrace: %s: %s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)",
+            summary->path, bytes, duration, result->processes, result->processes == 1 ? "" : "es",
+            result->threads, result->threads == 1 ? "" : "s", result->index.in_file, rate);
+    if (lost(&result->index) == 0) {
+        fputs(", none lost\n", out);
+    } else {
+        fprintf(out, "\nadatrace: of %" PRIu64 " events, %" PRIu64 " are lost:\n", result->index.attempted,
+                lost(&result->index));
+        print_losses(&result->index, out);
+    }
+    if (lost(&result->detail) > 0) {
+        fprintf(out, "adatrace: of %" PRIu64 " payloads, %" PRIu64 " are lost:\n", result->detail.attempted,
+                lost(&result->detail));
+        print_losses(&result->detail, out);
+    }
+    if (result->detached > 0)
+        fprintf(out, "adatrace: %u process%s still ran when the command ended; recording of %s stopped then\n",
+                result->detached, result->detached == 1 ? "" : "es", result->detached == 1 ? "it" : "them");
+    if (result->quarantined > 0)
+        fprintf(out, "adatrace: process %d was given up: %s; %u process%s in all\n",
+                (int)result->quarantine_pid, result->quarantine, result->quarantined,
+                result->quarantined == 1 ? "" : "es");
+    if (!result->closed)
+        fprintf(out, "adatrace: '%s' could not be completed: %s; 'adatrace info' shows what is in it\n",
+                summary->path, strerror(-result->write_error));
+}
+
+static const char *end_name(uint32_t end)
+{
+    static const char *const names[] = {"unknown", "exit", "signal", "exec", "unknown", "detached"};
+
+    return end < sizeof(names) / sizeof(names[0]) ? names[end] : "unknown";
+}
+
+static void json_processes(JsonWriter *json, const ProcessAccountList *ended)
+{
+    json_begin_array(json, "processes");
+    for (size_t i = 0; i < ended->count; i++) {
+        const ProcessAccount *account = &ended->items[i];
+
+        json_begin_object(json, NULL);
+        json_u64(json, "pid", account->pid);
+        json_string(json, "end", end_name(account->end));
+        if (account->end == ADAT_DEATH_EXIT || account->end == ADAT_DEATH_SIGNAL)
+            json_i64(json, "exit_status",
+                     account->end == ADAT_DEATH_SIGNAL ? 128 + account->code : account->code);
+        else
+            json_null(json, "exit_status");
+        json_u64(json, "threads", account->threads);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+static void json_threads(JsonWriter *json, const AccountList *accounts)
+{
+    json_begin_array(json, "threads");
+    for (size_t i = 0; i < accounts->count; i++) {
+        const ThreadAccount *account = &accounts->items[i];
+        const AdatAccount index = adat_account_of(&account->index);
+        const AdatAccount detail = adat_account_of(&account->detail);
+
+        json_begin_object(json, NULL);
+        json_u64(json, "pid", account->pid);
+        json_u64(json, "tid", account->tid);
+        json_string_bytes(json, "name", account->name, strnlen(account->name, sizeof(account->name)));
+        trace_json_account(json, "events", &index);
+        trace_json_account(json, "detail", &detail);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+void summary_print_json(const RecordSummary *summary, FILE *out)
+{
+    const SessionResult *result = &summary->result;
+    JsonWriter writer;
+    JsonWriter *json = &writer;
+
+    json_init(json, out);
+    json_begin_object(json, NULL);
+    json_u64(json, "version", 1);
+    json_string(json, "file", summary->path);
+    json_string(json, "command", summary->command);
+    json_i64(json, "exit_status", summary->exit_status);
+    json_f64(json, "duration_s", seconds(result->duration_ns));
+    json_u64(json, "bytes", result->bytes);
+    json_processes(json, result->ended);
+    json_threads(json, result->accounts);
+    trace_json_account(json, "events", &result->index);
+    trace_json_account(json, "detail", &result->detail);
+    json_begin_object(json, "drain");
+    json_string(json, "scheduler", "round-robin");
+    json_u64(json, "iterations", result->iterations);
+    json_f64(json, "cpu_s", seconds(result->drain_cpu_ns));
+    json_u64(json, "failed_writes", result->failed_writes);
+    json_end_object(json);
+    json_bool(json, "closed", result->closed);
+    if (result->write_error)
+        json_string(json, "write_error", strerror(-result->write_error));
+    else
+        json_null(json, "write_error");
+    json_u64(json, "quarantined", result->quarantined);
+    json_end_object(json);
+}

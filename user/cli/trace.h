@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands that read traces share. */
+#ifndef ADA_CLI_TRACE_H
+#define ADA_CLI_TRACE_H
+
+#include "user/base/json.h"
+#include "user/reader/adat_reader.h"
+
+/* CLI_OK, or CLI_FAILURE with the error said. */
+int trace_open(const char *command, const char *path, AdatReader **reader_out);
+
+/*
+ * Says on stderr if only a prefix of the file could be read. A torn tail is what a killed recorder
+ * leaves, and no failure: CLI_OK. Other damage is: CLI_FAILURE.
+ */
+int trace_report_cut(const char *command, const char *path, const AdatReader *reader);
+
+/* A member "key": {"attempted": ..., "in_file": ..., ...}. */
+void trace_json_account(JsonWriter *json, const char *key, const AdatAccount *account);
+
+/* The exit status that a shell would show for a process (128 + signal), or -1 when it is not known. */
+int trace_exit_status(const AdatProcessInfo *process);
+
+/* Text of a trace for a terminal: what is not plain UTF-8 text is escaped, and quotes and backslashes too. */
+void trace_put_text(FILE *out, const char *text, size_t size);
+
+#endif

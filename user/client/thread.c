@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "user/client/client.h"
+#include "user/lane/futex.h"
+
+LaneView ada_closed_view;
+
+__thread ThreadState ada_thread __attribute__((tls_model("initial-exec"))) = {
+    .index = {.active = &ada_closed_view},
+    .detail = {.active = &ada_closed_view},
+};
+
+static pthread_key_t exit_key;
+
+/* The kernel's name of the calling thread: what ps and gdb show. */
+static void copy_kernel_name(ThreadLaneSet *lanes)
+{
+    char name[ADA_THREAD_NAME_SIZE] = "";
+
+    if (prctl(PR_GET_NAME, name) == 0)
+        thread_lane_set_write_name(lanes, name);
+}
+
+static void thread_close(void)
+{
+    ada_thread_context_t *context = ada_thread.context;
+    ThreadLaneSet *lanes = context->lanes;
+
+    if (!lanes)
+        return; /* a child's view of its parent's context */
+    copy_kernel_name(lanes);
+    ada_thread.state = THREAD_CLOSED;
+    ada_signal_fence();
+    lane_producer_close(&context->index, &ada_closed_view);
+    lane_producer_close(&context->detail, &ada_closed_view);
+    ada_thread.context = NULL;
+    ada_signal_fence();
+    /* The collector drains what is left and recycles the slot: nothing of ours may touch it from here. */
+    (void)thread_registry_unregister(lanes);
+}
+
+/*
+ * Runs at the thread's end, after C++'s thread_local destructors. Other keys' destructors may still
+ * trace, so it asks to be called again and closes in the last of the rounds that POSIX grants.
+ */
+static void on_thread_exit(void *context)
+{
+    int saved = errno;
+
+    if (ada_thread.context != context)
+        return; /* forked since */
+    if (++ada_thread.destructor_rounds < PTHREAD_DESTRUCTOR_ITERATIONS)
+        (void)pthread_setspecific(exit_key, context);
+    else
+        thread_close();
+    errno = saved;
+}
+
+int client_thread_setup(void)
+{
+    return -pthread_key_create(&exit_key, on_thread_exit);
+}
+
+void client_thread_forget(void)
+{
+    /* The writers' `frame` stays: the fork may have come from a handler, and the interrupted writer ends its own level. */
+    ada_thread.index.active = &ada_closed_view;
+    ada_thread.detail.active = &ada_closed_view;
+    ada_thread.context = NULL;
+    ada_thread.state = THREAD_NEW;
+    ada_thread.destructor_rounds = 0;
+}
+
+static void bind_lane(LaneProducer *producer, LaneWriter *writer, const Segment *segment, uint32_t slot,
+                      Lane *lane, uint32_t kind)
+{
+    char *rings = segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind));
+
+    lane_producer_init(producer, writer, lane, rings, segment->header);
+}
+
+static int register_here(const Segment *segment)
+{
+    ThreadLaneSet *lanes;
+    ada_thread_context_t *context;
+    int error = 0;
+
+    if (!thread_registry_has_room(segment))
+        return -ENOSPC;
+    lanes = thread_registry_register(segment, (uint32_t)gettid(), ada_clock_ticks(), &error);
+    if (!lanes)
+        return error;
+
+    context = client_context(lanes->slot_index);
+    context->lanes = lanes;
+    ada_thread.context = context; /* before the writers lead there: a handler may trace at any time */
+    ada_signal_fence();
+    bind_lane(&context->detail, &ada_thread.detail, segment, lanes->slot_index, &lanes->detail,
+              ADA_LANE_DETAIL);
+    bind_lane(&context->index, &ada_thread.index, segment, lanes->slot_index, &lanes->index, ADA_LANE_INDEX);
+    copy_kernel_name(lanes);
+    /* Cannot fail for lack of memory as long as the key is one of the first 32, which have their place in the thread itself. */
+    (void)pthread_setspecific(exit_key, context);
+    return 0;
+}
+
+int thread_register(void)
+{
+    int saved = errno;
+    int error;
+
+    if (ada_thread.state == THREAD_REGISTERING)
+        return -EBUSY;
+    error = client_process_enter();
+    if (error)
+        goto out;
+    if (ada_thread.state == THREAD_ACTIVE)
+        goto out;
+    if (ada_thread.state == THREAD_CLOSED) {
+        error = -ESRCH;
+        goto out;
+    }
+    ada_thread.state = THREAD_REGISTERING;
+    ada_signal_fence();
+    error = register_here(client_segment());
+    ada_signal_fence();
+    ada_thread.state = error ? THREAD_NEW : THREAD_ACTIVE;
+out:
+    errno = saved;
+    return error;
+}
+
+void client_count_unregistered(void)
+{
+    const Segment *segment = client_segment();
+
+    if (segment)
+        (void)ada_fetch_add_relaxed(&segment_registry(segment)->unregistered_events, 1ull);
+}
+
+/* ---- public ----------------------------------------------------------------------------------- */
+
+static int public_error(int error)
+{
+    return error == 0 || error == -EAGAIN ? error : -ENOBUFS;
+}
+
+int ada_thread_init(void)
+{
+    if (!ada_enabled())
+        return -EAGAIN;
+    return public_error(thread_register());
+}
+
+int ada_thread_name(const char *name)
+{
+    int saved = errno;
+    int error = ada_thread_init();
+
+    if (error)
+        return error;
+    /* The kernel's name, too: it is what the thread's end copies, and what other tools show. */
+    (void)prctl(PR_SET_NAME, name);
+    thread_lane_set_write_name(ada_thread.context->lanes, name);
+    errno = saved;
+    return 0;
+}
+
+/* Waits until the collector has taken over what the lane holds now. The flag is the one of wait_for_ring() in lane_producer.c. */
+static int flush_lane(LaneProducer *producer, uint64_t until_ns)
+{
+    Lane *lane = producer->lane;
+    uint64_t target = lane_events_written(lane);
+
+    for (;;) {
+        uint64_t now;
+
+        (void)ada_exchange_acq_rel(&lane->waiting, 1u);
+        /* Pairs with the release in lane_reader_consume(). */
+        if ((int64_t)(ada_load_acquire(&lane->drained_records) - target) >= 0)
+            break;
+        now = ada_clock_monotonic_ns();
+        if (now >= until_ns)
+            return -ETIMEDOUT;
+        (void)ada_fetch_add_acq_rel(&producer->header->doorbell, 1u);
+        ada_futex_wake(&producer->header->doorbell);
+        (void)ada_futex_wait(&lane->waiting, 1, until_ns - now);
+    }
+    (void)ada_exchange_acq_rel(&lane->waiting, 0u);
+    return 0;
+}
+
+int ada_flush(unsigned timeout_ms)
+{
+    uint64_t until_ns = ada_clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
+    int error;
+
+    if (!ada_enabled() || ada_thread.state != THREAD_ACTIVE)
+        return ada_enabled() ? 0 : -EAGAIN;
+    error = flush_lane(&ada_thread.context->index, until_ns);
+    if (!error && ada_load_relaxed(&client_segment()->header->detail) == ADA_DETAIL_ALWAYS)
+        error = flush_lane(&ada_thread.context->detail, until_ns);
+    return error;
+}

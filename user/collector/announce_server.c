@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/collector/announce_server.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* linux/socket.h of Linux 6.5 */
+#endif
+
+#define ANNOUNCE_BACKLOG 4096
+#define ANNOUNCE_LISTENER UINT32_MAX /* epoll data of the listener; others are indices of pending[] */
+
+static int watch(int epoll, int fd, uint32_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = data};
+
+    return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int make_path(AnnounceServer *server)
+{
+    const char *base = getenv("TMPDIR");
+    int length;
+
+    length = snprintf(server->directory, sizeof(server->directory), "%s/adatrace-XXXXXX",
+                      base && *base ? base : "/tmp");
+    if (length < 0 || (size_t)length >= sizeof(server->directory))
+        (void)snprintf(server->directory, sizeof(server->directory), "/tmp/adatrace-XXXXXX");
+    if (!mkdtemp(server->directory)) {
+        server->directory[0] = '\0';
+        return -errno;
+    }
+    (void)snprintf(server->path, sizeof(server->path), "%s/announce.sock", server->directory);
+    return 0;
+}
+
+void announce_server_clear(AnnounceServer *server)
+{
+    *server = (AnnounceServer){.listener = -1, .epoll = -1};
+    for (uint32_t i = 0; i < ANNOUNCE_PENDING_MAX; i++)
+        server->pending[i] = -1;
+}
+
+int announce_server_init(AnnounceServer *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int error;
+
+    announce_server_clear(server);
+    error = make_path(server);
+    if (error)
+        return error;
+
+    server->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    server->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (server->listener < 0 || server->epoll < 0)
+        goto fail_errno;
+    _Static_assert(sizeof(server->path) <= sizeof(address.sun_path), "");
+    memcpy(address.sun_path, server->path, sizeof(server->path));
+    /* A traced program may change its user: the socket takes anybody's connection and asks the kernel whose it is. */
+    if (bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(server->directory, 0711) < 0 || chmod(server->path, 0666) < 0 ||
+        listen(server->listener, ANNOUNCE_BACKLOG) < 0)
+        goto fail_errno;
+    error = watch(server->epoll, server->listener, ANNOUNCE_LISTENER);
+    if (error)
+        goto fail;
+    return 0;
+
+fail_errno:
+    error = -errno;
+fail:
+    announce_server_fini(server);
+    return error;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void announce_server_fini(AnnounceServer *server)
+{
+    for (uint32_t i = 0; i < ANNOUNCE_PENDING_MAX; i++)
+        close_fd(&server->pending[i]);
+    close_fd(&server->listener);
+    close_fd(&server->epoll);
+    if (server->directory[0]) {
+        (void)unlink(server->path);
+        (void)rmdir(server->directory);
+    }
+    server->directory[0] = '\0';
+}
+
+/* A place for one more connection; the one that waited longest gives way when there is none. */
+static uint32_t free_place(AnnounceServer *server)
+{
+    uint32_t victim;
+
+    for (uint32_t i = 0; i < ANNOUNCE_PENDING_MAX; i++) {
+        if (server->pending[i] < 0)
+            return i;
+    }
+    victim = server->next_victim++ % ANNOUNCE_PENDING_MAX;
+    close_fd(&server->pending[victim]);
+    return victim;
+}
+
+static void accept_one(AnnounceServer *server)
+{
+    int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    uint32_t place;
+
+    if (fd < 0)
+        return;
+    place = free_place(server);
+    if (watch(server->epoll, fd, place) != 0) {
+        close(fd);
+        return;
+    }
+    server->pending[place] = fd;
+}
+
+/* The descriptors that came with a message: the first is kept, others are closed. -1: none. */
+static int take_descriptor(struct msghdr *packet)
+{
+    int kept = -1;
+
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(packet); control; control = CMSG_NXTHDR(packet, control)) {
+        size_t count;
+
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(fd));
+            if (kept < 0)
+                kept = fd;
+            else
+                close(fd);
+        }
+    }
+    return kept;
+}
+
+static bool may_announce(int connection, struct ucred *peer)
+{
+    socklen_t size = sizeof(*peer);
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0 || peer->pid <= 0)
+        return false;
+    return geteuid() == 0 || peer->uid == geteuid();
+}
+
+/* A descriptor of the process that connected, not of whoever has its pid now - as far as the kernel offers that. */
+static int peer_pidfd(int connection, pid_t pid)
+{
+    socklen_t size = sizeof(int);
+    int fd = -1;
+
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0)
+        return fd;
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* 1: an announcement; 0: nothing yet; -1: not a valid message. */
+static int receive(int connection, Announcement *announcement)
+{
+    AnnounceMessage message;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int) * 4)];
+    } control;
+    struct iovec data = {&message, sizeof(message)};
+    struct msghdr packet = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+    struct ucred peer;
+    ssize_t size;
+    int fd;
+
+    size = recvmsg(connection, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (size < 0)
+        return -1;
+    fd = take_descriptor(&packet);
+    if (fd < 0)
+        return -1;
+    if (size != (ssize_t)sizeof(message) || (packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+        message.magic != ADA_ANNOUNCE_MAGIC || message.version != ADA_ANNOUNCE_VERSION ||
+        (message.type != ADA_ANNOUNCE_OWN && message.type != ADA_ANNOUNCE_CLAIMED) ||
+        !may_announce(connection, &peer)) {
+        close(fd);
+        return -1;
+    }
+    *announcement = (Announcement){
+        .type = message.type,
+        .pid = peer.pid,
+        .pidfd = peer_pidfd(connection, peer.pid),
+        .segment = fd,
+    };
+    return 1;
+}
+
+int announce_server_next(AnnounceServer *server, Announcement *announcement)
+{
+    struct epoll_event event;
+
+    while (epoll_wait(server->epoll, &event, 1, 0) == 1) {
+        int result;
+
+        if (event.data.u32 == ANNOUNCE_LISTENER) {
+            accept_one(server);
+            continue;
+        }
+        result = receive(server->pending[event.data.u32], announcement);
+        if (result == 0)
+            continue;
+        close_fd(&server->pending[event.data.u32]);
+        if (result > 0)
+            return 1;
+    }
+    return 0;
+}

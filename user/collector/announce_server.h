@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The socket on which processes announce their segments (shared/announce_abi.h).
+ *
+ * One message per connection, then it is closed. Who sent it is what the kernel says, never the message.
+ * Everything is non-blocking; connections that send nothing are dropped when others need their place.
+ */
+#ifndef ADA_COLLECTOR_ANNOUNCE_SERVER_H
+#define ADA_COLLECTOR_ANNOUNCE_SERVER_H
+
+#include <sys/types.h>
+
+#include "shared/announce_abi.h"
+
+#define ANNOUNCE_PENDING_MAX 64u
+
+typedef struct AnnounceServer {
+    int listener;
+    int epoll;                         /* readable when announce_server_next() may have something */
+    int pending[ANNOUNCE_PENDING_MAX]; /* accepted connections; -1 = free */
+    uint32_t next_victim;
+    char directory[64];
+    char path[96];
+} AnnounceServer;
+
+typedef struct Announcement {
+    uint32_t type; /* ADA_ANNOUNCE_* */
+    pid_t pid;     /* as the kernel attests, in our pid namespace */
+    int pidfd;     /* the receiver's to close; -1 when the process can't be had any more */
+    int segment;   /* the receiver's to close */
+} Announcement;
+
+/* A server that has nothing: announce_server_fini() may be called on it. */
+void announce_server_clear(AnnounceServer *server);
+
+/* Makes a socket in a new directory below $TMPDIR or /tmp. Errors of mkdtemp(3), socket(2), bind(2), epoll(7); -ENAMETOOLONG. */
+int announce_server_init(AnnounceServer *server);
+
+/* Closes and removes everything. */
+void announce_server_fini(AnnounceServer *server);
+
+/* 1: *announcement_out; 0: nothing more now. Malformed messages, and those of other users, are dropped silently. */
+int announce_server_next(AnnounceServer *server, Announcement *announcement_out);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Recording one command: starts it, follows its processes, passes signals on, and closes the file.
+ *
+ * Two threads: this one waits for announcements, ends of processes and signals; the session's drains. So
+ * neither a slow disk nor a flood of announcements delays the other.
+ */
+#ifndef ADA_COLLECTOR_RECORDER_H
+#define ADA_COLLECTOR_RECORDER_H
+
+#include "user/collector/session.h"
+
+typedef struct RecorderConfig {
+    char *const *argv; /* ended by NULL */
+    SegmentConfig segment;
+    int output;                  /* the empty file; taken over */
+    const char *const *strings;  /* for the SESSION block */
+    const char *preload_library; /* NULL: none */
+    const char *preload_groups;
+    /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
+    void (*on_write_state)(void *context, int error);
+    void *context;
+} RecorderConfig;
+
+/* What kept the recording from starting, for the error message. */
+enum recorder_stage {
+    RECORDER_STAGE_NONE,    /* it started */
+    RECORDER_STAGE_SEGMENT, /* making the shared memory */
+    RECORDER_STAGE_SOCKET,  /* making the announce socket */
+    RECORDER_STAGE_FILE,    /* writing the file's first blocks */
+    RECORDER_STAGE_SIGNALS, /* signalfd, epoll, threads */
+    RECORDER_STAGE_PROGRAM, /* running the command: ENOENT, EACCES ... */
+};
+
+typedef struct Recorder Recorder;
+
+/*
+ * Runs the command to its end. 0 and *recorder_out, for recorder_result(), even if the file could not be
+ * completed (SessionResult says so); else -errno and *stage_out.
+ */
+int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out);
+
+/* How the command ended. */
+ProcessEnd recorder_command_end(const Recorder *recorder);
+
+void recorder_result(const Recorder *recorder, SessionResult *result);
+
+void recorder_destroy(Recorder *recorder);
+
+#endif

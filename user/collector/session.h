@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One recording: a trace file, the processes that are traced into it, and the thread that drains them.
+ *
+ * The drain thread owns the processes and the file. Everybody else talks to it through commands that
+ * are queued and never wait for a drain or a write: attach, identify, ended, stop. So a slow disk
+ * delays no announcement, and no signal.
+ *
+ *     session_create -> session_start -> session_attach ... session_process_ended ... -> session_stop -> session_result -> session_destroy
+ *
+ * Functions return 0 or -errno and print nothing.
+ */
+#ifndef ADA_COLLECTOR_SESSION_H
+#define ADA_COLLECTOR_SESSION_H
+
+#include "user/collector/account.h"
+#include "user/collector/traced_process.h"
+#include "user/file/adat_writer.h"
+
+typedef struct Session Session;
+
+/* "key", "value" pairs for the file's SESSION block, ended by NULL. */
+typedef struct SessionConfig {
+    const char *const *strings;
+    AdatWriterConfig writer;
+} SessionConfig;
+
+/*
+ * What a session did. Complete after session_stop(); the pointers stay valid until session_destroy().
+ */
+typedef struct SessionResult {
+    uint64_t duration_ns;
+    uint64_t bytes; /* of the file */
+    uint32_t processes;
+    uint32_t detached; /* of them still running at the end */
+    uint32_t threads;
+    AdatAccount index;
+    AdatAccount detail;
+    const AccountList *accounts;     /* by thread */
+    const ProcessAccountList *ended; /* the processes, in the order of their ends */
+    uint64_t iterations;             /* of the drain */
+    uint64_t drain_cpu_ns;
+    uint64_t failed_writes;
+    int write_error;        /* last error of writing the file, as -errno; 0 = none */
+    bool closed;            /* the file has its ledger and its trailer */
+    uint32_t quarantined;   /* processes given up because of impossible values */
+    const char *quarantine; /* why the last of them was */
+    pid_t quarantine_pid;
+} SessionResult;
+
+/* Starts a file on `fd` (empty, open for writing), which it takes over, also on failure. -ENOMEM; errors of write(2). */
+int session_create(int fd, const SessionConfig *config, Session **session_out);
+
+/* NULL is allowed. A session that was started must have been stopped. */
+void session_destroy(Session *session);
+
+/* Starts the drain thread; all signals are blocked in it. Errors of pthread_create(3), negative. */
+int session_start(Session *session);
+
+/*
+ * Hands a mapped segment over (the session unmaps it) and tells its number. `pid`: what the kernel
+ * attests, 0 if that comes later. -ENOMEM: the segment stays the caller's.
+ */
+int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);
+
+/* The kernel told which process it is. */
+void session_identify(Session *session, uint32_t number, pid_t pid);
+
+/* The process is gone. */
+void session_process_ended(Session *session, uint32_t number, ProcessEnd end);
+
+/* Detaches what still runs, drains everything, writes ledger and trailer, and ends the drain thread. Waits. 0, or -errno of closing the file. */
+int session_stop(Session *session);
+
+/* -errno of a file that can't be written at the moment, or 0. Any thread. */
+int session_write_error(const Session *session);
+
+void session_result(const Session *session, SessionResult *result);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/file/adat_account.h"
+
+AdatAccount adat_account_of(const AdatLedgerEntry *entry)
+{
+    return (AdatAccount){
+        .attempted = entry->attempted,
+        .in_file = entry->in_file,
+        .dropped_full = entry->dropped_full,
+        .dropped_nested = entry->dropped_nested,
+        .dropped_io = entry->dropped_io,
+        .recycled_unmarked = entry->recycled_unmarked,
+        .torn = entry->torn,
+        .pending = entry->pending,
+    };
+}
+
+void adat_account_add(AdatAccount *total, const AdatAccount *account)
+{
+    total->attempted += account->attempted;
+    total->in_file += account->in_file;
+    total->dropped_full += account->dropped_full;
+    total->dropped_nested += account->dropped_nested;
+    total->dropped_io += account->dropped_io;
+    total->recycled_unmarked += account->recycled_unmarked;
+    total->torn += account->torn;
+    total->pending += account->pending;
+}
+
+uint64_t adat_account_sum(const AdatAccount *account)
+{
+    return account->in_file + account->dropped_full + account->dropped_nested + account->dropped_io +
+           account->recycled_unmarked + account->torn + account->pending;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The .adat file: a header, then self-contained blocks, then (on a clean close) a trailer.
+ *
+ *   AdatFileHeader | AdatBlockHeader payload | AdatBlockHeader payload | ... | trailer block | AdatFooter
+ *
+ * Little-endian, fixed width, payloads padded with zeros to 8 bytes (`payload_bytes` is without the
+ * padding). A block's crc32 (zlib's polynomial) covers its header, with the crc field as 0, and its
+ * payload, without the padding. A file may end anywhere: what counts is the longest prefix of whole
+ * blocks. Readers skip block types they don't know.
+ *
+ * Threads and processes are named by small numbers that are unique in the file (`thread`,
+ * `process`, from 1; 0 = none). A thread is one occupation of one slot; its lanes' records are
+ * numbered from 0. A block of events says which records it holds; a hole between a block and the next
+ * one of the same lane is records that were lost, and the ledger says why.
+ */
+#ifndef ADA_FILE_ADAT_FORMAT_H
+#define ADA_FILE_ADAT_FORMAT_H
+
+#include "shared/event_abi.h"
+
+#define ADAT_MAGIC "ADATRACE" /* 8 bytes, no NUL */
+#define ADAT_MAJOR 1u
+#define ADAT_OLDEST 1u
+#define ADAT_BLOCK_MAGIC 0x42414441u  /* "ADAB" */
+#define ADAT_FOOTER_MAGIC 0x46414441u /* "ADAF" */
+#define ADAT_PAYLOAD_MAX (64u << 20)  /* a reader refuses longer ones */
+
+typedef struct AdatFileHeader {
+    uint8_t magic[8];
+    uint16_t major;
+    uint16_t oldest_compatible;
+    uint32_t header_bytes; /* sizeof(AdatFileHeader): where the first block starts */
+    uint8_t uuid[16];
+    uint64_t created_realtime_ns;
+    uint32_t chunk; /* 1.. */
+    uint32_t flags; /* none defined: 0 */
+    uint32_t reserved[3];
+    uint32_t crc32; /* of this header with this field 0 */
+} AdatFileHeader;
+ADA_ABI_ASSERT(sizeof(AdatFileHeader) == 64, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, uuid) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
+
+/* Block types. Never reuse a value. */
+#define ADAT_BLOCK_SESSION 1u  /* strings: see below */
+#define ADAT_BLOCK_PROCESS 2u  /* AdatProcess, then its strings */
+#define ADAT_BLOCK_THREAD 3u   /* AdatThread; a later one for the same thread replaces the earlier */
+#define ADAT_BLOCK_INDEX 4u    /* AdaIndexEvent[record_count] */
+#define ADAT_BLOCK_DETAIL 5u   /* record_count detail records, each ADA_DETAIL_RECORD_SIZE() long */
+#define ADAT_BLOCK_EVENTS 6u   /* AdaEventDescriptor[] of `process` */
+#define ADAT_BLOCK_MODULES 7u  /* AdaModule[] of `process` */
+#define ADAT_BLOCK_CLOCK 8u    /* AdatClock */
+#define ADAT_BLOCK_DEATH 9u    /* AdatDeath */
+#define ADAT_BLOCK_LEDGER 10u  /* AdatLedgerEntry[]; the last ledger of a file counts */
+#define ADAT_BLOCK_KERNEL 11u  /* kernel context; not written yet */
+#define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[] */
+#define ADAT_BLOCK_TYPES 13u
+
+/* Block flags. */
+#define ADAT_FLAG_FINAL 0x1u /* ledger: the session is over, nothing is pending */
+
+typedef struct AdatBlockHeader {
+    uint32_t magic;
+    uint16_t type;
+    uint16_t flags;
+    uint32_t payload_bytes;
+    uint32_t crc32;
+    uint64_t sequence; /* 0, 1, 2 ... in the file */
+    uint32_t process;  /* 0 where it has no meaning */
+    uint32_t thread;   /* 0 where it has no meaning */
+    /* INDEX and DETAIL; else 0 */
+    uint64_t first_record; /* number of the first record within its lane */
+    uint32_t record_count;
+    uint32_t reserved;
+    uint64_t first_time; /* ticks: timestamp of the first and of the last record */
+    uint64_t last_time;
+    /* losses of this lane up to now */
+    uint64_t dropped_full;
+    uint64_t dropped_nested;
+    uint64_t dropped_io;
+    uint64_t recycled;
+} AdatBlockHeader;
+ADA_ABI_ASSERT(sizeof(AdatBlockHeader) == 96, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatBlockHeader, sequence) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatBlockHeader, first_record) == 32, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatBlockHeader, first_time) == 48, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatBlockHeader, dropped_full) == 64, "");
+
+/* Strings: "key\0value\0key\0value\0". Session keys: host, kernel, adatrace (version), command, policy, detail, threads, ring_size. */
+
+typedef struct AdatProcess {
+    uint32_t process;
+    uint32_t pid;
+    uint32_t parent_pid;
+    uint32_t clock_kind; /* ADA_CLOCK_*: of all timestamps of this process */
+    uint64_t started_at; /* ticks: when the segment was taken over */
+    /* strings follow: program, command (arguments joined by a blank) */
+} AdatProcess;
+ADA_ABI_ASSERT(sizeof(AdatProcess) == 24, "");
+
+typedef struct AdatThread {
+    uint32_t thread;
+    uint32_t process;
+    uint32_t tid;
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t reserved;
+    uint64_t registered_at; /* ticks */
+    char name[16];          /* NUL-terminated */
+} AdatThread;
+ADA_ABI_ASSERT(sizeof(AdatThread) == 48, "");
+
+/* One instant on three clocks: readers interpolate between anchors. */
+typedef struct AdatClock {
+    uint64_t tsc;          /* 0 where there is no usable one */
+    uint64_t monotonic_ns; /* CLOCK_MONOTONIC */
+    uint64_t realtime_ns;  /* CLOCK_REALTIME */
+    uint64_t error_ns;     /* the three were read within this time */
+} AdatClock;
+ADA_ABI_ASSERT(sizeof(AdatClock) == 32, "");
+
+/* How a process ended, as far as the recorder knows. */
+#define ADAT_DEATH_EXIT 1u     /* code = exit status */
+#define ADAT_DEATH_SIGNAL 2u   /* code = signal number */
+#define ADAT_DEATH_EXEC 3u     /* the process runs another program now */
+#define ADAT_DEATH_UNKNOWN 4u  /* gone, nobody could say how */
+#define ADAT_DEATH_DETACHED 5u /* it still ran when recording ended */
+
+typedef struct AdatDeath {
+    uint32_t process;
+    uint32_t kind; /* ADAT_DEATH_* */
+    int32_t code;
+    uint32_t drain_complete; /* 1: everything it had published is in the file or in the ledger */
+    uint64_t torn;           /* records begun but never completed, all lanes */
+    uint64_t monotonic_ns;   /* when the recorder learnt of it */
+} AdatDeath;
+ADA_ABI_ASSERT(sizeof(AdatDeath) == 32, "");
+
+/*
+ * One lane's account, in records. For each entry:
+ *   attempted = in_file + dropped_full + dropped_nested + dropped_io + recycled_unmarked + torn + pending
+ * thread 0 of a process collects the events of threads that got no slot.
+ */
+typedef struct AdatLedgerEntry {
+    uint32_t process;
+    uint32_t thread;
+    uint32_t lane; /* ADA_LANE_* */
+    uint32_t reserved;
+    uint64_t attempted;
+    uint64_t in_file;
+    uint64_t dropped_full; /* no room: refused, or overwritten under `overwrite` */
+    uint64_t dropped_nested;
+    uint64_t dropped_io; /* drained, but the file could not be written */
+    uint64_t recycled_unmarked;
+    uint64_t torn;
+    uint64_t pending;
+} AdatLedgerEntry;
+ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 80, "");
+
+/*
+ * The trailer: one entry for each block before it, in the file's order. A long one goes on in the
+ * next trailer block; the footer names the first and follows the last.
+ */
+typedef struct AdatTrailerEntry {
+    uint64_t offset; /* of the block in the file */
+    uint32_t payload_bytes;
+    uint16_t type;
+    uint16_t reserved;
+    uint32_t process;
+    uint32_t thread;
+} AdatTrailerEntry;
+ADA_ABI_ASSERT(sizeof(AdatTrailerEntry) == 24, "");
+
+typedef struct AdatFooter {
+    uint64_t trailer_offset; /* of the trailer block */
+    uint32_t magic;
+    uint32_t crc32; /* of the 12 bytes before */
+} AdatFooter;
+ADA_ABI_ASSERT(sizeof(AdatFooter) == 16, "");
+
+#define ADAT_PADDED(bytes) (((bytes) + 7u) & ~(__typeof__(bytes))7u)
+
+#endif

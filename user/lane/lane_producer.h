@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer's side of a lane: how a thread writes a record.
+ *
+ * Private to the traced process: a LaneView per ring (where it is, how far it is filled) and a
+ * LaneWriter, the two words that the event path looks at. Shared memory is only ever stored to; the
+ * path reads no line that another core writes.
+ *
+ * Writing a record
+ *     frame = our stack pointer       a signal handler that traces now takes the nested path
+ *     cursor >= limit?                full, disabled and unregistered alike: the slow path
+ *     read the clock
+ *     reserved = cursor + 1 record    relaxed: what a reader may count as torn if we die now
+ *     cursor += 1 record              xadd without lock: a handler's records come before or after
+ *     write the record
+ *     published = cursor              release: grants the collector all records below it
+ *     frame = 0
+ *     cursor moved since?             a handler wrote in between: publish its records, too
+ *
+ * Signal handlers. While `frame` is set, a handler may reserve behind (or before) the interrupted record but
+ * never swaps rings, and leaves room for one more record of each interrupted level; otherwise its event
+ * is counted as dropped_nested. Rings keep a reserve at their end for this (LaneView.limit). It
+ * publishes nothing: the interrupted record before it may be incomplete; the outermost level does.
+ *
+ * Order. Within a lane timestamps never decrease: who finds that a handler reserved between its
+ * reading of the clock and its own reservation takes the handler's (later) time.
+ *
+ * Jumps. A handler that leaves by siglongjmp() abandons the record that it interrupted. Whoever finds `frame`
+ * set although it runs further up the same stack knows that, and takes the abandoned records back.
+ *
+ * Swap. The switch to a new ring is one store of LaneWriter.active, so a handler sees the old ring or
+ * the new one, each whole.
+ */
+#ifndef ADA_LANE_LANE_PRODUCER_H
+#define ADA_LANE_LANE_PRODUCER_H
+
+#include "user/lane/clock.h"
+#include "user/lane/lane.h"
+#include "user/lane/test_point.h"
+
+/* One ring, as its producer sees it. Zeroed (limit 0) it refuses everything: unregistered, or the child of a fork. */
+typedef struct LaneView {
+    uint64_t cursor; /* position (ADA_POSITION) of the next record */
+    uint32_t limit;  /* outermost writers begin no record that ends above it */
+    uint32_t bytes;  /* the ring's size: nested writers may go up to here */
+    char *data;
+    RingControl *ring; /* shared */
+    const struct LaneView *previous; /* during the swap to this ring, the ring before: base_record follows from it; else NULL */
+} LaneView;
+
+/* What the event path reads first; lives in thread-local storage. */
+typedef struct LaneWriter {
+    LaneView *active;
+    uintptr_t frame; /* stack pointer of the outermost level that is writing a record; 0 = nobody is */
+    uint32_t nested; /* handlers that write on top of it */
+    uint32_t reserved;
+} LaneWriter;
+
+/* The rest of the producer's side. */
+typedef struct LaneProducer {
+    LaneWriter *writer;
+    Lane *lane;            /* shared */
+    SegmentHeader *header; /* shared: policy, doorbell */
+    SpscProducer submit;
+    SpscConsumer free;
+    uint32_t record_max; /* bytes of the largest record of this lane */
+    uint32_t swapping;   /* 1 while a swap is between taking the new ring and having made it active */
+    uint32_t gave_up;    /* a wait under `block` timed out: do not wait again until a ring comes back */
+    LaneView views[ADA_RINGS_MAX];
+} LaneProducer;
+
+/* A reserved place: the caller writes `at` and commits. */
+typedef struct LaneReservation {
+    void *at;
+    uint64_t record;    /* its number within the lane */
+    uint64_t timestamp; /* read after the place was known to be free, before it was reserved */
+    LaneView *view;
+    uint64_t end; /* position behind it */
+    bool nested;  /* by a handler that interrupted the writing of another record */
+    bool late;    /* a handler reserved since `timestamp` was read: the record before may be younger */
+} LaneReservation;
+
+/*
+ * Binds the producer's side to a fresh lane (lane_init()) and points the writer at ring 0. `rings` is
+ * where ring 0 is mapped here. The writer's thread calls it.
+ */
+void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, char *rings,
+                        SegmentHeader *header);
+
+/*
+ * Makes a free ring the active one and submits the full one. For the outermost level, with frame set.
+ * 0; -ENOBUFS: no ring to be had under the policy (and, with `block`, within the time allowed). errno is kept.
+ */
+int lane_swap_active_ring(LaneProducer *producer);
+
+/*
+ * Reserves `size` bytes (a multiple of 8, at most the lane's largest record) at any nesting level,
+ * swapping rings when it may. 0; -ENOBUFS: no room, counted as dropped_full or dropped_nested.
+ * Every success must be followed by lane_commit() on the same thread and level.
+ */
+int lane_reserve(LaneProducer *producer, uint32_t size, LaneReservation *reservation_out);
+void lane_commit(LaneProducer *producer, const LaneReservation *reservation);
+
+/* Writes one index event through reserve and commit: the path for everything that lane_write_index() hands over. As lane_reserve(). */
+int lane_write_index_slow(LaneProducer *producer, uint32_t word, uint64_t id, uint64_t argument, uint32_t link);
+
+/* Publishes what handlers wrote after the outermost record was published. */
+void lane_publish_rest(LaneWriter *writer);
+
+/*
+ * Asks the collector to keep the detail records around this moment: those that the rings still hold,
+ * the rest of the active ring, and one ring more. By the lane's thread, at any nesting level.
+ */
+void lane_mark(LaneProducer *producer);
+
+/* Publishes everything and leaves the lane: later writes of this thread find limit 0. For the thread's end. */
+void lane_producer_close(LaneProducer *producer, LaneView *closed_view);
+
+#define LANE_INDEX_STEP ADA_POSITION(1, ADA_INDEX_EVENT_SIZE)
+
+static inline uintptr_t lane_stack_pointer(void)
+{
+#if defined(__x86_64__)
+    uintptr_t pointer;
+
+    __asm__ volatile("movq %%rsp, %0" : "=r"(pointer));
+    return pointer;
+#else
+    return (uintptr_t)__builtin_frame_address(0);
+#endif
+}
+
+/*
+ * Writes one index event in the common case: outermost level, room in the ring. False: nothing was
+ * written, call lane_write_index_slow(). The caller is the lane's thread.
+ */
+static inline bool lane_write_index(LaneWriter *writer, uint32_t word, uint64_t id, uint64_t argument,
+                                    uint32_t link)
+{
+    LaneView *view;
+    AdaIndexEvent *event;
+    uint64_t cursor, position, timestamp;
+
+    if (__builtin_expect(writer->frame != 0, 0))
+        return false;
+    ada_store_relaxed(&writer->frame, lane_stack_pointer());
+    ada_signal_fence();
+
+    view = writer->active;
+    cursor = view->cursor;
+    if (__builtin_expect(ADA_POSITION_BYTES(cursor) >= view->limit, 0)) {
+        ada_store_relaxed(&writer->frame, (uintptr_t)0);
+        return false;
+    }
+    ADA_TEST_POINT("write.begin");
+    timestamp = ada_clock_ticks();
+    ada_store_relaxed(&view->ring->reserved, cursor + LANE_INDEX_STEP);
+    ADA_TEST_POINT("write.announced");
+    position = ada_local_fetch_add(&view->cursor, LANE_INDEX_STEP);
+    ADA_TEST_POINT("write.reserved");
+    event = (AdaIndexEvent *)(view->data + ADA_POSITION_BYTES(position));
+    if (__builtin_expect(position != cursor, 0)) {
+        ada_store_relaxed(&view->ring->reserved, position + LANE_INDEX_STEP);
+        timestamp = event[-1].timestamp;
+    }
+    event->timestamp = timestamp;
+    event->id = id;
+    event->argument = argument;
+    event->word = word;
+    event->link = link;
+    ADA_TEST_POINT("write.written");
+    /* Pairs with the acquire in lane_reader_next(): grants the collector every record below. */
+    ada_store_release(&view->ring->published, position + LANE_INDEX_STEP);
+    ADA_TEST_POINT("write.published");
+    ada_signal_fence();
+    ada_store_relaxed(&writer->frame, (uintptr_t)0);
+    ada_signal_fence();
+    if (__builtin_expect(ada_load_relaxed(&view->cursor) != position + LANE_INDEX_STEP, 0))
+        lane_publish_rest(writer);
+    return true;
+}
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/lane/lane_reader.h"
+
+#include <errno.h>
+
+#include "user/lane/futex.h"
+#include "user/lane/test_point.h"
+
+void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
+                      uint32_t ring_bytes)
+{
+    *reader = (LaneReader){
+        .lane = lane,
+        .rings = rings,
+        .kind = kind,
+        .ring_count = ring_count,
+        .ring_bytes = ring_bytes,
+    };
+    spsc_consumer_init(&reader->submit, &lane->submit_queue, NULL, 0);
+    spsc_producer_init(&reader->free, &lane->free_queue, NULL, 0);
+}
+
+bool lane_reader_pending(const LaneReader *reader)
+{
+    const Lane *lane = reader->lane;
+    const RingControl *ring;
+
+    /* Relaxed: only a hint; lane_reader_next() reads the same words with acquire. */
+    if (lane_reader_submitted(reader))
+        return true;
+    ring = &lane->rings[ada_load_relaxed(&lane->active_ring_index) % ADA_RINGS_MAX];
+    return ada_load_relaxed(&ring->base_record) + ADA_POSITION_RECORDS(ada_load_relaxed(&ring->published)) !=
+           reader->next_record;
+}
+
+int lane_reader_begin(LaneReader *reader, bool producer_gone)
+{
+    int error;
+
+    if (producer_gone)
+        submit_queue_force_acquire_drain(reader->lane);
+    else if (!submit_queue_try_acquire_drain(reader->lane, ADA_DRAIN_COLLECTOR))
+        return 0;
+    error = spsc_consumer_resync(&reader->submit);
+    if (error) {
+        submit_queue_release_drain(reader->lane);
+        return error;
+    }
+    return 1;
+}
+
+/* See wait_for_ring(): both sides touch the flag by read-modify-write. */
+static void wake_producer(LaneReader *reader)
+{
+    if (ada_exchange_acq_rel(&reader->lane->waiting, 0u))
+        ada_futex_wake(&reader->lane->waiting);
+}
+
+void lane_reader_end(LaneReader *reader)
+{
+    submit_queue_release_drain(reader->lane);
+    /* It may wait for nothing but this, to take an unmarked ring back. One that begins just now is seen at the next visit. */
+    if (reader->kind == ADA_LANE_DETAIL && ada_load_relaxed(&reader->lane->waiting))
+        wake_producer(reader);
+}
+
+/* Whether a position can be one of this lane's rings. */
+static bool position_is_possible(const LaneReader *reader, uint64_t position)
+{
+    uint32_t bytes = ADA_POSITION_BYTES(position);
+    uint64_t records = ADA_POSITION_RECORDS(position);
+
+    if (bytes > reader->ring_bytes || bytes % 8 != 0)
+        return false;
+    if (reader->kind == ADA_LANE_INDEX)
+        return bytes == records * ADA_INDEX_EVENT_SIZE;
+    return bytes >= records * ADA_DETAIL_HEADER_SIZE && bytes <= records * ADA_DETAIL_RECORD_MAX;
+}
+
+/* Describes what is new in one ring. 1, or -EPROTO. */
+static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_record, uint64_t published,
+                         bool submitted, LaneChunk *chunk)
+{
+    bool resumed = reader->partial != 0 && ring == reader->partial_ring && base_record == reader->partial_base;
+    uint64_t start = resumed ? reader->partial : 0;
+
+    if (!position_is_possible(reader, published))
+        return -EPROTO;
+    if (ADA_POSITION_BYTES(published) < ADA_POSITION_BYTES(start) ||
+        ADA_POSITION_RECORDS(published) < ADA_POSITION_RECORDS(start))
+        return -EPROTO;
+    if (!position_is_possible(reader, published - start))
+        return -EPROTO;
+    if ((int64_t)(base_record + ADA_POSITION_RECORDS(start) - reader->next_record) < 0)
+        return -EPROTO; /* it would repeat records */
+
+    *chunk = (LaneChunk){
+        .data = reader->rings + (size_t)ring * reader->ring_bytes + ADA_POSITION_BYTES(start),
+        .bytes = ADA_POSITION_BYTES(published) - ADA_POSITION_BYTES(start),
+        .records = ADA_POSITION_RECORDS(published) - ADA_POSITION_RECORDS(start),
+        .first_record = base_record + ADA_POSITION_RECORDS(start),
+        .sequence = ada_load_relaxed(&reader->lane->rings[ring].sequence),
+        .ring = ring,
+        .submitted = submitted,
+        .start = start,
+        .base_record = base_record,
+    };
+    return 1;
+}
+
+/* The oldest submitted ring, whole. 1, 0 = queue empty, -EPROTO. */
+static int next_submitted(LaneReader *reader, LaneChunk *chunk)
+{
+    const RingControl *control;
+    uint32_t ring;
+    int found = spsc_queue_peek(&reader->submit, &ring);
+
+    if (found <= 0)
+        return found;
+    if (ring >= reader->ring_count || reader->to_return_count >= reader->ring_count)
+        return -EPROTO;
+    control = &reader->lane->rings[ring];
+    /* The push that made the queue non-empty (release) granted both fields; nobody changes them before we give the ring back. */
+    return describe_ring(reader, ring, ada_load_relaxed(&control->base_record),
+                         ada_load_acquire(&control->published), true, chunk);
+}
+
+int lane_reader_next(LaneReader *reader, LaneChunk *chunk)
+{
+    const RingControl *control;
+    uint64_t base_record, published;
+    uint32_t ring;
+    int found;
+
+    found = next_submitted(reader, chunk);
+    if (found != 0)
+        return found;
+
+    /* Pairs with the release in lane_swap_active_ring(): grants the submission of the ring before. */
+    ring = ada_load_acquire(&reader->lane->active_ring_index);
+    if (ring >= reader->ring_count)
+        return -EPROTO;
+    ADA_TEST_POINT("reader.active");
+    control = &reader->lane->rings[ring];
+    /*
+     * After n submissions the ring being filled is the one with sequence n, and with the queue empty n is
+     * our head. The tail that showed so (acquire) granted that ring's reset and its base_record, and as
+     * long as we hold the drain it is put to no other use. Any other sequence: either the queue has grown
+     * since we looked, which the acquire above shows; or the index is behind it (a swap stands between the
+     * two), the ring may be in the middle of its next reset, and there is nothing to read yet.
+     */
+    if (ada_load_relaxed(&control->sequence) != reader->submit.head)
+        return next_submitted(reader, chunk);
+    base_record = ada_load_relaxed(&control->base_record);
+    /* Pairs with the release that published the record: grants everything below the position. */
+    published = ada_load_acquire(&control->published);
+    if ((int64_t)(base_record + ADA_POSITION_RECORDS(published) - reader->next_record) <= 0)
+        return 0;
+    return describe_ring(reader, ring, base_record, published, false, chunk);
+}
+
+void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t records, uint32_t bytes)
+{
+    reader->next_record = chunk->first_record + records;
+    reader->consumed += records;
+    if (chunk->submitted && bytes == chunk->bytes) {
+        reader->to_return[reader->to_return_count++] = chunk->ring;
+        reader->partial = 0;
+        spsc_queue_pop(&reader->submit);
+    } else {
+        reader->partial_ring = chunk->ring;
+        reader->partial_base = chunk->base_record;
+        reader->partial = chunk->start + ADA_POSITION(records, bytes);
+    }
+    /* Read by a producer that takes a ring back, which then holds drain_owner; and by ada_flush() (acquire). */
+    ada_store_release(&reader->lane->drained_records, reader->next_record);
+}
+
+void lane_reader_return_rings(LaneReader *reader)
+{
+    /* The flag is looked at on every visit, so a waiter that sets it just now is found by the next. */
+    if (reader->to_return_count == 0 && !ada_load_relaxed(&reader->lane->waiting))
+        return;
+    for (uint32_t i = 0; i < reader->to_return_count; i++)
+        (void)spsc_queue_push(&reader->free,
+                              reader->to_return[i]); /* at most ring_count of them, fewer than places */
+    reader->to_return_count = 0;
+    wake_producer(reader);
+}

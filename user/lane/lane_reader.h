@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The collector's side of a lane: what is there to take, in order, each record once.
+ *
+ *     while (lane_reader_next(reader, &chunk) == 1) {
+ *         copy chunk.data[0 .. chunk.bytes) away;
+ *         lane_reader_consume(reader, &chunk, records, bytes);
+ *     }
+ *     ... once the copy is safely in the file ...
+ *     lane_reader_return_rings(reader);
+ *
+ * all of it between lane_reader_begin() and lane_reader_end(), which hold drain_owner: as long as they
+ * do, the producer takes no ring back, so a chunk's memory keeps its meaning while it is copied. (It
+ * may still be scribbled over by a hostile process: check the copy, never the original.)
+ *
+ * Everything that decides where to read is private: geometry, queue indices, what was consumed. What
+ * is fetched from shared memory is fetched once and checked; an impossible value is -EPROTO, and the
+ * caller should have nothing more to do with that process.
+ *
+ * One thread uses a reader. Nothing blocks, nothing allocates.
+ */
+#ifndef ADA_LANE_LANE_READER_H
+#define ADA_LANE_LANE_READER_H
+
+#include "user/lane/lane.h"
+
+typedef struct LaneReader {
+    Lane *lane; /* shared */
+    const char *rings;
+    uint32_t kind;
+    uint32_t ring_count;
+    uint32_t ring_bytes;
+    uint32_t partial_ring; /* the ring of which `partial` was consumed in place */
+    uint64_t partial_base; /* its first record's number, which tells it from a later use of the same ring */
+    uint64_t partial;      /* position up to which it was consumed; 0 = none */
+    uint64_t next_record;  /* number of the next record to take over */
+    uint64_t consumed;     /* records taken over */
+    SpscConsumer submit;
+    SpscProducer free;
+    uint32_t to_return[ADA_RINGS_MAX]; /* rings taken out of the submit queue and not given back yet */
+    uint32_t to_return_count;
+} LaneReader;
+
+typedef struct LaneChunk {
+    const char *data;
+    uint32_t bytes;
+    uint32_t records;
+    uint64_t first_record;
+    uint64_t sequence; /* of the ring: see Lane.mark_until */
+    uint32_t ring;
+    bool submitted; /* the ring came from the submit queue: with its last record consumed it is done */
+    uint64_t start; /* position of data within the ring */
+    uint64_t base_record;
+} LaneChunk;
+
+/*
+ * Binds a reader to a lane of a slot that just became ACTIVE (or is DRAINING). `rings` is where ring 0 is mapped
+ * here; counts and sizes come from the segment's checked geometry, not from the lane.
+ */
+void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
+                      uint32_t ring_bytes);
+
+/*
+ * Whether lane_reader_next() might find something: two loads, for visits that mostly find nothing. False
+ * negatives last until the next visit; none once the producer is gone.
+ */
+bool lane_reader_pending(const LaneReader *reader);
+
+/* Whether a ring waits in the submit queue: one load. */
+static inline bool lane_reader_submitted(const LaneReader *reader)
+{
+    /* Relaxed: a hint, as above. */
+    return ada_load_relaxed(&reader->lane->submit_queue.tail) != reader->submit.head;
+}
+
+/*
+ * Takes drain_owner. With `producer_gone` it is taken from a producer that died holding it.
+ * 1: go on; 0: the producer has it, come again; -EPROTO: impossible queue state.
+ */
+int lane_reader_begin(LaneReader *reader, bool producer_gone);
+void lane_reader_end(LaneReader *reader);
+
+/* 1: *chunk_out holds the next records (possibly none of a submitted ring); 0: nothing now; -EPROTO. */
+int lane_reader_next(LaneReader *reader, LaneChunk *chunk_out);
+
+/* Notes that the first `records` records, `bytes` bytes, of the chunk were taken over. */
+void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t records, uint32_t bytes);
+
+/* Gives consumed rings back to the producer and wakes it if it waits, for a ring or for ada_flush(). Needs no drain_owner. */
+void lane_reader_return_rings(LaneReader *reader);
+
+#endif

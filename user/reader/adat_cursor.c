@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/reader/adat_cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/reader/reader.h"
+
+/* One thread on its way through the trace. */
+typedef struct LaneCursor {
+    const ThreadEntry *thread;
+    uint32_t clock_kind;
+    size_t clock_hint;
+
+    int64_t time; /* of the event at `position`; of the next block, as its header says, if none is loaded */
+    size_t next_block;
+    BlockBuffer block;
+    uint32_t position; /* in the loaded block */
+    uint32_t count;    /* events in it; 0 = none is loaded */
+    uint64_t first_record;
+
+    /* the detail block that served last; `details` are the places of its records */
+    size_t detail_next; /* index of that block, plus 1; 0 = none */
+    BlockBuffer detail_block;
+    uint32_t *details;
+    size_t details_capacity;
+    uint32_t detail_count;
+} LaneCursor;
+
+struct AdatCursor {
+    const AdatReader *reader;
+    int64_t from_ns;
+    int64_t to_ns;
+    LaneCursor *lanes;
+    LaneCursor **heap; /* the earliest at the top; lanes that have ended are not in it */
+    size_t heap_count;
+    size_t lane_count;
+    LaneCursor *current; /* of the event that was returned last */
+    LaneCursor *ended;   /* to be freed when the next event is asked for: until then its details may be */
+    AdaIndexEvent event; /* that was returned last */
+};
+
+/* ---- heap ------------------------------------------------------------------------------------ */
+
+static bool is_before(const LaneCursor *a, const LaneCursor *b)
+{
+    return a->time < b->time || (a->time == b->time && a < b);
+}
+
+static void sift_down(AdatCursor *cursor, size_t at)
+{
+    LaneCursor **heap = cursor->heap;
+    LaneCursor *lane = heap[at];
+
+    for (;;) {
+        size_t child = 2 * at + 1;
+
+        if (child >= cursor->heap_count)
+            break;
+        if (child + 1 < cursor->heap_count && is_before(heap[child + 1], heap[child]))
+            child++;
+        if (!is_before(heap[child], lane))
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = lane;
+}
+
+static void pop_top(AdatCursor *cursor)
+{
+    cursor->heap[0] = cursor->heap[--cursor->heap_count];
+    if (cursor->heap_count > 0)
+        sift_down(cursor, 0);
+}
+
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
+static int64_t lane_convert(const AdatCursor *cursor, LaneCursor *lane, uint64_t ticks)
+{
+    return clock_line_convert(&cursor->reader->clock, lane->clock_kind, ticks, &lane->clock_hint);
+}
+
+static const uint8_t *lane_event(const LaneCursor *lane, uint32_t position)
+{
+    return lane->block.data + sizeof(AdatBlockHeader) + (size_t)position * ADA_INDEX_EVENT_SIZE;
+}
+
+static void lane_free(LaneCursor *lane)
+{
+    block_buffer_free(&lane->block);
+    block_buffer_free(&lane->detail_block);
+    free(lane->details);
+    lane->details = NULL;
+    lane->details_capacity = 0;
+    lane->detail_next = 0;
+}
+
+/* Goes to the next block that reaches into the wanted time. false: there is none. */
+static bool lane_seek_block(const AdatCursor *cursor, LaneCursor *lane)
+{
+    const BlockRange *blocks = &lane->thread->lanes[ADA_LANE_INDEX];
+
+    for (lane->count = 0; lane->next_block < blocks->count; lane->next_block++) {
+        const BlockRef *block = &blocks->blocks[lane->next_block];
+
+        if (lane_convert(cursor, lane, block->last_time) >= cursor->from_ns) {
+            lane->time = lane_convert(cursor, lane, block->first_time);
+            return lane->time <= cursor->to_ns;
+        }
+    }
+    return false;
+}
+
+/* Goes to the next event within the wanted time, from `position` on. false: the block has no more. */
+static bool lane_seek_event(const AdatCursor *cursor, LaneCursor *lane)
+{
+    for (; lane->position < lane->count; lane->position++) {
+        uint64_t ticks;
+
+        memcpy(&ticks, lane_event(lane, lane->position), sizeof(ticks));
+        lane->time = lane_convert(cursor, lane, ticks);
+        if (lane->time >= cursor->from_ns)
+            return true;
+    }
+    return false;
+}
+
+static int lane_load(const AdatCursor *cursor, LaneCursor *lane)
+{
+    const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
+    uint32_t held = block->payload_bytes / ADA_INDEX_EVENT_SIZE;
+    int err = block_load(cursor->reader->fd, block, &lane->block);
+
+    if (err)
+        return err;
+    lane->next_block++;
+    lane->position = 0;
+    lane->count = block->record_count < held ? block->record_count : held;
+    lane->first_record = block->first_record;
+    return 0;
+}
+
+/* ---- cursor ---------------------------------------------------------------------------------- */
+
+static size_t select_lanes(AdatCursor *cursor, const AdatCursorConfig *config)
+{
+    const AdatReader *reader = cursor->reader;
+    size_t count = 0;
+
+    for (size_t i = 0; i < reader->threads.count; i++) {
+        const ThreadEntry *thread = &reader->threads.items[i];
+        LaneCursor *lane = &cursor->lanes[count];
+
+        if (thread->lanes[ADA_LANE_INDEX].count == 0)
+            continue;
+        if (config && config->select && !config->select(&thread->info, config->context))
+            continue;
+        *lane = (LaneCursor){
+            .thread = thread,
+            .clock_kind = reader_clock_kind(reader, thread->info.process),
+        };
+        count++;
+        if (lane_seek_block(cursor, lane))
+            cursor->heap[cursor->heap_count++] = lane;
+    }
+    return count;
+}
+
+int adat_cursor_create(const AdatReader *reader, const AdatCursorConfig *config, AdatCursor **cursor_out)
+{
+    size_t threads = reader->threads.count ? reader->threads.count : 1;
+    AdatCursor *cursor = calloc(1, sizeof(*cursor));
+
+    if (!cursor)
+        return -ENOMEM;
+    cursor->reader = reader;
+    cursor->from_ns = config ? config->from_ns : INT64_MIN;
+    cursor->to_ns = config ? config->to_ns : INT64_MAX;
+    cursor->lanes = calloc(threads, sizeof(*cursor->lanes));
+    cursor->heap = calloc(threads, sizeof(*cursor->heap));
+    if (!cursor->lanes || !cursor->heap) {
+        adat_cursor_destroy(cursor);
+        return -ENOMEM;
+    }
+    cursor->lane_count = select_lanes(cursor, config);
+    for (size_t i = cursor->heap_count / 2; i > 0; i--)
+        sift_down(cursor, i - 1);
+    *cursor_out = cursor;
+    return 0;
+}
+
+void adat_cursor_destroy(AdatCursor *cursor)
+{
+    if (!cursor)
+        return;
+    for (size_t i = 0; i < cursor->lane_count; i++)
+        lane_free(&cursor->lanes[i]);
+    free(cursor->lanes);
+    free(cursor->heap);
+    free(cursor);
+}
+
+/* The top lane's place has changed: puts it where it belongs now, or out. */
+static void settle_top(AdatCursor *cursor, LaneCursor *lane)
+{
+    if (lane_seek_event(cursor, lane) ? lane->time <= cursor->to_ns : lane_seek_block(cursor, lane)) {
+        sift_down(cursor, 0);
+    } else {
+        pop_top(cursor);
+        cursor->ended = lane;
+    }
+}
+
+static void release_ended(AdatCursor *cursor)
+{
+    if (cursor->ended)
+        lane_free(cursor->ended);
+    cursor->ended = NULL;
+}
+
+int adat_cursor_next(AdatCursor *cursor, AdatEvent *event_out)
+{
+    for (;;) {
+        LaneCursor *lane;
+
+        release_ended(cursor);
+        if (cursor->heap_count == 0) {
+            cursor->current = NULL;
+            return 0;
+        }
+        lane = cursor->heap[0];
+        if (lane->count == 0) {
+            int err = lane_load(cursor, lane);
+
+            if (err)
+                return err;
+            settle_top(cursor, lane);
+            continue;
+        }
+        event_out->time_ns = lane->time;
+        event_out->thread = &lane->thread->info;
+        event_out->process = adat_reader_process(cursor->reader, lane->thread->info.process);
+        event_out->record = lane->first_record + lane->position;
+        memcpy(&event_out->event, lane_event(lane, lane->position), sizeof(event_out->event));
+        cursor->event = event_out->event;
+        cursor->current = lane;
+        lane->position++;
+        settle_top(cursor, lane);
+        return 1;
+    }
+}
+
+/* ---- details --------------------------------------------------------------------------------- */
+
+/* The lane's block that holds record `number`, or the number of blocks. */
+static size_t find_detail_block(const BlockRange *blocks, uint64_t number)
+{
+    size_t low = 0, high = blocks->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const BlockRef *block = &blocks->blocks[middle];
+
+        if (number < block->first_record)
+            high = middle;
+        else if (number - block->first_record >= block->record_count)
+            low = middle + 1;
+        else
+            return middle;
+    }
+    return blocks->count;
+}
+
+/*
+ * The number whose low half is the event's link, and which is nearest to where the lane was at that
+ * time. Times tell that only roughly, which is enough: they need not find the block.
+ */
+static uint64_t whole_detail_number(const BlockRange *blocks, const AdaIndexEvent *event)
+{
+    size_t low = 0, high = blocks->count - 1;
+    uint64_t near;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (blocks->blocks[middle].last_time < event->timestamp)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    near = blocks->blocks[low].first_record;
+    return near + (uint64_t)(int64_t)(int32_t)(event->link - (uint32_t)near);
+}
+
+/* Notes where the records of the loaded detail block start. */
+static int list_details(LaneCursor *lane, const BlockRef *block)
+{
+    size_t most = block->payload_bytes / ADA_DETAIL_HEADER_SIZE;
+    size_t at = 0;
+
+    if (most > lane->details_capacity) {
+        uint32_t *details = malloc(most * sizeof(*details));
+
+        if (!details)
+            return -ENOMEM;
+        free(lane->details);
+        lane->details = details;
+        lane->details_capacity = most;
+    }
+    lane->detail_count = 0;
+    while (lane->detail_count < block->record_count && block->payload_bytes - at >= ADA_DETAIL_HEADER_SIZE) {
+        AdaDetailRecord record;
+
+        memcpy(&record, lane->detail_block.data + sizeof(AdatBlockHeader) + at, sizeof(record));
+        if (record.payload_size > ADA_PAYLOAD_MAX ||
+            ADA_DETAIL_RECORD_SIZE(record.payload_size) > block->payload_bytes - at)
+            break;
+        lane->details[lane->detail_count++] = (uint32_t)at;
+        at += ADA_DETAIL_RECORD_SIZE(record.payload_size);
+    }
+    return 0;
+}
+
+static int load_details(const AdatCursor *cursor, LaneCursor *lane, size_t index)
+{
+    const BlockRef *block = &lane->thread->lanes[ADA_LANE_DETAIL].blocks[index];
+    int err;
+
+    if (lane->detail_next == index + 1)
+        return 0;
+    lane->detail_next = 0;
+    err = block_load(cursor->reader->fd, block, &lane->detail_block);
+    if (!err)
+        err = list_details(lane, block);
+    if (err)
+        return err;
+    lane->detail_next = index + 1;
+    return 0;
+}
+
+int adat_cursor_detail(AdatCursor *cursor, AdatDetail *detail_out)
+{
+    const AdaIndexEvent *event = &cursor->event;
+    LaneCursor *lane = cursor->current;
+    const BlockRange *blocks;
+    uint64_t number, position;
+    const uint8_t *bytes;
+    AdatDetail detail;
+    size_t index;
+    int err;
+
+    if (!lane || !(ADA_WORD_FLAGS(event->word) & ADA_FLAG_DETAIL))
+        return 0;
+    blocks = &lane->thread->lanes[ADA_LANE_DETAIL];
+    if (blocks->count == 0)
+        return 0;
+    number = whole_detail_number(blocks, event);
+    index = find_detail_block(blocks, number);
+    if (index == blocks->count)
+        return 0;
+    err = load_details(cursor, lane, index);
+    if (err)
+        return err;
+    position = number - blocks->blocks[index].first_record;
+    if (position >= lane->detail_count)
+        return 0;
+
+    bytes = lane->detail_block.data + sizeof(AdatBlockHeader) + lane->details[position];
+    memcpy(&detail.header, bytes, sizeof(detail.header));
+    /* A payload is written before its event. */
+    if (detail.header.timestamp > event->timestamp || detail.header.id != event->id)
+        return 0;
+    detail.payload = bytes + sizeof(detail.header);
+    *detail_out = detail;
+    return 1;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/reader/adat_reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/file/crc.h"
+#include "user/reader/reader.h"
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static int check_regular(int fd, uint64_t *bytes_out)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    if (!S_ISREG(st.st_mode))
+        return -ENOTSUP;
+    *bytes_out = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int read_file_header(int fd, AdatFileHeader *header_out)
+{
+    AdatFileHeader header = {0}, plain;
+    ssize_t got = read_at(fd, &header, sizeof(header), 0);
+    size_t magic_bytes;
+
+    if (got < 0)
+        return (int)got;
+    if (got == 0)
+        return -ENODATA;
+    magic_bytes = (size_t)got < sizeof(header.magic) ? (size_t)got : sizeof(header.magic);
+    if (memcmp(header.magic, ADAT_MAGIC, magic_bytes) != 0)
+        return -EINVAL;
+    if ((size_t)got < sizeof(header))
+        return -ENODATA;
+
+    plain = header;
+    plain.crc32 = 0;
+    if (header.crc32 != adat_crc32(0, &plain, sizeof(plain)))
+        return -EBADMSG;
+    if (header.oldest_compatible > ADAT_MAJOR)
+        return -EPROTONOSUPPORT;
+    if (header.header_bytes < sizeof(header) || header.header_bytes % 8 != 0)
+        return -EBADMSG;
+    *header_out = header;
+    return 0;
+}
+
+static int scan_blocks(AdatReader *reader)
+{
+    AdatFileInfo *info = &reader->info;
+    BlockScan scan;
+    Block block;
+    int got;
+
+    if (info->header.header_bytes > info->file_bytes)
+        return -ENODATA;
+    block_scan_init(&scan, reader->fd, info->header.header_bytes, info->file_bytes);
+    while ((got = block_scan_next(&scan, &block)) > 0) {
+        got = collect_block(reader, &block);
+        if (got < 0)
+            break;
+    }
+    info->valid_bytes = scan.offset;
+    info->blocks = scan.blocks;
+    info->cut = scan.cut;
+    info->closed = scan.closed;
+    info->bad_padding = scan.bad_padding;
+    block_scan_fini(&scan);
+    return got;
+}
+
+int adat_reader_open_fd(int fd, AdatReader **reader_out)
+{
+    AdatReader *reader = calloc(1, sizeof(*reader));
+    int err;
+
+    if (!reader)
+        return -ENOMEM;
+    reader->fd = fd;
+    reader->first_time = INT64_MAX;
+    reader->last_time = INT64_MIN;
+    err = check_regular(fd, &reader->info.file_bytes);
+    if (!err)
+        err = read_file_header(fd, &reader->info.header);
+    if (!err)
+        err = scan_blocks(reader);
+    if (!err)
+        err = connect_tables(reader);
+    if (err) {
+        reader->fd = -1;
+        adat_reader_close(reader);
+        return err;
+    }
+    *reader_out = reader;
+    return 0;
+}
+
+int adat_reader_open(const char *path, AdatReader **reader_out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not stop us: it is refused later */
+    int err;
+
+    if (fd < 0)
+        return -errno;
+    err = adat_reader_open_fd(fd, reader_out);
+    if (err)
+        close(fd);
+    return err;
+}
+
+void adat_reader_close(AdatReader *reader)
+{
+    if (!reader)
+        return;
+    collect_free(reader);
+    if (reader->fd >= 0)
+        close(reader->fd);
+    free(reader);
+}
+
+const char *adat_reader_error_text(int err)
+{
+    switch (err) {
+    case -EINVAL:
+        return "not an adatrace file; give a file that 'adatrace record' has written";
+    case -ENODATA:
+        return "the file ends before its header does; nothing in it can be read";
+    case -EBADMSG:
+        return "the file header is damaged (checksum mismatch); restore the file from a copy";
+    case -EPROTONOSUPPORT:
+        return "written in a newer format; use a newer adatrace";
+    case -EISDIR:
+        return "a directory; give a .adat file";
+    case -ENOTSUP:
+        return "not a regular file; copy the trace to a file first";
+    case -ENOENT:
+        return "no such file; check the path";
+    case -EACCES:
+        return "permission denied; check who may read the file";
+    default:
+        return strerror(-err);
+    }
+}
+
+const char *adat_cut_text(AdatCut cut)
+{
+    static const char *const texts[] = {
+        [ADAT_CUT_NONE] = "nothing is cut",
+        [ADAT_CUT_SHORT] = "the file ends within a block",
+        [ADAT_CUT_MAGIC] = "no block starts where one should",
+        [ADAT_CUT_LENGTH] = "a block claims an impossible length",
+        [ADAT_CUT_CRC] = "a block's checksum does not match",
+        [ADAT_CUT_SEQUENCE] = "a block has the wrong sequence number",
+        [ADAT_CUT_FOOTER] = "the trailer is not followed by its footer",
+        [ADAT_CUT_AFTER] = "something follows the footer",
+    };
+    _Static_assert(sizeof(texts) / sizeof(texts[0]) == ADAT_CUT_COUNT, "a text for each");
+
+    return (unsigned)cut < ADAT_CUT_COUNT ? texts[cut] : "unknown";
+}
+
+/* ---- what is in the file --------------------------------------------------------------------- */
+
+const AdatFileInfo *adat_reader_info(const AdatReader *reader)
+{
+    return &reader->info;
+}
+
+AdatStrings adat_reader_session(const AdatReader *reader)
+{
+    return (AdatStrings){reader->session.items, reader->session.count};
+}
+
+const char *adat_strings_find(AdatStrings strings, const char *key)
+{
+    for (size_t i = 0; i < strings.count; i++)
+        if (strcmp(strings.items[i].key, key) == 0)
+            return strings.items[i].value;
+    return NULL;
+}
+
+const AdatProcessInfo *adat_reader_process(const AdatReader *reader, size_t index)
+{
+    return index < reader->processes.count ? &reader->processes.items[index].info : NULL;
+}
+
+const AdatThreadInfo *adat_reader_thread(const AdatReader *reader, size_t index)
+{
+    return index < reader->threads.count ? &reader->threads.items[index].info : NULL;
+}
+
+ptrdiff_t reader_find_process(const AdatReader *reader, uint32_t number)
+{
+    size_t low = 0, high = reader->processes.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uint32_t found = reader->processes.items[middle].info.process.process;
+
+        if (found == number)
+            return (ptrdiff_t)middle;
+        if (found < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+ThreadEntry *reader_find_thread(const AdatReader *reader, uint32_t number)
+{
+    size_t low = 0, high = reader->threads.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uint32_t found = reader->threads.items[middle].info.thread.thread;
+
+        if (found == number)
+            return &reader->threads.items[middle];
+        if (found < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* ---- accounts -------------------------------------------------------------------------------- */
+
+AdatAccount adat_reader_events(const AdatReader *reader)
+{
+    AdatAccount total = {0};
+
+    for (size_t i = 0; i < reader->threads.count; i++)
+        adat_account_add(&total, &reader->threads.items[i].info.events);
+    for (size_t i = 0; i < reader->processes.count; i++)
+        adat_account_add(&total, &reader->processes.items[i].info.unregistered);
+    return total;
+}
+
+AdatAccount adat_reader_detail(const AdatReader *reader)
+{
+    AdatAccount total = {0};
+
+    for (size_t i = 0; i < reader->threads.count; i++)
+        adat_account_add(&total, &reader->threads.items[i].info.detail);
+    return total;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+uint32_t reader_clock_kind(const AdatReader *reader, size_t process)
+{
+    const AdatProcessInfo *info = adat_reader_process(reader, process);
+
+    if (info && info->process.clock_kind == ADA_CLOCK_MONOTONIC)
+        return ADA_CLOCK_MONOTONIC;
+    return ADA_CLOCK_TSC;
+}
+
+AdatClockQuality adat_reader_clock_quality(const AdatReader *reader)
+{
+    if (clock_line_has_tsc(&reader->clock))
+        return ADAT_CLOCK_ANCHORED;
+    for (size_t i = 0; i < reader->processes.count; i++)
+        if (reader_clock_kind(reader, i) == ADA_CLOCK_TSC)
+            return ADAT_CLOCK_GUESSED;
+    return ADAT_CLOCK_ANCHORED;
+}
+
+int64_t adat_reader_time(const AdatReader *reader, size_t process, uint64_t ticks)
+{
+    size_t hint = 0;
+
+    return clock_line_convert(&reader->clock, reader_clock_kind(reader, process), ticks, &hint);
+}
+
+uint64_t adat_reader_realtime(const AdatReader *reader, int64_t time_ns)
+{
+    return clock_line_realtime(&reader->clock, time_ns);
+}
+
+uint64_t adat_reader_duration(const AdatReader *reader)
+{
+    if (reader->last_time <= reader->first_time)
+        return 0;
+    return (uint64_t)reader->last_time - (uint64_t)reader->first_time;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/reader/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/file/crc.h"
+
+#define WINDOW_BYTES ((size_t)256 << 10)
+
+ssize_t read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t got = pread(fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        done += (size_t)got;
+    }
+    return (ssize_t)done;
+}
+
+static uint32_t block_crc32(const AdatBlockHeader *header, const uint8_t *payload)
+{
+    AdatBlockHeader plain = *header;
+
+    plain.crc32 = 0;
+    return adat_crc32(adat_crc32(0, &plain, sizeof(plain)), payload, header->payload_bytes);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+void block_scan_init(BlockScan *scan, int fd, uint64_t first_block, uint64_t end)
+{
+    *scan = (BlockScan){.fd = fd, .end = end, .offset = first_block};
+}
+
+void block_scan_fini(BlockScan *scan)
+{
+    free(scan->window);
+    scan->window = NULL;
+}
+
+/*
+ * Makes `size` bytes at the scan's offset available; the caller has checked that the file had them.
+ * 1; 0: it has them no more; -errno. A window always starts at a block, which keeps blocks aligned in it.
+ */
+static int window_fill(BlockScan *scan, size_t size, const uint8_t **bytes_out)
+{
+    uint64_t skip = scan->offset - scan->window_offset;
+    uint64_t left = scan->end - scan->offset;
+    size_t want;
+    ssize_t got;
+
+    if (skip <= scan->window_bytes && scan->window_bytes - skip >= size) {
+        *bytes_out = scan->window + skip;
+        return 1;
+    }
+    want = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    if (want < size)
+        want = size;
+    if (want > scan->window_capacity) {
+        uint8_t *window = malloc(want);
+
+        if (!window)
+            return -ENOMEM;
+        free(scan->window);
+        scan->window = window;
+        scan->window_capacity = want;
+    }
+    scan->window_bytes = 0;
+    got = read_at(scan->fd, scan->window, want, scan->offset);
+    if (got < 0)
+        return (int)got;
+    scan->window_offset = scan->offset;
+    scan->window_bytes = (size_t)got;
+    if ((size_t)got < size)
+        return 0;
+    *bytes_out = scan->window;
+    return 1;
+}
+
+static int cut(BlockScan *scan, AdatCut why)
+{
+    scan->cut = why;
+    return 0;
+}
+
+/* 1: a valid footer stands here, and the scan is over; 0: it does not; -errno. */
+static int scan_footer(BlockScan *scan)
+{
+    const uint8_t *bytes;
+    AdatFooter footer;
+    int got = window_fill(scan, sizeof(footer), &bytes);
+
+    if (got <= 0)
+        return got;
+    memcpy(&footer, bytes, sizeof(footer));
+    if (footer.magic != ADAT_FOOTER_MAGIC || footer.trailer_offset != scan->trailer_offset ||
+        footer.crc32 != adat_crc32(0, &footer, offsetof(AdatFooter, crc32)))
+        return 0;
+    scan->closed = true;
+    scan->offset += sizeof(footer);
+    scan->cut = scan->offset < scan->end ? ADAT_CUT_AFTER : ADAT_CUT_NONE;
+    return 1;
+}
+
+int block_scan_next(BlockScan *scan, Block *block_out)
+{
+    uint64_t left = scan->end - scan->offset;
+    const AdatBlockHeader *header;
+    const uint8_t *bytes;
+    size_t size;
+    int got;
+
+    if (left == 0 || scan->closed)
+        return 0;
+    if (scan->in_trailer && left >= sizeof(AdatFooter)) {
+        got = scan_footer(scan);
+        if (got != 0)
+            return got < 0 ? got : 0;
+    }
+    if (left < sizeof(*header))
+        return cut(scan, scan->in_trailer && left >= sizeof(AdatFooter) ? ADAT_CUT_FOOTER : ADAT_CUT_SHORT);
+    got = window_fill(scan, sizeof(*header), &bytes);
+    if (got <= 0)
+        return got < 0 ? got : cut(scan, ADAT_CUT_SHORT);
+    header = (const AdatBlockHeader *)(const void *)bytes;
+    if (header->magic != ADAT_BLOCK_MAGIC)
+        return cut(scan, scan->in_trailer ? ADAT_CUT_FOOTER : ADAT_CUT_MAGIC);
+    if (header->payload_bytes > ADAT_PAYLOAD_MAX)
+        return cut(scan, ADAT_CUT_LENGTH);
+
+    size = sizeof(*header) + ADAT_PADDED((size_t)header->payload_bytes);
+    if (size > left)
+        return cut(scan, ADAT_CUT_SHORT);
+    got = window_fill(scan, size, &bytes);
+    if (got <= 0)
+        return got < 0 ? got : cut(scan, ADAT_CUT_SHORT);
+    header = (const AdatBlockHeader *)(const void *)bytes;
+    /* The window may have been read anew, so the length is checked again along with the rest. */
+    if (sizeof(*header) + ADAT_PADDED((size_t)header->payload_bytes) != size ||
+        header->magic != ADAT_BLOCK_MAGIC || header->crc32 != block_crc32(header, bytes + sizeof(*header)))
+        return cut(scan, ADAT_CUT_CRC);
+    if (header->sequence != scan->blocks)
+        return cut(scan, ADAT_CUT_SEQUENCE);
+    if (scan->bad_padding == 0 && !is_zero(bytes + sizeof(*header) + header->payload_bytes,
+                                           size - sizeof(*header) - header->payload_bytes))
+        scan->bad_padding = scan->offset;
+
+    block_out->offset = scan->offset;
+    block_out->header = header;
+    block_out->payload = bytes + sizeof(*header);
+    scan->in_trailer = header->type == ADAT_BLOCK_TRAILER;
+    if (scan->in_trailer && scan->trailer_offset == 0)
+        scan->trailer_offset = scan->offset;
+    scan->offset += size;
+    scan->blocks++;
+    return 1;
+}
+
+int block_load(int fd, const BlockRef *ref, BlockBuffer *buffer)
+{
+    size_t size = sizeof(AdatBlockHeader) + ref->payload_bytes;
+    AdatBlockHeader header;
+    ssize_t got;
+
+    if (size > buffer->capacity) {
+        uint8_t *data = malloc(size);
+
+        if (!data)
+            return -ENOMEM;
+        free(buffer->data);
+        buffer->data = data;
+        buffer->capacity = size;
+    }
+    got = read_at(fd, buffer->data, size, ref->offset);
+    if (got < 0)
+        return (int)got;
+    if ((size_t)got < size)
+        return -EBADMSG;
+    memcpy(&header, buffer->data, sizeof(header));
+    if (header.crc32 != ref->crc32 || header.payload_bytes != ref->payload_bytes ||
+        header.crc32 != block_crc32(&header, buffer->data + sizeof(header)))
+        return -EBADMSG;
+    return 0;
+}
+
+void block_buffer_free(BlockBuffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (BlockBuffer){0};
+}

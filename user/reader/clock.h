@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ticks to nanoseconds: straight lines between clock anchors, going on beyond the first and the last
+ * with the slope between those two. Never decreases; no input overflows.
+ */
+#ifndef ADA_READER_CLOCK_H
+#define ADA_READER_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "user/file/adat_format.h"
+
+typedef struct ClockPoint {
+    uint64_t tsc;
+    int64_t monotonic;
+    int64_t realtime; /* ahead of monotonic by this */
+    double slope;     /* nanoseconds per tick up to the next point */
+} ClockPoint;
+
+typedef struct ClockLine {
+    ClockPoint *points;
+    size_t count;
+    size_t capacity;
+    size_t rejected; /* anchors that went backwards or were absurd */
+    int64_t base;    /* of monotonic: where time starts to count */
+    double slope;    /* beyond the ends */
+    /* without anchors */
+    uint64_t base_ticks;
+    uint64_t base_realtime;
+} ClockLine;
+
+/* Takes in the next anchor of the file. 0 or -ENOMEM. */
+int clock_line_add(ClockLine *line, const AdatClock *anchor);
+
+/* All anchors are in. The last two say where time starts if there was none. */
+void clock_line_finish(ClockLine *line, uint64_t first_ticks, uint64_t created_realtime_ns);
+void clock_line_fini(ClockLine *line);
+
+/* The cycle counter can be converted. */
+bool clock_line_has_tsc(const ClockLine *line);
+
+/* Nanoseconds since the base. `hint`, 0 at first, makes conversions near the last one cheap. */
+int64_t clock_line_convert(const ClockLine *line, uint32_t clock_kind, uint64_t ticks, size_t *hint);
+
+/* Nanoseconds since the base to nanoseconds of CLOCK_REALTIME. */
+uint64_t clock_line_realtime(const ClockLine *line, int64_t time_ns);
+
+#endif

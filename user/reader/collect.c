@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/base/array.h"
+#include "user/reader/reader.h"
+
+#define STRINGS_MAX 256u /* pairs of one block: more would only cost memory */
+
+/* Makes room for one more item of a TABLE() and evaluates to 0 or -ENOMEM. */
+#define RESERVE(table) \
+    array_reserve_one(&(table)->items, &(table)->capacity, (table)->count, sizeof(*(table)->items))
+
+/* ---- one block ------------------------------------------------------------------------------- */
+
+void string_table_free(StringTable *strings)
+{
+    free(strings->text);
+    free(strings->items);
+    *strings = (StringTable){0};
+}
+
+static int strings_parse(const uint8_t *bytes, size_t size, StringTable *strings_out)
+{
+    StringTable strings = {0};
+    size_t capacity = 0, at = 0;
+
+    strings.text = malloc(size + 2); /* whatever the bytes are: a key and its value end in here */
+    if (!strings.text)
+        return -ENOMEM;
+    memcpy(strings.text, bytes, size);
+    strings.text[size] = strings.text[size + 1] = '\0';
+
+    while (at < size && strings.text[at] && strings.count < STRINGS_MAX) {
+        const char *key = strings.text + at;
+        const char *value = key + strlen(key) + 1;
+
+        if (array_reserve_one(&strings.items, &capacity, strings.count, sizeof(*strings.items))) {
+            string_table_free(&strings);
+            return -ENOMEM;
+        }
+        strings.items[strings.count++] = (AdatString){key, value};
+        at = (size_t)(value - strings.text) + strlen(value) + 1;
+    }
+    *strings_out = strings;
+    return 0;
+}
+
+static int collect_session(AdatReader *reader, const Block *block)
+{
+    StringTable strings;
+    int err = strings_parse(block->payload, block->header->payload_bytes, &strings);
+
+    if (err)
+        return err;
+    string_table_free(&reader->session);
+    reader->session = strings;
+    return 0;
+}
+
+/* A process that something refers to; what is known of it may come later. */
+static int mention_process(AdatReader *reader, uint32_t number)
+{
+    size_t count = reader->processes.count;
+
+    if (count > 0 && reader->processes.items[count - 1].info.process.process == number)
+        return 0;
+    if (RESERVE(&reader->processes))
+        return -ENOMEM;
+    reader->processes.items[count] = (ProcessEntry){.info.process.process = number};
+    reader->processes.count++;
+    return 0;
+}
+
+static int collect_process(AdatReader *reader, const Block *block)
+{
+    ProcessEntry entry = {.info.described = true, .order = block->offset};
+    size_t size = block->header->payload_bytes;
+    int err;
+
+    if (size < sizeof(entry.info.process))
+        return 0;
+    memcpy(&entry.info.process, block->payload, sizeof(entry.info.process));
+    if (RESERVE(&reader->processes))
+        return -ENOMEM;
+    err = strings_parse(block->payload + sizeof(entry.info.process), size - sizeof(entry.info.process),
+                        &entry.strings);
+    if (err)
+        return err;
+    reader->processes.items[reader->processes.count++] = entry;
+    return 0;
+}
+
+int collect_add_thread(AdatReader *reader, const ThreadEntry *entry)
+{
+    if (RESERVE(&reader->threads))
+        return -ENOMEM;
+    reader->threads.items[reader->threads.count++] = *entry;
+    return mention_process(reader, entry->info.thread.process);
+}
+
+static int collect_thread(AdatReader *reader, const Block *block)
+{
+    ThreadEntry entry = {.info.described = true, .order = block->offset};
+
+    if (block->header->payload_bytes < sizeof(entry.info.thread))
+        return 0;
+    memcpy(&entry.info.thread, block->payload, sizeof(entry.info.thread));
+    entry.info.thread.name[sizeof(entry.info.thread.name) - 1] = '\0';
+    return collect_add_thread(reader, &entry);
+}
+
+static int collect_events(AdatReader *reader, const Block *block)
+{
+    const AdatBlockHeader *header = block->header;
+
+    if (RESERVE(&reader->blocks))
+        return -ENOMEM;
+    reader->blocks.items[reader->blocks.count++] = (BlockRef){
+        .offset = block->offset,
+        .first_record = header->first_record,
+        .first_time = header->first_time,
+        .last_time = header->last_time,
+        .payload_bytes = header->payload_bytes,
+        .record_count = header->record_count,
+        .crc32 = header->crc32,
+        .process = header->process,
+        .thread = header->thread,
+        .lane = header->type == ADAT_BLOCK_INDEX ? ADA_LANE_INDEX : ADA_LANE_DETAIL,
+    };
+    return 0;
+}
+
+static int collect_descriptors(AdatReader *reader, const Block *block)
+{
+    size_t count = block->header->payload_bytes / sizeof(AdaEventDescriptor);
+
+    for (size_t i = 0; i < count; i++) {
+        DescriptorEntry entry = {.process = block->header->process, .order = block->offset};
+        AdaEventDescriptor *descriptor = &entry.descriptor;
+
+        memcpy(descriptor, block->payload + i * sizeof(*descriptor), sizeof(*descriptor));
+        descriptor->name[sizeof(descriptor->name) - 1] = '\0';
+        for (size_t f = 0; f < ADA_EVENT_FIELDS_MAX; f++)
+            descriptor->fields[f].name[ADA_FIELD_NAME_SIZE - 1] = '\0';
+        if (descriptor->field_count > ADA_EVENT_FIELDS_MAX)
+            descriptor->field_count = ADA_EVENT_FIELDS_MAX;
+        if (RESERVE(&reader->descriptors))
+            return -ENOMEM;
+        reader->descriptors.items[reader->descriptors.count++] = entry;
+    }
+    return 0;
+}
+
+static int collect_modules(AdatReader *reader, const Block *block)
+{
+    size_t count = block->header->payload_bytes / sizeof(AdaModule);
+
+    for (size_t i = 0; i < count; i++) {
+        ModuleEntry entry = {.process = block->header->process, .order = block->offset};
+
+        memcpy(&entry.module, block->payload + i * sizeof(entry.module), sizeof(entry.module));
+        entry.module.path[sizeof(entry.module.path) - 1] = '\0';
+        if (entry.module.build_id_size > ADA_BUILD_ID_MAX)
+            entry.module.build_id_size = ADA_BUILD_ID_MAX;
+        if (RESERVE(&reader->modules))
+            return -ENOMEM;
+        reader->modules.items[reader->modules.count++] = entry;
+    }
+    return 0;
+}
+
+static int collect_death(AdatReader *reader, const Block *block)
+{
+    AdatDeath death;
+
+    if (block->header->payload_bytes < sizeof(death))
+        return 0;
+    memcpy(&death, block->payload, sizeof(death));
+    if (RESERVE(&reader->deaths))
+        return -ENOMEM;
+    reader->deaths.items[reader->deaths.count++] = death;
+    return mention_process(reader, death.process);
+}
+
+static int collect_ledger(AdatReader *reader, const Block *block)
+{
+    size_t count = block->header->payload_bytes / sizeof(AdatLedgerEntry);
+
+    reader->ledger.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (RESERVE(&reader->ledger))
+            return -ENOMEM;
+        memcpy(&reader->ledger.items[i], block->payload + i * sizeof(*reader->ledger.items),
+               sizeof(*reader->ledger.items));
+        reader->ledger.count++;
+    }
+    reader->info.has_ledger = block->header->flags & ADAT_FLAG_FINAL;
+    return 0;
+}
+
+static int collect_clock(AdatReader *reader, const Block *block)
+{
+    AdatClock anchor;
+
+    if (block->header->payload_bytes < sizeof(anchor))
+        return 0;
+    memcpy(&anchor, block->payload, sizeof(anchor));
+    return clock_line_add(&reader->clock, &anchor);
+}
+
+int collect_block(AdatReader *reader, const Block *block)
+{
+    switch (block->header->type) {
+    case ADAT_BLOCK_SESSION:
+        return collect_session(reader, block);
+    case ADAT_BLOCK_PROCESS:
+        return collect_process(reader, block);
+    case ADAT_BLOCK_THREAD:
+        return collect_thread(reader, block);
+    case ADAT_BLOCK_INDEX:
+    case ADAT_BLOCK_DETAIL:
+        return collect_events(reader, block);
+    case ADAT_BLOCK_EVENTS:
+        return collect_descriptors(reader, block);
+    case ADAT_BLOCK_MODULES:
+        return collect_modules(reader, block);
+    case ADAT_BLOCK_CLOCK:
+        return collect_clock(reader, block);
+    case ADAT_BLOCK_DEATH:
+        return collect_death(reader, block);
+    case ADAT_BLOCK_LEDGER:
+        return collect_ledger(reader, block);
+    default:
+        return 0;
+    }
+}
+
+void collect_free(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->processes.count; i++)
+        string_table_free(&reader->processes.items[i].strings);
+    string_table_free(&reader->session);
+    free(reader->processes.items);
+    free(reader->threads.items);
+    free(reader->blocks.items);
+    free(reader->descriptors.items);
+    free(reader->modules.items);
+    free(reader->deaths.items);
+    free(reader->ledger.items);
+    clock_line_fini(&reader->clock);
+}

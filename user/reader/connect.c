@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* The second half of opening: tables are sorted, what belongs together is connected, sums are taken. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "user/reader/reader.h"
+
+#define COMPARE(a, b) ((a) < (b) ? -1 : (a) > (b))
+
+/* ---- sorting: equal keys in the order of the file, of which the last counts --------------------- */
+
+static int compare_processes(const void *a, const void *b)
+{
+    const ProcessEntry *x = a, *y = b;
+    int order = COMPARE(x->info.process.process, y->info.process.process);
+
+    return order ? order : COMPARE(x->order, y->order);
+}
+
+static int compare_threads(const void *a, const void *b)
+{
+    const ThreadEntry *x = a, *y = b;
+    int order = COMPARE(x->info.thread.thread, y->info.thread.thread);
+
+    return order ? order : COMPARE(x->order, y->order);
+}
+
+static int compare_blocks(const void *a, const void *b)
+{
+    const BlockRef *x = a, *y = b;
+    int order = COMPARE(x->thread, y->thread);
+
+    if (!order)
+        order = COMPARE(x->lane, y->lane);
+    return order ? order : COMPARE(x->offset, y->offset);
+}
+
+static int compare_descriptors(const void *a, const void *b)
+{
+    const DescriptorEntry *x = a, *y = b;
+    int order = COMPARE(x->process, y->process);
+
+    if (!order)
+        order = COMPARE(x->descriptor.id, y->descriptor.id);
+    return order ? order : COMPARE(x->order, y->order);
+}
+
+static int compare_modules(const void *a, const void *b)
+{
+    const ModuleEntry *x = a, *y = b;
+    int order = COMPARE(x->process, y->process);
+
+    if (!order)
+        order = COMPARE(x->module.base, y->module.base);
+    return order ? order : COMPARE(x->order, y->order);
+}
+
+/* Sorts a TABLE(); an empty one may have no memory, which qsort must not see. */
+#define SORT(table, compare)                                                           \
+    do {                                                                               \
+        if ((table)->count > 1)                                                        \
+            qsort((table)->items, (table)->count, sizeof(*(table)->items), (compare)); \
+    } while (0)
+
+/* Keeps the last of each run of items for which `same(a, b)` holds; `drop(item)` frees the others. */
+#define KEEP_LAST(table, same, drop)                                                \
+    do {                                                                            \
+        size_t kept_ = 0;                                                           \
+        for (size_t i_ = 0; i_ < (table)->count; i_++) {                            \
+            if (kept_ > 0 && same((table)->items[kept_ - 1], (table)->items[i_])) { \
+                drop(&(table)->items[kept_ - 1]);                                   \
+                kept_--;                                                            \
+            }                                                                       \
+            (table)->items[kept_++] = (table)->items[i_];                           \
+        }                                                                           \
+        (table)->count = kept_;                                                     \
+    } while (0)
+
+#define SAME_PROCESS(a, b) ((a).info.process.process == (b).info.process.process)
+#define SAME_THREAD(a, b) ((a).info.thread.thread == (b).info.thread.thread)
+#define SAME_DESCRIPTOR(a, b) ((a).process == (b).process && (a).descriptor.id == (b).descriptor.id)
+#define SAME_MODULE(a, b) ((a).process == (b).process && (a).module.base == (b).module.base)
+#define DROP_NOTHING(item) (void)(item)
+#define DROP_PROCESS(item) string_table_free(&(item)->strings)
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+/* Blocks of threads that no THREAD block describes shall have a thread all the same. */
+static int mention_threads(AdatReader *reader)
+{
+    uint32_t last = 0;
+
+    for (size_t i = 0; i < reader->blocks.count; i++) {
+        const BlockRef *block = &reader->blocks.items[i];
+        ThreadEntry entry = {.info.thread = {.thread = block->thread, .process = block->process}};
+
+        if (i > 0 && block->thread == last)
+            continue;
+        last = block->thread;
+        if (collect_add_thread(reader, &entry))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void connect_blocks(AdatReader *reader)
+{
+    size_t end;
+
+    for (size_t i = 0; i < reader->blocks.count; i = end) {
+        const BlockRef *first = &reader->blocks.items[i];
+        ThreadEntry *thread = reader_find_thread(reader, first->thread);
+
+        for (end = i + 1; end < reader->blocks.count; end++)
+            if (first[end - i].thread != first->thread || first[end - i].lane != first->lane)
+                break;
+        thread->lanes[first->lane] = (BlockRange){first, end - i};
+    }
+}
+
+static void connect_processes(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->processes.count; i++) {
+        ProcessEntry *entry = &reader->processes.items[i];
+
+        entry->info.strings = (AdatStrings){entry->strings.items, entry->strings.count};
+    }
+    for (size_t i = 0; i < reader->threads.count; i++) {
+        AdatThreadInfo *thread = &reader->threads.items[i].info;
+
+        thread->process = (size_t)reader_find_process(reader, thread->thread.process);
+    }
+    for (size_t i = 0; i < reader->deaths.count; i++) {
+        const AdatDeath *death = &reader->deaths.items[i];
+        AdatProcessInfo *process = &reader->processes.items[reader_find_process(reader, death->process)].info;
+
+        process->died = true;
+        process->death = *death;
+    }
+}
+
+/* ---- accounts -------------------------------------------------------------------------------- */
+
+/*
+ * What the blocks themselves say: records that are there, and the losses that the lane's last block
+ * knew of. All there is when the recorder was killed.
+ */
+static int count_lane(const AdatReader *reader, const BlockRange *lane, AdatAccount *account)
+{
+    AdatBlockHeader last;
+    ssize_t got;
+
+    if (lane->count == 0)
+        return 0;
+    for (size_t i = 0; i < lane->count; i++)
+        account->in_file += lane->blocks[i].record_count;
+    got = read_at(reader->fd, &last, sizeof(last), lane->blocks[lane->count - 1].offset);
+    if (got < 0)
+        return (int)got;
+    if ((size_t)got == sizeof(last)) {
+        account->dropped_full = last.dropped_full;
+        account->dropped_nested = last.dropped_nested;
+        account->dropped_io = last.dropped_io;
+        account->recycled_unmarked = last.recycled;
+    }
+    account->attempted = adat_account_sum(account);
+    return 0;
+}
+
+static void apply_ledger(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->ledger.count; i++) {
+        const AdatLedgerEntry *entry = &reader->ledger.items[i];
+        AdatAccount account = adat_account_of(entry);
+        ptrdiff_t process = reader_find_process(reader, entry->process);
+        ThreadEntry *thread = reader_find_thread(reader, entry->thread);
+
+        if (entry->thread == 0 && process >= 0)
+            adat_account_add(&reader->processes.items[process].info.unregistered, &account);
+        else if (thread && entry->lane == ADA_LANE_INDEX)
+            thread->info.events = account;
+        else if (thread && entry->lane == ADA_LANE_DETAIL)
+            thread->info.detail = account;
+    }
+}
+
+static int settle_accounts(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->threads.count; i++) {
+        ThreadEntry *thread = &reader->threads.items[i];
+        int err = count_lane(reader, &thread->lanes[ADA_LANE_INDEX], &thread->info.events);
+
+        if (!err)
+            err = count_lane(reader, &thread->lanes[ADA_LANE_DETAIL], &thread->info.detail);
+        if (err)
+            return err;
+    }
+    if (reader->info.has_ledger)
+        apply_ledger(reader);
+    return 0;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void note_time(AdatReader *reader, int64_t time)
+{
+    if (time < reader->first_time)
+        reader->first_time = time;
+    if (time > reader->last_time)
+        reader->last_time = time;
+}
+
+static void settle_time(AdatReader *reader)
+{
+    uint64_t first_ticks = UINT64_MAX;
+
+    for (size_t i = 0; i < reader->blocks.count; i++)
+        if (reader->blocks.items[i].first_time < first_ticks)
+            first_ticks = reader->blocks.items[i].first_time;
+    clock_line_finish(&reader->clock, first_ticks, reader->info.header.created_realtime_ns);
+
+    for (size_t i = 0; i < reader->clock.count; i++)
+        note_time(reader, reader->clock.points[i].monotonic - reader->clock.base);
+    for (size_t i = 0; i < reader->threads.count; i++) {
+        const ThreadEntry *thread = &reader->threads.items[i];
+        const BlockRange *lane = &thread->lanes[ADA_LANE_INDEX];
+
+        if (lane->count > 0) {
+            note_time(reader, adat_reader_time(reader, thread->info.process, lane->blocks[0].first_time));
+            note_time(reader,
+                      adat_reader_time(reader, thread->info.process, lane->blocks[lane->count - 1].last_time));
+        }
+    }
+}
+
+int connect_tables(AdatReader *reader)
+{
+    SORT(&reader->blocks, compare_blocks);
+    if (mention_threads(reader))
+        return -ENOMEM;
+    SORT(&reader->processes, compare_processes);
+    KEEP_LAST(&reader->processes, SAME_PROCESS, DROP_PROCESS);
+    SORT(&reader->threads, compare_threads);
+    KEEP_LAST(&reader->threads, SAME_THREAD, DROP_NOTHING);
+    SORT(&reader->descriptors, compare_descriptors);
+    KEEP_LAST(&reader->descriptors, SAME_DESCRIPTOR, DROP_NOTHING);
+    SORT(&reader->modules, compare_modules);
+    KEEP_LAST(&reader->modules, SAME_MODULE, DROP_NOTHING);
+
+    connect_blocks(reader);
+    connect_processes(reader);
+    settle_time(reader);
+    return settle_accounts(reader);
+}
