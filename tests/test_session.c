@@ -233,8 +233,10 @@ static void session__thread_ends__then_slot_recycled(void)
 
         record(&client, 0, 100);
         CU_ASSERT(thread_registry_unregister(lanes));
-        while (ada_load_acquire(&lanes->state) != ADA_SLOT_FREE)
+        /* The count is the last step of a release: a slot that only says FREE may not be offered yet. */
+        while (ada_load_acquire(&segment_registry(&client.segment)->thread_count) != 0)
             sched_yield();
+        CU_ASSERT_EQUAL(ada_load_acquire(&lanes->state), ADA_SLOT_FREE);
         client.lanes = thread_registry_register(&client.segment, tid + 1, 1, &error);
         CU_ASSERT_PTR_EQUAL_FATAL(client.lanes, lanes);
         lane_producer_init(&client.producer, &client.writer, &client.lanes->index,
