@@ -211,6 +211,8 @@ static void session__hostile_process__then_quarantined_and_others_unharmed(void)
     CU_ASSERT_EQUAL(result.quarantined, 1);
     CU_ASSERT_EQUAL(result.quarantine_pid, 200);
     CU_ASSERT_PTR_NOT_NULL(result.quarantine);
+    CU_ASSERT_EQUAL(ada_load_relaxed(&bad.segment.header->enabled), 0);
+    CU_ASSERT_EQUAL(ada_load_relaxed(&bad.segment.header->attached), 0);
     reader = open_trace(trace);
     CU_ASSERT_EQUAL(count_events(reader, 101), 1000);
     adat_reader_close(reader);

@@ -7,7 +7,7 @@
 
 #define DEPTH_MAX 0xffffu
 
-static uint32_t depth_of(uint32_t kind)
+static inline __attribute__((always_inline)) uint32_t depth_of(uint32_t kind)
 {
     uint32_t depth = ada_thread.depth;
 
@@ -36,13 +36,41 @@ __attribute__((noinline, cold)) static int emit_index_slow(uint32_t word, uint64
     return lane_write_index_slow(&ada_thread.context->index, word, id, argument, link);
 }
 
-static inline int emit_index(uint32_t kind, uint32_t flags, uint64_t id, uint64_t argument, uint32_t link)
+/* A handler wrote while the event was written. */
+__attribute__((noinline, cold)) static int emit_publish_slow(void)
+{
+    lane_publish_rest(&ada_thread.index);
+    return 0;
+}
+
+/* The whole path without its first question: which clock. Tail calls only, see lane_try_write_index(). */
+static inline __attribute__((always_inline)) int emit_index_by(bool cycles, uint32_t word, uint64_t id,
+                                                               uint64_t argument, uint32_t link)
+{
+    enum lane_write result = lane_try_write_index(&ada_thread.index, cycles, word, id, argument, link);
+
+    if (__builtin_expect(result == LANE_WRITE_REFUSED, 0))
+        return emit_index_slow(word, id, argument, link);
+    if (__builtin_expect(result == LANE_WRITE_REST, 0))
+        return emit_publish_slow();
+    return 0;
+}
+
+/* Where the cycle counter is not invariant. */
+__attribute__((noinline)) static int emit_index_monotonic(uint32_t word, uint64_t id, uint64_t argument,
+                                                          uint32_t link)
+{
+    return emit_index_by(false, word, id, argument, link);
+}
+
+static inline __attribute__((always_inline)) int emit_index(uint32_t kind, uint32_t flags, uint64_t id,
+                                                            uint64_t argument, uint32_t link)
 {
     uint32_t word = ADA_WORD(kind, flags, depth_of(kind));
 
-    if (__builtin_expect(lane_write_index(&ada_thread.index, word, id, argument, link), 1))
-        return 0;
-    return emit_index_slow(word, id, argument, link);
+    if (__builtin_expect(ada_clock_kind != ADA_CLOCK_TSC, 0))
+        return emit_index_monotonic(word, id, argument, link);
+    return emit_index_by(true, word, id, argument, link);
 }
 
 __attribute__((noinline, cold)) static uint32_t event_id_slow(ada_event *event)
@@ -59,9 +87,19 @@ static inline uint32_t event_id(ada_event *event)
     return __builtin_expect(id != 0, 1) ? id : event_id_slow(event);
 }
 
-int ada_emit(ada_event *event, uint32_t kind, uint64_t argument)
+/* The first event of a call site. */
+__attribute__((noinline, cold)) static int emit_new_slow(ada_event *event, uint32_t kind, uint64_t argument)
 {
     return emit_index(kind, 0, event_id(event), argument, 0);
+}
+
+int ada_emit(ada_event *event, uint32_t kind, uint64_t argument)
+{
+    uint32_t id = ada_load_acquire(&event->id); /* pairs with client_event_register() */
+
+    if (__builtin_expect(id == 0, 0))
+        return emit_new_slow(event, kind, argument);
+    return emit_index(kind, 0, id, argument, 0);
 }
 
 void ada_function_entry(const void *function, const void *call_site)
@@ -105,10 +143,13 @@ static char *begin_detail(uint32_t id, uint64_t argument, uint32_t kind, size_t 
 static int end_detail(uint32_t id, uint64_t argument, uint32_t kind, const char *payload,
                       const LaneReservation *reservation, uint32_t flags)
 {
-    if (!payload)
-        return emit_index(kind, flags, id, argument, 0);
-    lane_commit(&ada_thread.context->detail, reservation);
-    return emit_index(kind, flags, id, argument, (uint32_t)reservation->record);
+    uint32_t link = 0;
+
+    if (payload) {
+        lane_commit(&ada_thread.context->detail, reservation);
+        link = (uint32_t)reservation->record;
+    }
+    return emit_index(kind, flags, id, argument, link);
 }
 
 int ada_write_event(ada_event *event, uint64_t argument, const void *payload, size_t size)
@@ -134,7 +175,7 @@ static size_t padded_string(size_t length)
 }
 
 /*
- * Lengths of the strings, cut so that the whole payload fits; returns the payload's size. What is used
+ * Lengths of the strings (only theirs are set), cut so that the whole payload fits; returns the payload's size. What is used
  * and what later fields need at least are multiples of 8, as is the maximum: so a string that fits in
  * front of its padding fits with it.
  */
@@ -143,15 +184,15 @@ static size_t measure_fields(const ada_event *event, const ada_value *values, ui
     size_t size = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        size_t later = (count - i - 1) * sizeof(uint64_t);
-        size_t room = ADA_PAYLOAD_MAX - size - later - sizeof(uint32_t);
-
         if (event->fields[i].type != ADA_TYPE_STRING) {
             size += sizeof(uint64_t);
-            continue;
+        } else {
+            size_t later = (count - i - 1) * sizeof(uint64_t);
+            size_t room = ADA_PAYLOAD_MAX - size - later - sizeof(uint32_t);
+
+            lengths[i] = values[i].string ? (uint32_t)strnlen(values[i].string, room) : 0;
+            size += padded_string(lengths[i]);
         }
-        lengths[i] = values[i].string ? (uint32_t)strnlen(values[i].string, room) : 0;
-        size += padded_string(lengths[i]);
     }
     return size;
 }
@@ -177,7 +218,7 @@ static void encode_fields(char *at, const ada_event *event, const ada_value *val
 
 int ada_emit_fields(ada_event *event, uint64_t argument, const ada_value *values, uint32_t count)
 {
-    uint32_t lengths[ADA_EVENT_FIELDS_MAX] = {0};
+    uint32_t lengths[ADA_EVENT_FIELDS_MAX];
     LaneReservation reservation;
     uint32_t id, flags;
     char *at;

@@ -243,10 +243,14 @@ static void describe_events(TracedProcess *process, DrainBatch *batch)
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
+/* Its threads need not go on recording for nobody, nor wait for rings that will not come back. */
 static void quarantine(TracedProcess *process, const char *reason)
 {
-    if (!process->quarantine)
-        process->quarantine = reason;
+    if (process->quarantine)
+        return;
+    process->quarantine = reason;
+    ada_store_relaxed(&process->segment.header->enabled, 0u);
+    ada_store_relaxed(&process->segment.header->attached, 0u);
 }
 
 /* Looks for threads that came since the last visit. A slot is reused only after we gave it back, so a known state stays right. */
