@@ -7,15 +7,16 @@
 
 #define DEPTH_MAX 0xffffu
 
+/* The depth at which an event happens; spans and functions change it for those that follow. */
 static inline __attribute__((always_inline)) uint32_t depth_of(uint32_t kind)
 {
     uint32_t depth = ada_thread.depth;
 
-    if (kind == ADA_KIND_SPAN_BEGIN || kind == ADA_KIND_FUNCTION_ENTRY) {
-        ada_thread.depth = depth + 1;
-    } else if ((kind == ADA_KIND_SPAN_END || kind == ADA_KIND_FUNCTION_EXIT) && depth > 0) {
-        depth--;
-        ada_thread.depth = depth;
+    if (kind <= ADA_KIND_SPAN_END) { /* the kinds above it are points in time */
+        if (kind == ADA_KIND_SPAN_BEGIN || kind == ADA_KIND_FUNCTION_ENTRY)
+            ada_thread.depth = depth + 1;
+        else if (depth > 0)
+            ada_thread.depth = --depth;
     }
     return depth < DEPTH_MAX ? depth : DEPTH_MAX;
 }
