@@ -317,6 +317,25 @@ static void explain_nothing(const RecordOptions *options)
             "no process used libadatrace: to record a program that was not built for it, add --preload io,lock,thread");
 }
 
+/* At one go: stderr has no buffer, and the summary of 100,000 threads would be millions of writes. */
+static void print_json(const RecordSummary *summary)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *buffer = open_memstream(&text, &size);
+
+    if (buffer) {
+        summary_print_json(summary, buffer);
+        if (fclose(buffer) == 0) {
+            (void)fwrite(text, 1, size, stderr);
+            free(text);
+            return;
+        }
+        free(text);
+    }
+    summary_print_json(summary, stderr); /* no memory for it */
+}
+
 static int record(const RecordOptions *options, const char *path, int output)
 {
     char command[COMMAND_TEXT_SIZE];
@@ -380,7 +399,7 @@ static int record(const RecordOptions *options, const char *path, int output)
         .path = path, .command = command, .exit_status = exit_status_of(recorder_command_end(recorder))};
     recorder_result(recorder, &summary.result);
     if (options->json)
-        summary_print_json(&summary, stderr);
+        print_json(&summary);
     else
         summary_print(&summary, stderr);
     if (summary.result.threads == 0)
