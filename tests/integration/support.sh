@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # For test_*.sh to source, with their arguments: OUT_DIR SOURCE_DIR. Gives $out, $source, a work directory $work
-# that goes away at the end, and check().
+# that goes away at the end, check(), and what records and looks at traces.
 set -uo pipefail
 
 # shellcheck disable=SC2034 # for the tests
@@ -29,4 +29,28 @@ check() {
 # equal GOT EXPECTED
 equal() {
     [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }
+}
+
+# record FILE [OPTION]... -- COMMAND...: runs it with a fresh file; the summary is in $work/summary.json, the command's
+# output on stdout.
+record() {
+    local file=$1
+    shift
+    rm -f "$file"
+    "$out/adatrace" record --json -o "$file" "$@" 2>"$work/stderr"
+    local status=$?
+    tail -n 1 "$work/stderr" >"$work/summary.json"
+    return $status
+}
+
+summary() {
+    jq -r "$1" "$work/summary.json"
+}
+
+verify() {
+    "$out/adatrace" verify "$1" || { echo "verify of $1: $?"; return 1; }
+}
+
+dump() {
+    "$out/adatrace" dump --json "$work/t.adat"
 }

@@ -12,29 +12,6 @@ else
     many=1000000 flood=250000 kills=25
 fi
 
-# record FILE [OPTION]... -- COMMAND...: runs it with a fresh file; the summary is in $work/summary.json
-record() {
-    local file=$1
-    shift
-    rm -f "$file"
-    "$out/adatrace" record --json -o "$file" "$@" 2>"$work/stderr"
-    local status=$?
-    tail -n 1 "$work/stderr" >"$work/summary.json"
-    return $status
-}
-
-summary() {
-    jq -r "$1" "$work/summary.json"
-}
-
-verify() {
-    "$out/adatrace" verify "$1" || { echo "verify of $1: $?"; return 1; }
-}
-
-dump() {
-    "$out/adatrace" dump --json "$work/t.adat"
-}
-
 # ---- the whole way, by content -------------------------------------------------------------------
 
 block_loses_nothing() {
