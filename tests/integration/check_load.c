@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks by content what prog_load left in a trace: check_load FILE THREADS EVENTS MODE [PROGRESS-FILE]
+ * Checks by content what prog_load, prog_churn or prog_burst left in a trace:
+ *     check_load FILE THREADS EVENTS MODE [PROGRESS-FILE]
  *
  *   all       each thread's sequence is complete
  *   lossy     each thread's sequence is increasing, and in the file + dropped = attempted = EVENTS, exactly
@@ -16,7 +17,8 @@
 
 #include "user/reader/adat_cursor.h"
 
-#define THREADS_MAX 256
+#define THREADS_MAX (1u << 20)
+#define PROGRESS_MAX 256 /* of prog_load */
 
 static uint64_t seen[THREADS_MAX]; /* events found */
 static uint64_t next[THREADS_MAX]; /* 1 + the last number found */
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
     if (argc > 5) {
         int fd = open(argv[5], O_RDONLY);
 
-        progress = fd < 0 ? MAP_FAILED : mmap(NULL, THREADS_MAX * 64, PROT_READ, MAP_SHARED, fd, 0);
+        progress = fd < 0 ? MAP_FAILED : mmap(NULL, PROGRESS_MAX * 64, PROT_READ, MAP_SHARED, fd, 0);
         if (progress == MAP_FAILED)
             return 2;
     }

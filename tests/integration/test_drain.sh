@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The drain from outside: threads that come and go, bursts, silence, payloads around marks, and all of it at once.
+#   test_drain.sh OUT_DIR SOURCE_DIR
+. "$(dirname "$0")/support.sh"
+
+# How much: sanitizers are slow, and what they look for needs no millions.
+if [ -n "${ADA_SANITIZE:-}" ]; then
+    churn=2000 burst=5000 quiet=2 soak=5
+else
+    churn=100000 burst=100000 quiet=5 soak=20
+fi
+
+# What the program and the recorder complained about.
+complaints() {
+    grep -v '^{' "$work/stderr" | head -n 5
+}
+
+# ---- threads that come and go --------------------------------------------------------------------
+
+# As many slots as threads live at a time: each must come back, or the program finds none.
+churn() {
+    record "$work/t.adat" --policy block --threads 64 -- "$out/tests/prog_churn" $churn 64 3 >"$work/churn.json" ||
+        { complaints; return 1; }
+    equal "$(summary '[.events.attempted, .events.in_file, (.threads | length)] | @csv')" "$((3 * churn)),$((3 * churn)),$churn" &&
+        verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" $churn 3 all
+}
+
+no_thread_without_slot() {
+    equal "$(summary '[.threads[] | select(.tid == 0)] | length')" 0
+}
+
+# For each thread that has ended the recorder keeps its account (184 bytes) and the entries of its blocks in the file's index
+# (24 bytes each, two to four of them): 384 bytes bound both, and what the drain may add to the account. The rest is
+# for what the heap and the kernel's counting in pages do.
+memory_is_flat() {
+    local growth
+    growth=$(jq -c '.threads as $all | (.samples | map(select(.[0] <= $all / 3)) | max_by(.[1])) as $first
+        | (.samples | map(select(.[0] > $all * 2 / 3)) | max_by(.[1])) as $last
+        | {first: $first, last: $last, kb: ($last[1] - $first[1]), bound: (($last[0] - $first[0]) * 384 / 1024 + 2048)}' \
+        "$work/churn.json")
+    equal "$(jq '.first[1] > 0 and .kb <= .bound' <<<"$growth")" true || { echo "$growth"; return 1; }
+}
+
+# ---- bursts and silence --------------------------------------------------------------------------
+
+burst_block() {
+    record "$work/t.adat" --policy block --threads 64 -- "$out/tests/prog_burst" 32 $burst ||
+        { complaints; return 1; }
+    equal "$(summary '.events | [.attempted, .in_file] | @csv')" "$((32 * burst)),$((32 * burst))" &&
+        verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" 32 $burst all
+}
+
+burst_discard() {
+    record "$work/t.adat" --policy discard --threads 64 -- "$out/tests/prog_burst" 32 $burst ||
+        { complaints; return 1; }
+    equal "$(summary '.events | [.attempted, .in_file + .dropped_full + .dropped_nested] | @csv')" \
+        "$((32 * burst)),$((32 * burst))" &&
+        verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" 32 $burst lossy
+}
+
+# What was recorded comes into the file while the threads are silent and ask for nothing: also the first events of a
+# ring that nobody fills.
+silence_hides_nothing() {
+    local threads=$1 events=$2 recorder target in_file=0 i=0
+    rm -f "$work/t.adat"
+    "$out/adatrace" record --json --policy block --threads 64 -o "$work/t.adat" -- \
+        "$out/tests/prog_burst" "$threads" "$events" forever 2>"$work/stderr" &
+    recorder=$!
+    until target=$(pgrep -P $recorder -x prog_burst); do
+        kill -0 $recorder || { complaints; return 1; }
+    done
+    until [ "$in_file" = $((threads * events)) ] || [ $((i++)) = 600 ]; do
+        sleep 0.1
+        in_file=$("$out/adatrace" info --json "$work/t.adat" 2>/dev/null | jq .events.in_file)
+    done
+    kill -TERM "$target"
+    wait $recorder
+    equal $? 143 && equal "$in_file" $((threads * events)) && verify "$work/t.adat"
+}
+
+# Threads that record nothing cost nothing: what is left are the control thread's four looks a second at processes
+# and file, and the drain's housekeeping once a second.
+idle_recorder_sleeps() {
+    local switches
+    record "$work/t.adat" -- "$out/tests/prog_burst" 64 1 $quiet >"$work/idle.json" ||
+        { complaints; return 1; }
+    switches=$(jq .switches "$work/idle.json")
+    [ "$switches" -le $((10 * quiet)) ] || { echo "woke $switches times in $quiet s"; return 1; }
+}
+
+# ---- payloads ------------------------------------------------------------------------------------
+
+# numbers [FILTER]: of the events whose payload is in the file, in the order of the dump
+numbers() {
+    dump | jq -n -c "[inputs.fields.number | numbers] | ${1-.}"
+}
+
+# detail COUNT [MARK]...: under `block`, and with rings of which one holds 1,433 of these payloads
+detail() {
+    record "$work/t.adat" --policy block --ring-size 64K -- "$out/tests/prog_detail" "$@" || return 1
+    equal "$(summary '.detail | .attempted - .in_file - .recycled_unmarked')" 0 || return 1
+    equal "$(summary '.detail.attempted, .events.in_file' | paste -sd ,)" "$1,$(($1 + $# - 1))" && verify "$work/t.adat"
+}
+
+unmarked_is_recycled() {
+    detail 1000 || return 1
+    equal "$(summary '.detail | [.in_file, .recycled_unmarked] | @csv')" 0,1000 && equal "$(numbers length)" 0
+}
+
+# All fits into the two rings.
+marked_is_kept() {
+    detail 2000 1000 || return 1
+    equal "$(summary .detail.in_file)" 2000 && equal "$(numbers '. == [range(2000)]')" true
+}
+
+# At each mark what the ring before the active one held, at least, and one ring after it; in order, without a hole.
+around_marks() {
+    local mark
+    detail 40000 10000 30000 || return 1
+    equal "$(numbers length)" "$(summary .detail.in_file)" || return 1
+    equal "$(numbers '. == unique')" true || { echo "not in order"; return 1; }
+    # Two rings before a mark and two after it at most: what is beyond is not kept.
+    equal "$(numbers 'map(select((. - 10000 | . < -2866 or . >= 2866) and (. - 30000 | . < -2866 or . >= 2866))) | length')" 0 ||
+        { echo "more than what is around the marks"; return 1; }
+    for mark in 10000 30000; do
+        equal "$(numbers "map(select(. >= $mark - 1433 and . < $mark + 1433)) | length")" 2866 ||
+            { echo "a hole around mark $mark"; return 1; }
+    done
+    # The marks themselves: how many other events are before each.
+    equal "$(dump | jq -n -c '[foreach (inputs.kind == "mark") as $mark (0; if $mark then . else . + 1 end;
+        select($mark))]')" '[10000,30000]'
+}
+
+check "churn: $churn threads through 64 slots, by content" churn
+check "churn: each thread had a slot" no_thread_without_slot
+has_wakeups=$(summary '.drain | has("wakeups")')
+if [ -n "${ADA_SANITIZE:-}" ]; then
+    echo "SKIP churn: the recorder's memory: sanitizers keep what was freed"
+else
+    check "churn: the recorder's memory is flat" memory_is_flat
+fi
+check "a burst of 32 x $burst, block: nothing lost, by content" burst_block
+check "a burst of 32 x $burst, discard: in file + dropped = attempted, per thread" burst_discard
+check "64 threads with one event each, silent: it comes into the file" silence_hides_nothing 64 1
+check "a burst of 32 x $burst, silent: all comes into the file" silence_hides_nothing 32 $burst
+# Needs the drain that waits for events: one that counts its wake-ups. The one before it looks around every 10 ms.
+if [[ ${ADA_SANITIZE:-} == *thread* ]]; then
+    echo "SKIP idle threads: the recorder sleeps: ThreadSanitizer has a thread of its own that wakes"
+elif [ "$has_wakeups" = true ]; then
+    check "idle threads: the recorder sleeps" idle_recorder_sleeps
+else
+    echo "SKIP idle threads: the recorder sleeps: this drain looks around every 10 ms"
+fi
+check "detail: unmarked payloads stay out of the file" unmarked_is_recycled
+check "detail: a mark keeps what the rings hold" marked_is_kept
+check "detail: around each mark, in order" around_marks
+check "soak: everything at once, $soak s" "$source_dir/tests/stress/soak" --seconds "$soak" --out "$out"
+exit $failed
