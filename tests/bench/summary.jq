@@ -2,15 +2,16 @@
 #
 # From the figures of all runs (objects of bench_report_print(), with `variant` and `run`) to one object: for each row
 # the median over the runs of its median and of its ratio, the smallest minimum, and the spread of the medians.
-# Then the ratios between programs, which take neighbours in time: run by run, and the median of those.
+# Then the ratios between programs, which take neighbours in time: run by run, and the median of those. A row whose
+# median is null was not measured (the recorder at hand does not say it): it keeps its target, which is neither met nor missed.
 
-def median: sort | if length == 0 then null elif length % 2 == 1 then .[length / 2 | floor]
+def median: map(values) | sort | if length == 0 then null elif length % 2 == 1 then .[length / 2 | floor]
     else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 
 def key: "\(.benchmark)/\(.variant)/\(.name)";
 
 def is_met:
-    if .target == null then null
+    if .target == null or .median == null then null
     else {"median <=": (.median <= .limit), "median >=": (.median >= .limit),
           "ratio <=": (.ratio != null and .ratio <= .limit), "ratio >=": (.ratio != null and .ratio >= .limit)}[.target]
     end;
@@ -18,7 +19,8 @@ def is_met:
 # ratio_of(NAME; row A; row B; TARGET; LIMIT): A / B.
 def ratio_of($rows; $name; $a; $b; $target; $limit):
     [$rows[] | select(key == $a)] as $left | [$rows[] | select(key == $b)] as $right
-    | [$left[] as $l | $right[] | select(.run == $l.run) | $l.median / .median] as $ratios
+    | [$left[] as $l | $right[] | select(.run == $l.run and .median != null and .median != 0 and $l.median != null)
+       | $l.median / .median] as $ratios
     | select($ratios | length > 0)
     | {benchmark: "between programs", variant: "", $name, unit: "ratio", median: ($ratios | median), minimum: ($ratios | min),
        low: ($ratios | min), high: ($ratios | max), runs: ($ratios | length)}
@@ -46,4 +48,13 @@ def ratio_of($rows; $name; $a; $b; $target; $limit):
                       "functions-uftrace//function entry + exit, uftrace"; "median <="; 0.3334),
              ratio_of($rows; "function entry + exit / uftrace, flat out";
                       "functions-adatrace//function entry + exit, adatrace, flat out";
-                      "functions-uftrace//function entry + exit, uftrace, flat out"; "median <="; 0.3334)])}
+                      "functions-uftrace//function entry + exit, uftrace, flat out"; "median <="; 0.3334),
+             ratio_of($rows; "collector CPU, with 4,080 idle threads / without";
+                      "drain/16 threads, 1 M/s, and 4,080 idle/collector CPU";
+                      "drain/16 threads, 1 M/s/collector CPU"; "median <="; 1.5),
+             ratio_of($rows; "latency, P50, with 4,080 idle threads / without";
+                      "drain/16 threads, 1 M/s, and 4,080 idle/latency, P50";
+                      "drain/16 threads, 1 M/s/latency, P50"; null; null),
+             ratio_of($rows; "latency, P99, with 4,080 idle threads / without";
+                      "drain/16 threads, 1 M/s, and 4,080 idle/latency, P99";
+                      "drain/16 threads, 1 M/s/latency, P99"; null; null)])}
