@@ -65,6 +65,7 @@ uint8_t *find_block(uint8_t *bytes, unsigned number)
 
 int64_t read_everything(const AdatReader *reader)
 {
+    AdatDrainSummary drain;
     AdatCursor *cursor;
     AdatEvent event;
     int64_t count = 0;
@@ -91,6 +92,16 @@ int64_t read_everything(const AdatReader *reader)
     adat_reader_events(reader);
     adat_reader_detail(reader);
     adat_reader_duration(reader);
+    if (adat_reader_drain(reader, &drain) &&
+        strnlen(drain.scheduler, sizeof(drain.scheduler)) == sizeof(drain.scheduler))
+        CU_FAIL("scheduler");
+    for (size_t i = 0; i < adat_reader_mark_count(reader); i++) {
+        const AdatMarkInfo *mark = adat_reader_mark(reader, i);
+
+        if (strnlen(mark->mark.reason, sizeof(mark->mark.reason)) == sizeof(mark->mark.reason) ||
+            (i > 0 && mark->time_ns < adat_reader_mark(reader, i - 1)->time_ns))
+            CU_FAIL("mark");
+    }
     return got < 0 ? got : count;
 }
 
@@ -142,7 +153,7 @@ AdatWriter *begin_trace(int fd)
 void end_trace(AdatWriter *writer, const AdatLedgerEntry *entries, size_t count)
 {
     if (entries)
-        sample_put_ledger(writer, ADAT_FLAG_FINAL, entries, count);
+        sample_put_ledger(writer, ADAT_FLAG_FINAL, NULL, entries, count);
     CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
     adat_writer_destroy(writer);
 }

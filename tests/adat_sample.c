@@ -135,11 +135,54 @@ void sample_put_death(AdatWriter *writer, uint32_t process, uint32_t kind, int32
     sample_put(writer, &header, &death, sizeof(death));
 }
 
-void sample_put_ledger(AdatWriter *writer, uint16_t flags, const AdatLedgerEntry *entries, size_t count)
+AdatDrainSummary sample_drain(void)
+{
+    return (AdatDrainSummary){
+        .scheduler = "weighted-fair",
+        .iterations = 77,
+        .iteration_ns = 900000,
+        .iteration_max_ns = 45600,
+        .visits = 55,
+        .skips = 5,
+        .sweeps = 6,
+        .wakeups = 7,
+        .records = 16,
+        .bytes = 512,
+        .flushes = 12,
+        .failed_writes = 1,
+        .marks = 3,
+        .wait_total = 9,
+        .wait_max = 2,
+        .cpu_ns = 1500000,
+        .latency_count = 16,
+        .latency_p50_ns = 12500,
+        .latency_p90_ns = 90000,
+        .latency_p99_ns = 99000,
+        .latency_max_ns = 1000000,
+        .jain_ppb = 998000000,
+    };
+}
+
+void sample_put_ledger(AdatWriter *writer, uint16_t flags, const AdatDrainSummary *summary,
+                       const AdatLedgerEntry *entries, size_t count)
 {
     const AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER, .flags = flags};
+    const AdatDrainSummary usual = sample_drain();
+    uint8_t *payload = malloc(sizeof(usual) + count * sizeof(*entries));
 
-    sample_put(writer, &header, entries, count * sizeof(*entries));
+    CHECK(payload);
+    memcpy(payload, summary ? summary : &usual, sizeof(usual));
+    if (count > 0)
+        memcpy(payload + sizeof(usual), entries, count * sizeof(*entries));
+    sample_put(writer, &header, payload, sizeof(usual) + count * sizeof(*entries));
+    free(payload);
+}
+
+void sample_put_mark(AdatWriter *writer, const AdatMark *mark)
+{
+    const AdatBlockHeader header = {.type = ADAT_BLOCK_MARK, .process = mark->process, .thread = mark->thread};
+
+    sample_put(writer, &header, mark, sizeof(*mark));
 }
 
 void sample_put_index(AdatWriter *writer, uint32_t process, uint32_t thread, uint64_t first_record,
@@ -182,8 +225,17 @@ void sample_put_detail(AdatWriter *writer, uint32_t process, uint32_t thread, ui
 
 AdatLedgerEntry sample_ledger_entry(uint32_t process, uint32_t thread, uint32_t lane, uint64_t in_file)
 {
-    return (AdatLedgerEntry){
+    AdatLedgerEntry entry = {
         .process = process, .thread = thread, .lane = lane, .attempted = in_file, .in_file = in_file};
+
+    if (lane == ADA_LANE_INDEX) {
+        entry.visits = 3;
+        entry.skips = 1;
+        entry.bytes = 32 * in_file;
+        entry.wait_total = 4;
+        entry.wait_max = 2;
+    }
+    return entry;
 }
 
 uint32_t sample_request_payload(uint64_t id, uint8_t *payload)
@@ -211,6 +263,11 @@ uint64_t sample_time(uint32_t thread, uint32_t number)
     return 1000u + number * 100u + thread * 7u % 100u;
 }
 
+static uint64_t sample_ticks(const SampleShape *shape, uint64_t ns)
+{
+    return shape->tsc ? SAMPLE_TSC + ns * SAMPLE_TICKS_PER_NS : SAMPLE_MONOTONIC + ns;
+}
+
 /* By number: instant, begin, counter, typed, end, function entry, function exit, and so on. */
 AdaIndexEvent sample_event(const SampleShape *shape, uint32_t thread, uint32_t number)
 {
@@ -229,7 +286,7 @@ AdaIndexEvent sample_event(const SampleShape *shape, uint32_t thread, uint32_t n
     uint64_t time = sample_time(thread, number);
 
     return (AdaIndexEvent){
-        .timestamp = shape->tsc ? SAMPLE_TSC + time * SAMPLE_TICKS_PER_NS : SAMPLE_MONOTONIC + time,
+        .timestamp = sample_ticks(shape, time),
         .id = turns[turn].id ? turns[turn].id : SAMPLE_MODULE_BASE + 0x1000u + thread,
         .argument = turns[turn].kind == ADA_KIND_COUNTER ? (uint64_t) - (int64_t)number : number,
         .word = ADA_WORD(turns[turn].kind, typed ? ADA_FLAG_DETAIL : 0, turns[turn].depth),
@@ -255,17 +312,36 @@ static void put_events(AdatWriter *writer, const SampleShape *shape, uint32_t th
     free(events);
 }
 
-static void put_final_ledger(AdatWriter *writer, const SampleShape *shape)
+/* Of the threads from `first` to before `end`. */
+static void put_ledger(AdatWriter *writer, const SampleShape *shape, uint16_t flags, uint32_t first,
+                       uint32_t end)
 {
     AdatLedgerEntry *entries = calloc(shape->threads * 2 + 1, sizeof(*entries));
+    size_t count = 0;
 
     CHECK(entries);
-    for (uint32_t thread = 0; thread < shape->threads; thread++) {
-        entries[2 * thread] = sample_ledger_entry(1, thread + 1, ADA_LANE_INDEX, shape->events);
-        entries[2 * thread + 1] = sample_ledger_entry(1, thread + 1, ADA_LANE_DETAIL, (shape->events + 3) / 7);
+    for (uint32_t thread = first; thread < end; thread++) {
+        entries[count++] = sample_ledger_entry(1, thread + 1, ADA_LANE_INDEX, shape->events);
+        entries[count++] = sample_ledger_entry(1, thread + 1, ADA_LANE_DETAIL, (shape->events + 3) / 7);
     }
-    sample_put_ledger(writer, ADAT_FLAG_FINAL, entries, shape->threads * 2);
+    sample_put_ledger(writer, flags, NULL, entries, count);
     free(entries);
+}
+
+void sample_put_marks(AdatWriter *writer, const SampleShape *shape)
+{
+    AdatMark by_hand = {.timestamp = sample_ticks(shape, 1350), .record = UINT64_MAX, .reason = "by hand"};
+    AdatMark by_rule = {.process = 1,
+                        .thread = 1,
+                        .timestamp = sample_ticks(shape, sample_time(0, 3)),
+                        .record = 3,
+                        .reason = "request.ms>0.5"};
+    AdatMark of_process = {
+        .process = 1, .timestamp = sample_ticks(shape, 1250), .record = UINT64_MAX, .reason = "pid 4242"};
+
+    sample_put_mark(writer, &by_hand);
+    sample_put_mark(writer, &by_rule);
+    sample_put_mark(writer, &of_process);
 }
 
 static void put_clock(AdatWriter *writer, uint64_t ns)
@@ -276,9 +352,12 @@ static void put_clock(AdatWriter *writer, uint64_t ns)
 
 int sample_trace(const SampleShape *shape, int fd)
 {
+    const AdatWriterConfig config = {.index_part_entries = shape->part_entries};
     int result = fd >= 0 ? fd : sample_file();
-    AdatWriter *writer = sample_writer(dup(result));
+    AdatWriter *writer;
     char name[32];
+
+    CHECK(adat_writer_create(dup(result), &config, &writer) == 0);
 
     sample_put_session(writer);
     put_clock(writer, 0);
@@ -290,12 +369,19 @@ int sample_trace(const SampleShape *shape, int fd)
         sample_put_thread(writer, thread + 1, 1, SAMPLE_PID + thread, name);
     }
     for (uint32_t first = 0; first < shape->events; first += shape->block_events)
-        for (uint32_t thread = 0; thread < shape->threads; thread++)
+        for (uint32_t thread = 0; thread < shape->threads; thread++) {
             put_events(writer, shape, thread, first);
+            if (shape->part_entries)
+                CHECK(adat_writer_flush(writer) == 0);
+        }
+    if (shape->marked)
+        sample_put_marks(writer, shape);
+    if (shape->ended)
+        put_ledger(writer, shape, ADAT_FLAG_CLOSED, 0, 1);
     put_clock(writer, 2000u + shape->events * 100u);
     if (!shape->unclosed) {
         sample_put_death(writer, 1, ADAT_DEATH_EXIT, 3);
-        put_final_ledger(writer, shape);
+        put_ledger(writer, shape, ADAT_FLAG_FINAL, shape->ended ? 1 : 0, shape->threads);
         CHECK(adat_writer_finish(writer) == 0);
     }
     CHECK(adat_writer_flush(writer) == 0);

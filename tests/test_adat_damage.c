@@ -7,8 +7,14 @@
 
 #include "adat_check.h"
 #include "test_support.h"
+#include "user/file/crc.h"
+#include "user/reader/block.h"
 
-static const SampleShape small = {.threads = 2, .events = 8, .block_events = 4};
+/* Blocks of every kind, parts of the index in the middle among them. */
+static const SampleShape small = {
+    .threads = 2, .events = 8, .block_events = 4, .part_entries = 4, .ended = true, .marked = true};
+
+#define SMALL_BLOCKS 23u /* the last one is the last part of the index */
 
 static void truncation__at_every_offset__then_prefix_is_read_and_cut_is_told(void)
 {
@@ -38,7 +44,7 @@ static void truncation__at_every_offset__then_prefix_is_read_and_cut_is_told(voi
         boundaries += info->valid_bytes == cut;
         adat_reader_close(reader);
     }
-    CU_ASSERT_EQUAL(boundaries, 18); /* after the header and each block, the trailer included */
+    CU_ASSERT_EQUAL(boundaries, SMALL_BLOCKS + 1); /* after the header and each block */
     free(bytes);
     close(copy);
     close(fd);
@@ -93,7 +99,7 @@ static void hostile__any_field_of_any_block__then_no_crash(void)
 
     for (unsigned round = 0; round < 20000; round++) {
         static const uint8_t values[] = {0, 1, 0x7f, 0x80, 0xff};
-        unsigned number = round % 17;
+        unsigned number = round % SMALL_BLOCKS;
         AdatReader *reader = NULL;
         AdatBlockHeader header;
         uint8_t *block;
@@ -113,7 +119,7 @@ static void hostile__any_field_of_any_block__then_no_crash(void)
         seal_block(block);
         set_content(copy, hostile, size);
         CU_ASSERT_EQUAL_FATAL(adat_reader_open(sample_path(copy), &reader), 0);
-        /* A trailer of another type, or another trailer, leaves the footer without its own. */
+        /* Without the part before it, the footer is none. */
         if (adat_reader_info(reader)->valid_bytes < size - sizeof(AdatFooter))
             CU_FAIL("not sealed");
         count_problems(reader);
@@ -188,6 +194,60 @@ static void break_footer(uint8_t *bytes, size_t size)
     bytes[size - 1] ^= 1;
 }
 
+/* Seals a footer that names the part at this offset. */
+static void put_footer(uint8_t *place, uint64_t part)
+{
+    AdatFooter footer = {.trailer_offset = part, .magic = ADAT_FOOTER_MAGIC};
+
+    footer.crc32 = adat_crc32(0, &footer, offsetof(AdatFooter, crc32));
+    memcpy(place, &footer, sizeof(footer));
+}
+
+static void name_the_part_before(uint8_t *bytes, size_t size)
+{
+    AdatBlockHeader last;
+
+    memcpy(&last, find_block(bytes, SMALL_BLOCKS - 1), sizeof(last));
+    CU_ASSERT_EQUAL(last.type, ADAT_BLOCK_TRAILER);
+    CU_ASSERT_NOT_EQUAL(last.first_record, 0);
+    put_footer(bytes + size - sizeof(AdatFooter), last.first_record);
+}
+
+/* The number of the first part, which is in the middle of the file. */
+static unsigned first_part(uint8_t *bytes)
+{
+    AdatBlockHeader header;
+    unsigned number = 0;
+
+    do {
+        memcpy(&header, find_block(bytes, number++), sizeof(header));
+    } while (header.type != ADAT_BLOCK_TRAILER);
+    CU_ASSERT(number < SMALL_BLOCKS);
+    return number - 1;
+}
+
+static void rubbish_after_a_part(uint8_t *bytes, size_t size)
+{
+    (void)size;
+    memset(find_block(bytes, first_part(bytes) + 1), 'x', 64);
+}
+
+static void footer_in_the_middle(uint8_t *bytes, size_t size)
+{
+    unsigned part = first_part(bytes);
+
+    (void)size;
+    put_footer(find_block(bytes, part + 1), (uint64_t)(find_block(bytes, part) - bytes));
+}
+
+static void footer_not_after_a_part(uint8_t *bytes, size_t size)
+{
+    unsigned part = first_part(bytes);
+
+    (void)size;
+    put_footer(find_block(bytes, part + 2), (uint64_t)(find_block(bytes, part) - bytes));
+}
+
 static void scan__every_kind_of_damage__then_named(void)
 {
     expect_cut(break_magic, ADAT_CUT_MAGIC);
@@ -196,6 +256,63 @@ static void scan__every_kind_of_damage__then_named(void)
     expect_cut(break_sequence, ADAT_CUT_SEQUENCE);
     expect_cut(break_crc, ADAT_CUT_CRC);
     expect_cut(break_footer, ADAT_CUT_FOOTER);
+    expect_cut(name_the_part_before, ADAT_CUT_FOOTER);
+    expect_cut(rubbish_after_a_part, ADAT_CUT_FOOTER);
+    expect_cut(footer_in_the_middle, ADAT_CUT_AFTER);
+    expect_cut(footer_not_after_a_part, ADAT_CUT_MAGIC);
+}
+
+/* What a recorder leaves that is killed while it writes, right behind a part. */
+static void scan__torn_behind_a_part__then_short_and_no_damage(void)
+{
+    int fd = sample_trace(&small, -1);
+    size_t size;
+    uint8_t *bytes = file_content(fd, &size);
+    size_t part = (size_t)(find_block(bytes, first_part(bytes) + 1) - bytes);
+
+    for (size_t rest = 0; rest < sizeof(AdatBlockHeader) + 8; rest++) {
+        AdatReader *reader;
+
+        set_content(fd, bytes, part + rest);
+        reader = open_trace(fd);
+        CU_ASSERT_EQUAL(adat_reader_info(reader)->cut, rest ? ADAT_CUT_SHORT : ADAT_CUT_NONE);
+        CU_ASSERT_EQUAL(adat_reader_info(reader)->valid_bytes, part);
+        CU_ASSERT_FALSE(adat_reader_info(reader)->closed);
+        adat_reader_close(reader);
+    }
+    free(bytes);
+    close(fd);
+}
+
+static void scan__file_shrinks_or_cannot_be_read__then_short_or_error(void)
+{
+    int fd = sample_trace(&small, -1);
+    const BlockRef ref = {.offset = sizeof(AdatFileHeader), .payload_bytes = 8};
+    BlockBuffer buffer = {0};
+    size_t size, part;
+    uint8_t *bytes = file_content(fd, &size);
+    BlockScan scan;
+    Block block;
+    int got;
+
+    /* it was longer when the scan began */
+    part = (size_t)(find_block(bytes, first_part(bytes) + 1) - bytes);
+    set_content(fd, bytes, part);
+    block_scan_init(&scan, fd, sizeof(AdatFileHeader), size);
+    while ((got = block_scan_next(&scan, &block)) > 0)
+        ;
+    CU_ASSERT_EQUAL(got, 0);
+    CU_ASSERT_EQUAL(scan.cut, ADAT_CUT_SHORT);
+    CU_ASSERT_EQUAL(scan.offset, part);
+    block_scan_fini(&scan);
+
+    block_scan_init(&scan, -1, sizeof(AdatFileHeader), size);
+    CU_ASSERT_EQUAL(block_scan_next(&scan, &block), -EBADF);
+    block_scan_fini(&scan);
+    CU_ASSERT_EQUAL(block_load(-1, &ref, &buffer), -EBADF);
+    block_buffer_free(&buffer);
+    free(bytes);
+    close(fd);
 }
 
 static void scan__bytes_after_the_footer__then_cut_off(void)
@@ -248,6 +365,8 @@ static const TestCase tests[] = {
     TEST(bit_flip__at_every_byte__then_reported),
     TEST(hostile__any_field_of_any_block__then_no_crash),
     TEST(scan__every_kind_of_damage__then_named),
+    TEST(scan__torn_behind_a_part__then_short_and_no_damage),
+    TEST(scan__file_shrinks_or_cannot_be_read__then_short_or_error),
     TEST(scan__bytes_after_the_footer__then_cut_off),
     TEST(scan__block_of_the_largest_size__then_read),
 };

@@ -26,6 +26,8 @@ void *reallocarray(void *memory, size_t count, size_t size)
 }
 
 static const SampleShape small = {.threads = 2, .events = 8, .block_events = 4};
+static const SampleShape whole = {
+    .threads = 2, .events = 8, .block_events = 4, .part_entries = 4, .ended = true, .marked = true};
 
 static int open_bytes(const void *bytes, size_t size)
 {
@@ -102,7 +104,7 @@ static void open__any_error__then_has_a_text(void)
 
 static void open__no_memory__then_enomem_and_nothing_leaks(void)
 {
-    int fd = sample_trace(&small, -1);
+    int fd = sample_trace(&whole, -1);
     AdatReader *reader = NULL;
     int err = -ENOMEM;
 
@@ -181,8 +183,8 @@ static void reader__recorder_killed__then_accounts_come_from_the_blocks(void)
     AdatAccount account;
 
     sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
-    sample_put_ledger(writer, 0, &(AdatLedgerEntry){.process = 1, .thread = 1, .attempted = 4, .in_file = 4},
-                      1);
+    sample_put_ledger(writer, 0, NULL,
+                      &(AdatLedgerEntry){.process = 1, .thread = 1, .attempted = 4, .in_file = 4}, 1);
     sample_put_index(writer, 1, 1, 6, ticks_from(SAMPLE_MONOTONIC + 10, 4), 4, &losses);
     end_unclosed(writer);
 
@@ -194,6 +196,211 @@ static void reader__recorder_killed__then_accounts_come_from_the_blocks(void)
     CU_ASSERT_EQUAL(account.dropped_full, 5);
     CU_ASSERT_EQUAL(account.attempted, 8 + 5 + 1 + 2 + 3);
     CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void expect_thread_drain(const AdatThreadInfo *thread, bool accounted)
+{
+    CU_ASSERT_EQUAL(thread->accounted, accounted);
+    CU_ASSERT_EQUAL(thread->drain.visits, accounted ? 3 : 0);
+    CU_ASSERT_EQUAL(thread->drain.skips, accounted ? 1 : 0);
+    CU_ASSERT_EQUAL(thread->drain.bytes, accounted ? 256 : 0);
+    CU_ASSERT_EQUAL(thread->drain.wait_total, accounted ? 4 : 0);
+    CU_ASSERT_EQUAL(thread->drain.wait_max, accounted ? 2 : 0);
+}
+
+static void reader__threads_accounted_in_several_ledgers__then_all_are_exact(void)
+{
+    int fd = sample_trace(&whole, -1);
+    AdatReader *reader = open_trace(fd);
+
+    CU_ASSERT_TRUE(adat_reader_info(reader)->closed);
+    CU_ASSERT_TRUE(adat_reader_info(reader)->has_ledger);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).in_file, 16);
+    expect_thread_drain(adat_reader_thread(reader, 0), true);
+    expect_thread_drain(adat_reader_thread(reader, 1), true);
+    CU_ASSERT_EQUAL(read_everything(reader), 16);
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+/* Thread 1 was done with; of thread 2 only the blocks are known, and what a snapshot says of it does not count. */
+static void reader__recorder_killed_after_a_thread_ended__then_its_account_is_exact(void)
+{
+    const AdatBlockHeader losses = {.dropped_full = 5};
+    AdatLedgerEntry ended[2] = {sample_ledger_entry(1, 1, ADA_LANE_INDEX, 8),
+                                sample_ledger_entry(1, 1, ADA_LANE_DETAIL, 0)};
+    const AdatLedgerEntry snapshot = sample_ledger_entry(1, 2, ADA_LANE_INDEX, 77);
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+    const AdatThreadInfo *thread;
+
+    sample_put_thread(writer, 2, 1, 2, "two");
+    sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 8), 8, &losses);
+    sample_put_index(writer, 1, 2, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, &losses);
+    ended[0].dropped_full = 9;
+    ended[0].attempted = 17;
+    ended[1].recycled_unmarked = ended[1].attempted = 6;
+    sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, ended, 2);
+    sample_put_ledger(writer, 0, NULL, &snapshot, 1);
+    end_unclosed(writer);
+
+    reader = open_trace(fd);
+    CU_ASSERT_FALSE(adat_reader_info(reader)->has_ledger);
+    thread = adat_reader_thread(reader, 0);
+    expect_thread_drain(thread, true);
+    CU_ASSERT_EQUAL(thread->events.dropped_full, 9);
+    CU_ASSERT_EQUAL(thread->events.attempted, 17);
+    CU_ASSERT_EQUAL(thread->detail.recycled_unmarked, 6);
+    thread = adat_reader_thread(reader, 1);
+    expect_thread_drain(thread, false);
+    CU_ASSERT_EQUAL(thread->events.in_file, 4);
+    CU_ASSERT_EQUAL(thread->events.dropped_full, 5);
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+/* As a recorder makes them that sees many short threads. */
+static void reader__hundreds_of_ledgers__then_each_thread_has_its_own_account(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    for (uint32_t i = 0; i < 600; i++) {
+        uint32_t number = i * 7 % 601 + 2; /* not in order */
+        AdatLedgerEntry entry = sample_ledger_entry(1, number, ADA_LANE_INDEX, 0);
+
+        entry.dropped_full = entry.attempted = number;
+        sample_put_thread(writer, number, 1, number, "short");
+        sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, &entry, 1);
+    }
+    end_trace(writer, &(AdatLedgerEntry){.process = 1, .thread = 1}, 1);
+    reader = open_trace(fd);
+    for (size_t i = 1; i < 600; i++) {
+        const AdatThreadInfo *thread = adat_reader_thread(reader, i);
+
+        CU_ASSERT_EQUAL(thread->events.dropped_full, thread->thread.thread);
+    }
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void reader__ledger_names_what_is_not_there__then_ignored(void)
+{
+    const AdatLedgerEntry entries[] = {
+        sample_ledger_entry(9, 0, ADA_LANE_INDEX, 5), /* no such process, */
+        sample_ledger_entry(1, 9, ADA_LANE_INDEX, 5), /* thread, */
+        sample_ledger_entry(1, 1, 9, 5),              /* lane */
+    };
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, entries, 3);
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).attempted, 0);
+    CU_ASSERT_EQUAL(count_problems(reader), 3);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void drain__ledgers__then_the_last_summary_counts(void)
+{
+    AdatDrainSummary drain = sample_drain();
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_FALSE(adat_reader_drain(reader, &drain));
+    CU_ASSERT_EQUAL(drain.iterations, 77); /* untouched */
+    adat_reader_close(reader);
+    close(fd);
+
+    fd = sample_file();
+    writer = begin_trace(fd);
+    sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, NULL, 0);
+    drain.iterations = 99;
+    memset(drain.scheduler, 's', sizeof(drain.scheduler));
+    sample_put_ledger(writer, 0, &drain, NULL, 0);
+    sample_put(writer, &(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, "too short", 9);
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    memset(&drain, 0, sizeof(drain));
+    CU_ASSERT_TRUE(adat_reader_drain(reader, &drain));
+    CU_ASSERT_EQUAL(drain.iterations, 99);
+    CU_ASSERT_EQUAL(drain.latency_p99_ns, 99000);
+    CU_ASSERT_STRING_EQUAL(drain.scheduler, "sssssssssssssss");
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void marks__of_a_thread_a_process_or_nothing__then_sorted_and_connected(void)
+{
+    static const struct {
+        const char *reason;
+        int64_t time;
+        uint64_t record;
+        bool thread, process;
+    } expected[] = {
+        {"pid 4242", 1250, UINT64_MAX, false, true},
+        {"request.ms>0.5", 1300, 3, true, true},
+        {"by hand", 1350, UINT64_MAX, false, false},
+    };
+    SampleShape shape = whole;
+
+    for (unsigned tsc = 0; tsc < 2; tsc++) {
+        AdatReader *reader;
+        int fd;
+
+        shape.tsc = tsc;
+        fd = sample_trace(&shape, -1);
+        reader = open_trace(fd);
+        CU_ASSERT_EQUAL(adat_reader_mark_count(reader), 3);
+        for (size_t i = 0; i < 3; i++) {
+            const AdatMarkInfo *mark = adat_reader_mark(reader, i);
+
+            CU_ASSERT_STRING_EQUAL(mark->mark.reason, expected[i].reason);
+            CU_ASSERT_EQUAL(mark->time_ns, expected[i].time);
+            CU_ASSERT_EQUAL(mark->mark.record, expected[i].record);
+            CU_ASSERT_PTR_EQUAL(mark->thread, expected[i].thread ? adat_reader_thread(reader, 0) : NULL);
+            CU_ASSERT_PTR_EQUAL(mark->process, expected[i].process ? adat_reader_process(reader, 0) : NULL);
+        }
+        CU_ASSERT_PTR_NULL(adat_reader_mark(reader, 3));
+        adat_reader_close(reader);
+        close(fd);
+    }
+}
+
+static void marks__odd__then_terminated_and_in_the_order_of_the_file(void)
+{
+    AdatMark mark = {.process = 5, .thread = 6, .timestamp = SAMPLE_MONOTONIC + 3000, .record = 1};
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    sample_put(writer, &(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, "short", 5);
+    sample_put_mark(writer, &mark);
+    memset(mark.reason, 'r', sizeof(mark.reason));
+    mark.record = 2;
+    sample_put_mark(writer, &mark);
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_mark_count(reader), 2);
+    CU_ASSERT_EQUAL(adat_reader_mark(reader, 0)->mark.record, 1);
+    CU_ASSERT_EQUAL(adat_reader_mark(reader, 1)->mark.record, 2);
+    CU_ASSERT_EQUAL(strlen(adat_reader_mark(reader, 1)->mark.reason), sizeof(mark.reason) - 1);
+    CU_ASSERT_PTR_NULL(adat_reader_mark(reader, 1)->thread);
+    CU_ASSERT_PTR_NULL(adat_reader_mark(reader, 1)->process);
+    CU_ASSERT_EQUAL(adat_reader_duration(reader), 3000);
     adat_reader_close(reader);
     close(fd);
 }
@@ -384,6 +591,13 @@ static const TestCase tests[] = {
     TEST(open__no_memory__then_enomem_and_nothing_leaks),
     TEST(reader__whole_trace__then_everything_is_found),
     TEST(reader__recorder_killed__then_accounts_come_from_the_blocks),
+    TEST(reader__threads_accounted_in_several_ledgers__then_all_are_exact),
+    TEST(reader__recorder_killed_after_a_thread_ended__then_its_account_is_exact),
+    TEST(reader__hundreds_of_ledgers__then_each_thread_has_its_own_account),
+    TEST(reader__ledger_names_what_is_not_there__then_ignored),
+    TEST(drain__ledgers__then_the_last_summary_counts),
+    TEST(marks__of_a_thread_a_process_or_nothing__then_sorted_and_connected),
+    TEST(marks__odd__then_terminated_and_in_the_order_of_the_file),
     TEST(reader__blocks_repeated__then_the_last_counts),
     TEST(reader__unknown_block_types__then_skipped),
     TEST(reader__events_without_thread_or_process_blocks__then_still_readable),

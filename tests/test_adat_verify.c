@@ -115,6 +115,121 @@ static void verify__ledger_does_not_fit__then_reported(void)
     expect_verdict(one_block(entries, 2), "events of no thread");
 }
 
+/* A ledger of threads that ended, then this block of events, if any, then the final ledger. */
+static int closed_then(const AdatLedgerEntry *ended, size_t ended_count, bool more_events,
+                       const AdatLedgerEntry *rest, size_t rest_count)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+
+    sample_put_thread(writer, 2, 1, 2, "two");
+    sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
+    sample_put_index(writer, 1, 2, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
+    sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, ended, ended_count);
+    if (more_events)
+        sample_put_index(writer, 1, 1, 4, ticks_from(SAMPLE_MONOTONIC + 10, 4), 4, NULL);
+    end_trace(writer, rest, rest_count);
+    return fd;
+}
+
+static void verify__threads_accounted_when_they_end__then_once_and_behind_their_blocks(void)
+{
+    const AdatLedgerEntry two = {.process = 1, .thread = 2, .attempted = 4, .in_file = 4};
+    const AdatLedgerEntry both[2] = {four, two};
+    AdatLedgerEntry entry = four;
+
+    expect_verdict(closed_then(&four, 1, false, &two, 1), NULL);
+    expect_verdict(closed_then(both, 2, false, both, 0), NULL);
+    expect_verdict(closed_then(both, 0, false, both, 2), NULL);
+    expect_verdict(closed_then(&four, 1, false, both, 2), "thread 1, index lane: in the ledger twice");
+    expect_verdict(closed_then(both, 2, false, &two, 1), "thread 2, index lane: in the ledger twice");
+    expect_verdict(closed_then(&four, 1, false, &two, 0), "thread 2, index lane: not in the ledger");
+    expect_verdict(closed_then(both, 2, false, NULL, 0), "closed, but without a final ledger");
+    expect_verdict(closed_then(&four, 1, true, &two, 1), "thread 1, index lane: a block behind");
+    expect_verdict(closed_then(&eight, 1, false, &two, 1), "the ledger says 8 records, the file has 4");
+    entry.attempted++;
+    expect_verdict(closed_then(&entry, 1, false, &two, 1), "5 attempted, but 4 accounted for");
+    entry.pending++;
+    expect_verdict(closed_then(&entry, 1, false, &two, 1), "1 are pending");
+    entry = (AdatLedgerEntry){.process = 1, .thread = 3};
+    expect_verdict(closed_then(&entry, 1, false, both, 2), "names thread 3");
+}
+
+static void verify__ledgers_out_of_order__then_reported(void)
+{
+    const AdatLedgerEntry nobody[2] = {{.process = 1}, {.process = 1, .lane = ADA_LANE_DETAIL}};
+    const AdatLedgerEntry nonsense = {.process = 77, .thread = 88, .lane = 99, .attempted = 5, .pending = 1};
+    AdatDrainSummary endless = sample_drain();
+    AdatWriter *writer;
+    int fd;
+
+    fd = sample_file();
+    writer = begin_trace(fd);
+    sample_put_ledger(writer, ADAT_FLAG_FINAL, NULL, nobody, 2);
+    end_trace(writer, nobody, 0);
+    expect_verdict(fd, "a ledger after the final one");
+
+    fd = sample_file();
+    writer = begin_trace(fd);
+    sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, nobody, 2);
+    end_trace(writer, nobody, 1);
+    expect_verdict(fd, "process 1, events of no thread, index lane: in the ledger twice");
+
+    /* a snapshot of lanes is not looked at, wherever it stands */
+    fd = sample_file();
+    writer = begin_trace(fd);
+    sample_put_ledger(writer, 0, NULL, &nonsense, 1);
+    sample_put_ledger(writer, ADAT_FLAG_FINAL, NULL, nobody, 2);
+    sample_put_ledger(writer, 0, NULL, &nonsense, 1);
+    end_trace(writer, NULL, 0);
+    expect_verdict(fd, NULL);
+
+    memset(endless.scheduler, 'x', sizeof(endless.scheduler));
+    fd = sample_file();
+    writer = begin_trace(fd);
+    sample_put_ledger(writer, 0, &endless, NULL, 0);
+    end_unclosed(writer);
+    expect_verdict(fd, "the name of the scheduler does not end");
+}
+
+/* A trace with one thread of process 1, another process 2, and this mark. */
+static int one_mark(const AdatMark *mark, bool closed)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+
+    sample_put_process(writer, 2, 99, ADA_CLOCK_MONOTONIC);
+    sample_put_mark(writer, mark);
+    if (closed)
+        end_trace(writer, &four, 0);
+    else
+        end_unclosed(writer);
+    return fd;
+}
+
+static void verify__marks__then_what_they_name_is_there(void)
+{
+    AdatMark mark = {.process = 1, .thread = 1, .timestamp = SAMPLE_MONOTONIC, .reason = "why not"};
+
+    expect_verdict(one_mark(&mark, true), NULL);
+    mark.process = 2;
+    expect_verdict(one_mark(&mark, true), "thread 1 is of process 1, its mark says 2");
+    mark.thread = 0;
+    expect_verdict(one_mark(&mark, true), NULL);
+    mark.process = 3;
+    expect_verdict(one_mark(&mark, true), "names process 3");
+    expect_verdict(one_mark(&mark, false), NULL); /* killed before it could describe it */
+    mark.process = 1;
+    mark.thread = 3;
+    expect_verdict(one_mark(&mark, true), "names thread 3");
+    expect_verdict(one_mark(&mark, false), NULL);
+    mark.process = mark.thread = 0;
+    expect_verdict(one_mark(&mark, true), NULL);
+    memset(mark.reason, 'x', sizeof(mark.reason));
+    expect_verdict(one_mark(&mark, true), "the reason of a mark does not end");
+    expect_verdict(one_mark(&mark, false), "the reason of a mark does not end");
+}
+
 static void reader__events_of_unregistered_threads__then_in_the_sum(void)
 {
     AdatLedgerEntry entries[2] = {four, {.process = 1, .attempted = 3, .dropped_full = 3}};
@@ -151,7 +266,16 @@ static void verify__payloads_of_wrong_size__then_reported(void)
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MODULES}, zeros, 257, "module block");
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_CLOCK}, zeros, 31, "clock block");
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_DEATH}, zeros, 8, "death block");
-    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 81, "ledger block");
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 0, "ledger block of 0 bytes");
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 255,
+                         "ledger block of 255 bytes");
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 256, NULL);
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 375,
+                         "ledger block of 375 bytes");
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 376, NULL);
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 127, "mark block of 127 bytes");
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 128, NULL);
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 136, "mark block of 136 bytes");
 }
 
 static void verify__descriptors_invalid__then_reported(void)
@@ -245,45 +369,86 @@ static void verify__references_lead_nowhere__then_reported_once_closed(void)
     expect_verdict(fd, "process 2: too few clock anchors");
 }
 
-static void verify__trailer_does_not_match__then_reported(void)
+/* Changes byte `at` of the part of the index that is block `number`, and seals it again. */
+static int changed_part(unsigned number, size_t at)
 {
-    const AdatBlockHeader trailer = {.type = ADAT_BLOCK_TRAILER};
-    AdatTrailerEntry entry = {.offset = 64};
-    int fd = sample_trace(&small, -1);
+    const SampleShape parts = {.threads = 2, .events = 8, .block_events = 4, .part_entries = 4};
+    int fd = sample_trace(&parts, -1);
     size_t size;
     uint8_t *bytes = file_content(fd, &size);
+    uint8_t *block = find_block(bytes, number);
     AdatBlockHeader header;
-    uint8_t *block = find_block(bytes, 16);
-    AdatWriter *writer;
 
     memcpy(&header, block, sizeof(header));
     CU_ASSERT_EQUAL_FATAL(header.type, ADAT_BLOCK_TRAILER);
-    block[sizeof(header) + 5 * sizeof(AdatTrailerEntry)] ^= 1;
+    block[at] ^= 1;
     seal_block(block);
     set_content(fd, bytes, size);
     free(bytes);
-    {
-        AdatReader *reader = open_trace(fd);
+    return fd;
+}
 
-        CU_ASSERT_TRUE(adat_reader_info(reader)->closed);
-        CU_ASSERT_EQUAL(count_problems(reader), 2); /* that entry, and so not all are there */
-        adat_reader_close(reader);
-        close(fd);
+static void verify__index_does_not_match__then_reported(void)
+{
+    static const unsigned parts[] = {9, 14, 18};
+    const size_t entries = sizeof(AdatBlockHeader);
+
+    for (size_t i = 0; i < 3; i++) {
+        expect_verdict(changed_part(parts[i], offsetof(AdatBlockHeader, first_record)),
+                       "the index goes back to a part at");
+        for (size_t at = 0; at < 3 * sizeof(AdatTrailerEntry); at++)
+            expect_verdict(changed_part(parts[i], entries + at), at < 24   ? "entry 0 of this part"
+                                                                 : at < 48 ? "entry 1 of this"
+                                                                           : "entry 2 of this");
     }
+}
 
-    /* a trailer in the middle */
-    fd = sample_file();
-    writer = begin_trace(fd);
-    sample_put(writer, &trailer, &entry, sizeof(entry));
-    sample_put_thread(writer, 1, 1, SAMPLE_PID, "late");
-    end_unclosed(writer);
-    {
-        AdatReader *reader = open_trace(fd);
+/* A closed trace whose last part of the index has `change` entries more than it should. */
+static int resized_part(const SampleShape *shape, int change)
+{
+    int fd = sample_trace(shape, -1);
+    size_t size;
+    uint8_t *bytes = file_content(fd, &size);
+    uint8_t *larger = calloc(1, size + sizeof(AdatTrailerEntry));
+    size_t moved = size + (size_t)change * sizeof(AdatTrailerEntry);
+    AdatFooter footer;
+    AdatBlockHeader header;
 
-        CU_ASSERT_FALSE(adat_reader_info(reader)->closed);
-        CU_ASSERT_EQUAL(count_problems(reader), 2);
-        adat_reader_close(reader);
-        close(fd);
+    memcpy(&footer, bytes + size - sizeof(footer), sizeof(footer));
+    memcpy(larger, bytes, size - sizeof(footer));
+    memcpy(&header, larger + footer.trailer_offset, sizeof(header));
+    header.payload_bytes += (uint32_t)((size_t)change * sizeof(AdatTrailerEntry));
+    memcpy(larger + footer.trailer_offset, &header, sizeof(header));
+    memcpy(larger + moved - sizeof(footer), &footer, sizeof(footer));
+    seal_block(larger + footer.trailer_offset);
+    set_content(fd, larger, moved);
+    free(larger);
+    free(bytes);
+    return fd;
+}
+
+static void verify__index_of_another_length__then_reported(void)
+{
+    const SampleShape parts = {.threads = 2, .events = 8, .block_events = 4, .part_entries = 4};
+
+    expect_verdict(resized_part(&small, 0), NULL);
+    expect_verdict(resized_part(&small, -1), "this part of the index has 15 entries for 16 blocks");
+    expect_verdict(resized_part(&small, 1), "this part of the index has 17 entries for 16 blocks");
+    expect_verdict(resized_part(&parts, -1), "this part of the index has 2 entries for 3 blocks");
+    expect_verdict(resized_part(&parts, 1), "this part of the index has 4 entries for 3 blocks");
+}
+
+/* Parts may stand anywhere, whether the file is closed or not. */
+static void verify__index_in_parts__then_nothing_to_report(void)
+{
+    for (uint32_t entries = 0; entries < 20; entries++) {
+        SampleShape parts = {.threads = 3, .events = 20, .block_events = 2, .part_entries = entries};
+
+        expect_verdict(sample_trace(&parts, -1), NULL);
+        parts.ended = parts.marked = parts.tsc = true;
+        expect_verdict(sample_trace(&parts, -1), NULL);
+        parts.unclosed = true;
+        expect_verdict(sample_trace(&parts, -1), NULL);
     }
 }
 
@@ -312,12 +477,17 @@ static const TestCase tests[] = {
     TEST(verify__time_goes_back__then_reported),
     TEST(verify__losses_shrink_or_exceed_the_ledger__then_reported),
     TEST(verify__ledger_does_not_fit__then_reported),
+    TEST(verify__threads_accounted_when_they_end__then_once_and_behind_their_blocks),
+    TEST(verify__ledgers_out_of_order__then_reported),
+    TEST(verify__marks__then_what_they_name_is_there),
     TEST(reader__events_of_unregistered_threads__then_in_the_sum),
     TEST(verify__payloads_of_wrong_size__then_reported),
     TEST(verify__descriptors_invalid__then_reported),
     TEST(verify__records_do_not_fit_their_block__then_reported),
     TEST(verify__references_lead_nowhere__then_reported_once_closed),
-    TEST(verify__trailer_does_not_match__then_reported),
+    TEST(verify__index_does_not_match__then_reported),
+    TEST(verify__index_of_another_length__then_reported),
+    TEST(verify__index_in_parts__then_nothing_to_report),
     TEST(verify__thousands_of_problems__then_counted_but_not_all_kept),
 };
 TEST_MAIN("adat_verify", tests)

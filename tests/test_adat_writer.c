@@ -158,6 +158,60 @@ static void note_number(const Block *block, void *context)
         numbers->list[numbers->count++] = number;
 }
 
+/* The index of a file, as its blocks say that it should be. */
+typedef struct Index {
+    AdatTrailerEntry since_part[1024];
+    size_t count;
+    uint64_t last_part;
+    size_t last_entries;
+    size_t parts;
+    size_t blocks; /* that are no parts */
+} Index;
+
+/* A part has exactly the blocks since the part before, and knows where that is. */
+static void check_part(const Block *block, void *context)
+{
+    Index *index = context;
+
+    if (block->header->type != ADAT_BLOCK_TRAILER) {
+        index->blocks++;
+        CU_ASSERT_FATAL(index->count < 1024);
+        index->since_part[index->count++] = (AdatTrailerEntry){
+            .offset = block->offset,
+            .payload_bytes = block->header->payload_bytes,
+            .type = block->header->type,
+            .process = block->header->process,
+            .thread = block->header->thread,
+        };
+        return;
+    }
+    CU_ASSERT_EQUAL(block->header->first_record, index->last_part);
+    CU_ASSERT_EQUAL(block->header->payload_bytes, index->count * sizeof(AdatTrailerEntry));
+    if (block->header->payload_bytes == index->count * sizeof(AdatTrailerEntry))
+        CU_ASSERT_EQUAL(memcmp(block->payload, index->since_part, block->header->payload_bytes), 0);
+    index->last_part = block->offset;
+    index->last_entries = index->count;
+    index->count = 0;
+    index->parts++;
+}
+
+/* A closed file whose parts have all of its blocks, and whose footer names the last one. */
+static Index check_index(int fd)
+{
+    Index index = {.count = 0};
+    BlockScan scan = scan_file(fd, check_part, &index);
+    AdatFooter footer = {0};
+
+    CU_ASSERT_TRUE(scan.closed);
+    CU_ASSERT_EQUAL(index.count, 0);
+    CU_ASSERT(index.parts > 0);
+    CU_ASSERT_EQUAL(pread(fd, &footer, sizeof(footer), (off_t)(file_size(fd) - sizeof(footer))),
+                    sizeof(footer));
+    CU_ASSERT_EQUAL(footer.trailer_offset, index.last_part);
+    CU_ASSERT_EQUAL(scan.blocks, index.blocks + index.parts);
+    return index;
+}
+
 /* `blocks` numbered blocks, flushed after each `each`, and closed. */
 static int write_reference(uint32_t blocks, uint32_t each)
 {
@@ -428,10 +482,11 @@ static void writer__interrupted_writes__then_file_identical(void)
 
 /*
  * Ten flushes of three blocks; the write that `call` counts fails, after `most` bytes a call. Exactly
- * the blocks of that flush are missing, and the file is intact.
+ * the blocks of that flush are missing, and the file is intact, its index (in parts of `part`) included.
  */
-static void lose_one_flush(unsigned call, size_t most, int error)
+static void lose_one_flush(unsigned call, size_t most, int error, size_t part)
 {
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite, .index_part_entries = part};
     int fd = sample_file();
     Numbers numbers = {.count = 0};
     uint32_t lost_flush = UINT32_MAX;
@@ -439,7 +494,7 @@ static void lose_one_flush(unsigned call, size_t most, int error)
 
     no_faults();
     fault.most = most;
-    writer = open_writer(fd, &faulty);
+    writer = open_writer(fd, &config);
     fault.fail_call = call;
     fault.fail_errno = error;
     for (uint32_t flush = 0; flush < 10; flush++) {
@@ -458,11 +513,11 @@ static void lose_one_flush(unsigned call, size_t most, int error)
         }
     }
     CU_ASSERT_NOT_EQUAL(lost_flush, UINT32_MAX);
-    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 27);
     CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
     adat_writer_destroy(writer);
 
-    CU_ASSERT_TRUE(scan_file(fd, note_number, &numbers).closed);
+    CU_ASSERT_EQUAL(check_index(fd).blocks, 27);
+    scan_file(fd, note_number, &numbers);
     CU_ASSERT_EQUAL(numbers.count, 27);
     for (uint32_t i = 0; i < numbers.count; i++)
         CU_ASSERT_EQUAL(numbers.list[i], i < lost_flush * 3 ? i : i + 3);
@@ -472,16 +527,20 @@ static void lose_one_flush(unsigned call, size_t most, int error)
 static void writer__nth_write_fails__then_only_that_flush_is_lost(void)
 {
     for (unsigned call = 2; call <= 11; call++) {
-        lose_one_flush(call, 0, ENOSPC);
-        lose_one_flush(call, 0, 0);
+        for (size_t part = 0; part < 12; part++) {
+            lose_one_flush(call, 0, ENOSPC, part);
+            lose_one_flush(call, 0, 0, part);
+        }
     }
 }
 
 static void writer__write_fails_half_way__then_cut_back_to_whole_blocks(void)
 {
     for (unsigned call = 5; call < 40; call += 3) {
-        lose_one_flush(call, 96, EDQUOT);
-        lose_one_flush(call, 96, EIO);
+        for (size_t part = 0; part < 12; part += 3) {
+            lose_one_flush(call, 96, EDQUOT, part);
+            lose_one_flush(call, 96, EIO, part);
+        }
     }
 }
 
@@ -553,78 +612,227 @@ static void writer__header_cannot_be_written__then_fd_stays_the_callers_and_file
     adat_writer_destroy(NULL);
 }
 
-typedef struct Trailer {
-    AdatTrailerEntry entries[512];
-    size_t count;
-    size_t blocks;
-    AdatTrailerEntry seen[512];
-    size_t seen_count;
-} Trailer;
-
-static void note_trailer(const Block *block, void *context)
-{
-    Trailer *trailer = context;
-    size_t count = block->header->payload_bytes / sizeof(AdatTrailerEntry);
-
-    if (block->header->type != ADAT_BLOCK_TRAILER) {
-        trailer->seen[trailer->seen_count++] = (AdatTrailerEntry){
-            .offset = block->offset,
-            .payload_bytes = block->header->payload_bytes,
-            .type = block->header->type,
-            .process = block->header->process,
-            .thread = block->header->thread,
-        };
-        return;
-    }
-    trailer->blocks++;
-    for (size_t i = 0; i < count && trailer->count < 512; i++)
-        memcpy(&trailer->entries[trailer->count++], block->payload + i * sizeof(AdatTrailerEntry),
-               sizeof(AdatTrailerEntry));
-}
-
-static void writer__finished__then_trailer_lists_every_block(void)
+static void writer__finished__then_index_lists_every_block(void)
 {
     int fd = write_reference(100, 9);
-    Trailer trailer = {.count = 0};
+    Index index = check_index(fd);
 
-    CU_ASSERT_TRUE(scan_file(fd, note_trailer, &trailer).closed);
-    CU_ASSERT_EQUAL(trailer.blocks, 1);
-    CU_ASSERT_EQUAL(trailer.count, 100);
-    CU_ASSERT_EQUAL(memcmp(trailer.entries, trailer.seen, sizeof(trailer.seen)), 0);
+    CU_ASSERT_EQUAL(index.parts, 1);
+    CU_ASSERT_EQUAL(index.blocks, 100);
     close(fd);
 }
 
-static void writer__finished_empty__then_closed(void)
+static void writer__finished_empty__then_closed_with_an_empty_index(void)
 {
     int fd = write_reference(0, 1);
-    BlockScan scan = scan_file(fd, NULL, NULL);
 
-    CU_ASSERT_TRUE(scan.closed);
-    CU_ASSERT_EQUAL(scan.blocks, 1);
+    CU_ASSERT_EQUAL(check_index(fd).parts, 1);
     close(fd);
 }
 
-static void writer__trailer_longer_than_buffer__then_goes_on_in_next_block(void)
+static void writer__enough_blocks_flushed__then_part_precedes_the_next(void)
+{
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite, .index_part_entries = 5};
+    int fd = sample_file();
+    AdatWriter *writer;
+
+    no_faults();
+    writer = open_writer(fd, &config);
+    for (uint32_t i = 0; i < 7; i++)
+        CU_ASSERT_EQUAL(put_numbered(writer, i), 0);
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 7);
+    CU_ASSERT_EQUAL(adat_writer_buffered(writer), 0); /* nothing is written for the part alone */
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 7);
+    CU_ASSERT_EQUAL(put_numbered(writer, 7), 0);
+    CU_ASSERT_EQUAL(adat_writer_buffered(writer),
+                    2 * sizeof(AdatBlockHeader) + 7 * sizeof(AdatTrailerEntry) + ADAT_PADDED(7u * 13u));
+    fault.calls = 0;
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    CU_ASSERT_EQUAL(fault.calls, 1);
+    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 9);
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    CU_ASSERT_EQUAL(check_index(fd).parts, 2);
+    close(fd);
+}
+
+static void writer__parts_and_flushes_of_every_size__then_all_blocks_listed_once(void)
+{
+    static const size_t dues[] = {1, 2, 3, 7, 10, 50, 5000};
+
+    for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++) {
+        for (uint32_t each = 1; each < 40; each += 3) {
+            const AdatWriterConfig config = {.index_part_entries = dues[i], .buffer_bytes = each % 2};
+            int fd = sample_file();
+            AdatWriter *writer = open_writer(fd, &config);
+            Index index;
+
+            for (uint32_t number = 0; number < 300; number++) {
+                CU_ASSERT_EQUAL(put_numbered(writer, number), 0);
+                if (number % each == each - 1)
+                    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+            }
+            CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+            adat_writer_destroy(writer);
+            index = check_index(fd);
+            CU_ASSERT_EQUAL(index.blocks, 300);
+            CU_ASSERT(index.parts > 300 / (dues[i] + each));
+            CU_ASSERT(index.parts <= 300 / dues[i] + 1);
+            close(fd);
+        }
+    }
+}
+
+static void writer__room__then_the_same_whether_a_part_is_due_or_not(void)
+{
+    const AdatWriterConfig config = {.buffer_bytes = 1, .index_part_entries = 40};
+    const AdatBlockHeader header = {.type = 100};
+    int fd = sample_file();
+    AdatWriter *writer = open_writer(fd, &config);
+    size_t room = adat_writer_room(writer);
+
+    for (uint32_t round = 0; round < 50; round++) {
+        uint8_t *payload = adat_writer_begin_block(writer, &header, room);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(payload);
+        memset(payload, 1, room);
+        adat_writer_end_block(writer, room);
+        CU_ASSERT_EQUAL(adat_writer_room(writer), 0);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+        CU_ASSERT_EQUAL(adat_writer_room(writer), room);
+        /* as many small ones as there can be */
+        while (adat_writer_begin_block(writer, &header, 0))
+            adat_writer_end_block(writer, 0);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    }
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    CU_ASSERT_EQUAL(check_index(fd).blocks, 50 * (1 + (room + 96) / 96));
+    close(fd);
+}
+
+static void writer__large_block_when_a_part_is_due__then_buffer_grows_for_both(void)
+{
+    const AdatWriterConfig config = {.buffer_bytes = 1, .index_part_entries = 3};
+    const AdatBlockHeader header = {.type = 100};
+    size_t size = 100003;
+    uint8_t *payload = calloc(1, size + 30);
+    int fd = sample_file();
+    AdatWriter *writer = open_writer(fd, &config);
+
+    for (uint32_t i = 0; i < 30; i++) {
+        CU_ASSERT_EQUAL(put_numbered(writer, i), 0);
+        if (i % 4 == 3) {
+            CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+            CU_ASSERT_EQUAL(adat_writer_put_block(writer, &header, payload, size + i), 0);
+        }
+    }
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    CU_ASSERT_EQUAL(check_index(fd).blocks, 37);
+    free(payload);
+    close(fd);
+}
+
+static void writer__block_cancelled_when_a_part_is_due__then_part_is_written(void)
+{
+    const AdatWriterConfig config = {.index_part_entries = 2};
+    const AdatBlockHeader header = {.type = 100};
+    int fd = sample_file();
+    AdatWriter *writer = open_writer(fd, &config);
+    Index index;
+
+    put_numbered(writer, 0);
+    put_numbered(writer, 1);
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    CU_ASSERT_PTR_NOT_NULL(adat_writer_begin_block(writer, &header, 64));
+    adat_writer_cancel_block(writer);
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    index = check_index(fd);
+    CU_ASSERT_EQUAL(index.blocks, 2);
+    CU_ASSERT_EQUAL(index.parts, 2);
+    CU_ASSERT_EQUAL(index.last_entries, 0);
+    close(fd);
+}
+
+/* What the index takes does not depend on the number of blocks, nor on how often writing fails. */
+static void writer__any_number_of_blocks__then_memory_stays_the_same(void)
+{
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite, .buffer_bytes = 1, .index_part_entries = 16};
+    int fd = sample_file();
+    AdatWriter *writer;
+
+    no_faults();
+    writer = open_writer(fd, &config);
+    fault.allocations = 4; /* 16, 32, 64, 128: of 15 that waited and two buffers of 42 each */
+    for (uint32_t i = 0; i < 20000; i++) {
+        CU_ASSERT_EQUAL(put_numbered(writer, 15), 0);
+        if (i % 5 == 4)
+            CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    }
+    for (uint32_t i = 0; i < 300; i++) {
+        fault.fail_call = fault.calls + (i % 2);
+        fault.fail_errno = ENOSPC;
+        for (uint32_t block = 0; block < 20; block++)
+            CU_ASSERT_EQUAL(put_numbered(writer, 15), 0);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), i % 2 ? -ENOSPC : 0);
+    }
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    CU_ASSERT_EQUAL(check_index(fd).blocks, 20000 + 150 * 20);
+    close(fd);
+}
+
+static void writer__disk_full_while_a_part_is_due__then_part_comes_with_the_next_blocks(void)
+{
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite, .index_part_entries = 4};
+    int fd = sample_file();
+    AdatWriter *writer;
+
+    no_faults();
+    writer = open_writer(fd, &config);
+    for (uint32_t i = 0; i < 4; i++)
+        put_numbered(writer, i);
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        fault.fail_call = fault.calls + 1;
+        fault.fail_errno = ENOSPC;
+        put_numbered(writer, 9);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), -ENOSPC);
+        CU_ASSERT_EQUAL(adat_writer_blocks(writer), 4);
+        CU_ASSERT_EQUAL(adat_writer_buffered(writer), 0);
+    }
+    put_numbered(writer, 5);
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
+    CU_ASSERT_EQUAL(check_index(fd).blocks, 5);
+    CU_ASSERT_EQUAL(check_index(fd).parts, 2);
+    close(fd);
+}
+
+static void writer__index_longer_than_buffer__then_still_one_part(void)
 {
     int fd = sample_file();
-    Trailer trailer = {.count = 0};
     AdatWriter *writer;
+    Index index;
 
     no_faults();
     writer = open_writer(fd, &faulty_small);
     for (uint32_t i = 0; i < 500; i++)
         CU_ASSERT_EQUAL(put_numbered(writer, i), 0);
     CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
-    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 504);
+    CU_ASSERT_EQUAL(adat_writer_blocks(writer), 501);
     adat_writer_destroy(writer);
-    CU_ASSERT_TRUE(scan_file(fd, note_trailer, &trailer).closed);
-    CU_ASSERT_EQUAL(trailer.blocks, 4);
-    CU_ASSERT_EQUAL(trailer.count, 500);
-    CU_ASSERT_EQUAL(memcmp(trailer.entries, trailer.seen, sizeof(trailer.seen)), 0);
+    index = check_index(fd);
+    CU_ASSERT_EQUAL(index.parts, 1);
+    CU_ASSERT_EQUAL(index.last_entries, 500);
     close(fd);
 }
 
-static void writer__trailer_cannot_be_written__then_file_ends_before_it(void)
+static void writer__last_part_cannot_be_written__then_file_ends_before_it(void)
 {
     for (unsigned call = 1; call <= 4; call++) {
         int fd = sample_file();
@@ -637,6 +845,7 @@ static void writer__trailer_cannot_be_written__then_file_ends_before_it(void)
         for (uint32_t i = 0; i < 500; i++)
             CU_ASSERT_EQUAL(put_numbered(writer, i), 0);
         CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+        fault.most = 3500; /* of 12,112 bytes */
         fault.fail_call = fault.calls + call;
         fault.fail_errno = ENOSPC;
         CU_ASSERT_EQUAL(adat_writer_finish(writer), -ENOSPC);
@@ -665,7 +874,7 @@ static void writer__last_flush_fails_on_finish__then_error(void)
     close(fd);
 }
 
-static void writer__no_memory_for_the_index__then_all_blocks_but_no_trailer(void)
+static void writer__no_memory_for_the_index__then_all_blocks_but_no_footer(void)
 {
     int fd = sample_file();
     Numbers numbers = {.count = 0};
@@ -683,6 +892,34 @@ static void writer__no_memory_for_the_index__then_all_blocks_but_no_trailer(void
     scan = scan_file(fd, note_number, &numbers);
     CU_ASSERT_EQUAL(numbers.count, 100);
     CU_ASSERT_FALSE(scan.closed);
+    close(fd);
+}
+
+static void writer__no_memory_for_the_index_after_a_part__then_all_blocks_but_no_footer(void)
+{
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite, .index_part_entries = 4};
+    int fd = sample_file();
+    Index index = {.count = 0};
+    AdatWriter *writer;
+    BlockScan scan;
+
+    no_faults();
+    writer = open_writer(fd, &config);
+    fault.allocations = 1;
+    for (uint32_t i = 0; i < 100; i++) {
+        CU_ASSERT_EQUAL(put_numbered(writer, i), 0);
+        if (i == 3)
+            CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    }
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    CU_ASSERT_EQUAL(put_numbered(writer, 100), 0);
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), -ENOMEM);
+    adat_writer_destroy(writer);
+    no_faults();
+    scan = scan_file(fd, check_part, &index);
+    CU_ASSERT_FALSE(scan.closed);
+    CU_ASSERT_EQUAL(index.parts, 1);
+    CU_ASSERT_EQUAL(index.blocks, 101);
     close(fd);
 }
 
@@ -741,12 +978,20 @@ static const TestCase tests[] = {
     TEST(writer__cannot_cut_back__then_rubbish_is_overwritten_later),
     TEST(writer__flush_fails_within_put__then_error_and_block_not_put),
     TEST(writer__header_cannot_be_written__then_fd_stays_the_callers_and_file_is_empty),
-    TEST(writer__finished__then_trailer_lists_every_block),
-    TEST(writer__finished_empty__then_closed),
-    TEST(writer__trailer_longer_than_buffer__then_goes_on_in_next_block),
-    TEST(writer__trailer_cannot_be_written__then_file_ends_before_it),
+    TEST(writer__finished__then_index_lists_every_block),
+    TEST(writer__finished_empty__then_closed_with_an_empty_index),
+    TEST(writer__enough_blocks_flushed__then_part_precedes_the_next),
+    TEST(writer__parts_and_flushes_of_every_size__then_all_blocks_listed_once),
+    TEST(writer__room__then_the_same_whether_a_part_is_due_or_not),
+    TEST(writer__large_block_when_a_part_is_due__then_buffer_grows_for_both),
+    TEST(writer__block_cancelled_when_a_part_is_due__then_part_is_written),
+    TEST(writer__any_number_of_blocks__then_memory_stays_the_same),
+    TEST(writer__disk_full_while_a_part_is_due__then_part_comes_with_the_next_blocks),
+    TEST(writer__index_longer_than_buffer__then_still_one_part),
+    TEST(writer__last_part_cannot_be_written__then_file_ends_before_it),
     TEST(writer__last_flush_fails_on_finish__then_error),
-    TEST(writer__no_memory_for_the_index__then_all_blocks_but_no_trailer),
+    TEST(writer__no_memory_for_the_index__then_all_blocks_but_no_footer),
+    TEST(writer__no_memory_for_the_index_after_a_part__then_all_blocks_but_no_footer),
     TEST(writer__large_file__then_reserve_given_back),
 };
 TEST_MAIN("adat_writer", tests)

@@ -74,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
     uint8_t *bytes = malloc(size + 1);
+    AdatDrainSummary drain;
     AdatVerdict verdict;
     AdatReader *reader;
 
@@ -94,6 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_all(reader);
     adat_reader_events(reader);
     adat_reader_duration(reader);
+    adat_reader_drain(reader, &drain);
+    for (size_t i = 0; i < adat_reader_mark_count(reader); i++)
+        adat_reader_realtime(reader, adat_reader_mark(reader, i)->time_ns);
     if (adat_verify(reader, &verdict) == 0)
         adat_verdict_fini(&verdict);
     adat_reader_close(reader);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Writes a sample trace:
- *   make_sample FILE THREADS EVENTS BLOCK_EVENTS [tsc] [unclosed]   see sample_trace()
- *   make_sample FILE odd                                            names and values that could do harm
- *   make_sample FILE deaths                                         processes that ended in every way there is
+ *   make_sample FILE THREADS EVENTS BLOCK_EVENTS [WORD...]  see sample_trace(); a WORD is tsc, unclosed,
+ *                                                           ended, marked, or parts: of the index, of 4 entries
+ *   make_sample FILE odd                                    names and values that could do harm
+ *   make_sample FILE deaths                                 processes that ended in every way there is
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ static void write_odd(int fd)
         {SAMPLE_MONOTONIC + 3, 77, 3, ADA_WORD(ADA_KIND_INSTANT, 0, 65535), 0},
         {SAMPLE_MONOTONIC + 4, 9, 4, ADA_WORD(200, 0, 0), 0},
     };
+    AdatMark mark = {.process = 1, .thread = 1, .timestamp = SAMPLE_MONOTONIC + 5, .reason = "a\033b\"c"};
     static const uint8_t payload[32] = "\x07\0\0\0a\n\xff\xc3\xa9\"\x01";
     const double nan = __builtin_nan("");
     uint8_t fields[24];
@@ -38,6 +40,7 @@ static void write_odd(int fd)
     sample_put(writer, &header, &descriptor, sizeof(descriptor));
     sample_put_detail(writer, 1, 1, 0, &events[0], fields, sizeof(fields));
     sample_put_index(writer, 1, 1, 0, events, 4, NULL);
+    sample_put_mark(writer, &mark);
     sample_put_death(writer, 1, ADAT_DEATH_SIGNAL, 9);
     (void)adat_writer_flush(writer);
     adat_writer_destroy(writer);
@@ -47,6 +50,7 @@ static void write_deaths(int fd)
 {
     AdatWriter *writer = sample_writer(fd);
     AdatLedgerEntry unregistered = {.process = 1, .attempted = 12, .dropped_full = 12};
+    AdatDrainSummary drain = {.scheduler = "round\033robin"};
     AdatDeath death = {.process = 6, .kind = ADAT_DEATH_EXIT};
 
     sample_put_clock(writer, 0, SAMPLE_MONOTONIC, SAMPLE_REALTIME);
@@ -57,7 +61,7 @@ static void write_deaths(int fd)
     sample_put_process(writer, death.process, 106, ADA_CLOCK_TSC);
     sample_put(writer, &(AdatBlockHeader){.type = ADAT_BLOCK_DEATH, .process = death.process}, &death,
                sizeof(death));
-    sample_put_ledger(writer, ADAT_FLAG_FINAL, &unregistered, 1);
+    sample_put_ledger(writer, ADAT_FLAG_FINAL, &drain, &unregistered, 1);
     (void)adat_writer_flush(writer);
     adat_writer_destroy(writer);
 }
@@ -96,6 +100,12 @@ int main(int argc, char **argv)
             shape.tsc = true;
         else if (strcmp(argv[i], "unclosed") == 0)
             shape.unclosed = true;
+        else if (strcmp(argv[i], "ended") == 0)
+            shape.ended = true;
+        else if (strcmp(argv[i], "marked") == 0)
+            shape.marked = true;
+        else if (strcmp(argv[i], "parts") == 0)
+            shape.part_entries = 4;
         else
             return 2;
     }

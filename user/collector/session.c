@@ -327,18 +327,21 @@ static void write_ledger(Session *session)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER, .flags = ADAT_FLAG_FINAL};
     size_t count = session->accounts.count;
-    AdatLedgerEntry *entries = calloc(count * 2 + 1, sizeof(*entries));
+    size_t bytes = sizeof(AdatDrainSummary) + 2 * count * sizeof(AdatLedgerEntry);
+    AdatDrainSummary *summary = calloc(1, bytes);
+    AdatLedgerEntry *entries;
 
-    if (!entries) {
+    if (!summary) {
         session->close_error = -ENOMEM;
         return;
     }
+    entries = (AdatLedgerEntry *)(void *)(summary + 1);
     for (size_t i = 0; i < count; i++) {
         entries[2 * i] = session->accounts.items[i].index;
         entries[2 * i + 1] = session->accounts.items[i].detail;
     }
-    drain_batch_put(&session->batch, &header, entries, 2 * count * sizeof(*entries));
-    free(entries);
+    drain_batch_put(&session->batch, &header, summary, bytes);
+    free(summary);
 }
 
 static void close_file(Session *session)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The .adat file: a header, then self-contained blocks, then (on a clean close) a trailer.
+ * The .adat file: a header, then self-contained blocks, parts of their index among them; on a clean close, the
+ * last part of the index and a footer.
  *
- *   AdatFileHeader | AdatBlockHeader payload | AdatBlockHeader payload | ... | trailer block | AdatFooter
+ *   AdatFileHeader | AdatBlockHeader payload | AdatBlockHeader payload | ... | TRAILER block | AdatFooter
  *
  * Little-endian, fixed width, payloads padded with zeros to 8 bytes (`payload_bytes` is without the
  * padding). A block's crc32 (zlib's polynomial) covers its header, with the crc field as 0, and its
@@ -52,13 +53,15 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_BLOCK_MODULES 7u  /* AdaModule[] of `process` */
 #define ADAT_BLOCK_CLOCK 8u    /* AdatClock */
 #define ADAT_BLOCK_DEATH 9u    /* AdatDeath */
-#define ADAT_BLOCK_LEDGER 10u  /* AdatLedgerEntry[]; the last ledger of a file counts */
+#define ADAT_BLOCK_LEDGER 10u  /* AdatDrainSummary, then AdatLedgerEntry[] */
 #define ADAT_BLOCK_KERNEL 11u  /* kernel context; not written yet */
-#define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[] */
-#define ADAT_BLOCK_TYPES 13u
+#define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[]: a part of the index */
+#define ADAT_BLOCK_MARK 13u    /* AdatMark */
+#define ADAT_BLOCK_TYPES 14u
 
 /* Block flags. */
-#define ADAT_FLAG_FINAL 0x1u /* ledger: the session is over, nothing is pending */
+#define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
+#define ADAT_FLAG_CLOSED 0x2u /* ledger: of lanes that are done with; others follow in later ledgers */
 
 typedef struct AdatBlockHeader {
     uint32_t magic;
@@ -69,8 +72,8 @@ typedef struct AdatBlockHeader {
     uint64_t sequence; /* 0, 1, 2 ... in the file */
     uint32_t process;  /* 0 where it has no meaning */
     uint32_t thread;   /* 0 where it has no meaning */
-    /* INDEX and DETAIL; else 0 */
-    uint64_t first_record; /* number of the first record within its lane */
+    /* INDEX and DETAIL; else 0, but first_record of TRAILER */
+    uint64_t first_record; /* number of the first record within its lane; of a part of the index, see below */
     uint32_t record_count;
     uint32_t reserved;
     uint64_t first_time; /* ticks: timestamp of the first and of the last record */
@@ -138,9 +141,59 @@ typedef struct AdatDeath {
 ADA_ABI_ASSERT(sizeof(AdatDeath) == 32, "");
 
 /*
+ * A mark that the recorder set: from this event on, and as far back as the rings held, the detail records of the thread
+ * were kept. Marks that the program sets are events (ADA_KIND_MARK).
+ */
+typedef struct AdatMark {
+    uint32_t process;
+    uint32_t thread;
+    uint64_t timestamp; /* ticks; of the event that a rule found, or when the command came */
+    uint64_t record;    /* number of that event in its lane; UINT64_MAX: no event */
+    char reason[104];   /* the rule as the user wrote it, cut to fit, NUL-terminated */
+} AdatMark;
+ADA_ABI_ASSERT(sizeof(AdatMark) == 128, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatMark, reason) == 24, "");
+
+/*
+ * How the recorder's drain did, up to this ledger. Times in ns. Percentiles are of the time from an event to the return of
+ * the write that has it, over a sample that stands for all.
+ */
+typedef struct AdatDrainSummary {
+    char scheduler[16]; /* NUL-terminated */
+    uint64_t iterations;
+    uint64_t iteration_ns;
+    uint64_t iteration_max_ns;
+    uint64_t visits; /* of threads that had work */
+    uint64_t skips;  /* of them in vain */
+    uint64_t sweeps; /* looks at quiet threads */
+    uint64_t wakeups;
+    uint64_t records;
+    uint64_t bytes;
+    uint64_t flushes;
+    uint64_t failed_writes;
+    uint64_t marks;
+    uint64_t wait_total; /* iterations that threads with work waited, in all */
+    uint64_t wait_max;
+    uint64_t cpu_ns;
+    uint64_t latency_count; /* events that the percentiles stand for; 0: they are not known */
+    uint64_t latency_p50_ns;
+    uint64_t latency_p90_ns;
+    uint64_t latency_p99_ns;
+    uint64_t latency_max_ns;
+    uint64_t jain_ppb; /* Jain's fairness index over drained / offered of all threads, in 1e-9 */
+    uint64_t reserved[9];
+} AdatDrainSummary;
+ADA_ABI_ASSERT(sizeof(AdatDrainSummary) == 256, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, iterations) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, cpu_ns) == 128, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, jain_ppb) == 176, "");
+
+/*
  * One lane's account, in records. For each entry:
  *   attempted = in_file + dropped_full + dropped_nested + dropped_io + recycled_unmarked + torn + pending
- * thread 0 of a process collects the events of threads that got no slot.
+ * Each lane has one entry, in a ledger that is CLOSED or FINAL, behind all of its blocks; nothing is pending in it.
+ * Entries of a ledger that is neither are a snapshot, and only its summary counts. thread 0 of a process
+ * collects the events of threads that got no slot.
  */
 typedef struct AdatLedgerEntry {
     uint32_t process;
@@ -155,12 +208,22 @@ typedef struct AdatLedgerEntry {
     uint64_t recycled_unmarked;
     uint64_t torn;
     uint64_t pending;
+    /* of the thread's visits; in its index lane's entry, else 0 */
+    uint64_t visits;
+    uint64_t skips;
+    uint64_t bytes; /* taken over, both lanes */
+    uint64_t wait_total;
+    uint64_t wait_max; /* iterations */
 } AdatLedgerEntry;
-ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 80, "");
+ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 120, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, attempted) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, visits) == 80, "");
 
 /*
- * The trailer: one entry for each block before it, in the file's order. A long one goes on in the
- * next trailer block; the footer names the first and follows the last.
+ * The index: one entry for each block that is not a part of the index itself, in the file's order. It is
+ * written in parts, so that a recorder need not keep it: each part has the blocks since the part before, whose
+ * offset is in its header's `first_record` (0: it is the first). The footer names the last part, and follows
+ * it directly; there is at least one part then, maybe without entries.
  */
 typedef struct AdatTrailerEntry {
     uint64_t offset; /* of the block in the file */
@@ -173,7 +236,7 @@ typedef struct AdatTrailerEntry {
 ADA_ABI_ASSERT(sizeof(AdatTrailerEntry) == 24, "");
 
 typedef struct AdatFooter {
-    uint64_t trailer_offset; /* of the trailer block */
+    uint64_t trailer_offset; /* of the last part of the index */
     uint32_t magic;
     uint32_t crc32; /* of the 12 bytes before */
 } AdatFooter;

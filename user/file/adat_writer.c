@@ -24,6 +24,7 @@
 #define RESERVE_FROM ((uint64_t)4 << 20)
 #define RESERVE_MAX ((uint64_t)64 << 20)
 #define BUFFER_BYTES_MIN ((size_t)4 << 10)
+#define INDEX_PART_ENTRIES ((size_t)4096)
 
 struct AdatWriter {
     int fd;
@@ -32,9 +33,9 @@ struct AdatWriter {
     bool tail_dirty;       /* the file may be longer than file_end, with rubbish */
     uint64_t reserved_end; /* blocks are reserved up to here; UINT64_MAX: the file system can't */
 
-    uint8_t *buffer;
-    size_t capacity; /* a multiple of 8 */
-    size_t used;     /* ended blocks, padded: a multiple of 8 */
+    uint8_t *buffer; /* a part of the index, if one is due, then blocks */
+    size_t capacity; /* for blocks; a multiple of 8. For a part there is room besides, see part_bytes_max() */
+    size_t used;     /* the part and ended blocks, padded: a multiple of 8 */
 
     bool open; /* between begin and end; the block stands at buffer + used */
     size_t open_payload_max;
@@ -42,11 +43,40 @@ struct AdatWriter {
     uint64_t sequence; /* of the next block */
     uint64_t blocks;   /* handed to the kernel; those in the buffer have the sequences from here on */
 
-    /* What the trailer will say: entry i is block i. `index_lost` once there was no memory for an entry. */
+    /*
+     * Blocks that no part of the index in the file lists: those that are in the file, then those in the
+     * buffer. The part in the buffer lists all that are in the file, and it comes before the others, so its
+     * entries are the first ones, and are forgotten once it is in the file, too. Whenever the buffer
+     * is empty and `part_entries_due` of them wait, the next block is preceded by a part: so at most
+     * part_entries_due - 1 + (blocks of one buffer) wait, however long the file is.
+     */
     AdatTrailerEntry *index;
+    size_t index_count;
+    size_t index_written; /* of them in the file */
     size_t index_capacity;
-    bool index_lost;
+    bool index_lost; /* there was no memory for an entry: no more parts, and no footer */
+    size_t part_entries_due;
+    size_t part_bytes;    /* in the buffer, of its part; 0 = it has none */
+    uint64_t last_part;   /* offset of the last part in the file; 0 = none yet */
+    uint64_t part_offset; /* of the part in the buffer */
 };
+
+static size_t part_bytes_of(size_t entries)
+{
+    return sizeof(AdatBlockHeader) + entries * sizeof(AdatTrailerEntry);
+}
+
+/* Of the largest part that can get due: one buffer's blocks come on top of those that waited. */
+static size_t part_bytes_max(const AdatWriter *writer, size_t capacity)
+{
+    return part_bytes_of(writer->part_entries_due + capacity / sizeof(AdatBlockHeader));
+}
+
+/* For a part, blocks and the footer. */
+static uint8_t *allocate_buffer(const AdatWriter *writer, size_t capacity)
+{
+    return malloc(part_bytes_max(writer, capacity) + capacity + sizeof(AdatFooter));
+}
 
 /* 0 or -errno; how much arrived before a failure does not matter, since all of it is cut off again. */
 static int write_all(const AdatWriter *writer, const void *data, size_t size, uint64_t offset)
@@ -134,6 +164,7 @@ static int write_file_header(AdatWriter *writer)
 int adat_writer_create(int fd, const AdatWriterConfig *config, AdatWriter **writer_out)
 {
     size_t capacity = config && config->buffer_bytes ? config->buffer_bytes : BUFFER_BYTES_DEFAULT;
+    size_t due = config && config->index_part_entries ? config->index_part_entries : INDEX_PART_ENTRIES;
     AdatWriter *writer;
     int err;
 
@@ -147,8 +178,9 @@ int adat_writer_create(int fd, const AdatWriterConfig *config, AdatWriter **writ
     writer->fd = fd;
     writer->reserved_end = reserving_pays(fd) ? 0 : UINT64_MAX;
     writer->pwrite = config && config->pwrite ? config->pwrite : pwrite;
+    writer->part_entries_due = due < INDEX_PART_ENTRIES ? due : INDEX_PART_ENTRIES;
     writer->capacity = capacity;
-    writer->buffer = malloc(capacity);
+    writer->buffer = allocate_buffer(writer, capacity);
     if (!writer->buffer) {
         err = -ENOMEM;
         goto free_writer;
@@ -180,9 +212,21 @@ void adat_writer_destroy(AdatWriter *writer)
     free(writer);
 }
 
+static size_t room_left(const AdatWriter *writer)
+{
+    return writer->capacity - (writer->used - writer->part_bytes);
+}
+
+static bool has_room(const AdatWriter *writer, size_t payload_bytes)
+{
+    size_t left = room_left(writer);
+
+    return left >= sizeof(AdatBlockHeader) && payload_bytes <= left - sizeof(AdatBlockHeader);
+}
+
 size_t adat_writer_room(const AdatWriter *writer)
 {
-    size_t left = writer->capacity - writer->used;
+    size_t left = room_left(writer);
 
     return left > sizeof(AdatBlockHeader) ? left - sizeof(AdatBlockHeader) : 0;
 }
@@ -191,7 +235,7 @@ size_t adat_writer_room(const AdatWriter *writer)
 static int grow_buffer(AdatWriter *writer, size_t payload_bytes)
 {
     size_t capacity = sizeof(AdatBlockHeader) + ADAT_PADDED(payload_bytes);
-    uint8_t *buffer = malloc(capacity);
+    uint8_t *buffer = allocate_buffer(writer, capacity);
 
     if (!buffer)
         return -ENOMEM;
@@ -201,14 +245,46 @@ static int grow_buffer(AdatWriter *writer, size_t payload_bytes)
     return 0;
 }
 
+/* Completes the block that stands at the end of the buffer. */
+static void add_block(AdatWriter *writer, size_t payload_bytes)
+{
+    AdatBlockHeader *header = (AdatBlockHeader *)(void *)(writer->buffer + writer->used);
+    uint8_t *payload = (uint8_t *)(header + 1);
+
+    header->magic = ADAT_BLOCK_MAGIC;
+    header->payload_bytes = (uint32_t)payload_bytes;
+    header->sequence = writer->sequence;
+    header->crc32 = 0;
+    header->crc32 = adat_crc32(0, header, sizeof(*header) + payload_bytes);
+    memset(payload + payload_bytes, 0, ADAT_PADDED(payload_bytes) - payload_bytes);
+    writer->used += sizeof(*header) + ADAT_PADDED(payload_bytes);
+    writer->sequence++;
+}
+
+/* Puts all that the index has, which is in the file, into the buffer, which is empty. */
+static void put_index_part(AdatWriter *writer)
+{
+    const AdatBlockHeader header = {.type = ADAT_BLOCK_TRAILER, .first_record = writer->last_part};
+    size_t bytes = writer->index_count * sizeof(*writer->index);
+
+    memcpy(writer->buffer, &header, sizeof(header));
+    if (bytes > 0)
+        memcpy(writer->buffer + sizeof(header), writer->index, bytes);
+    writer->part_offset = writer->file_end;
+    add_block(writer, bytes);
+    writer->part_bytes = writer->used;
+}
+
 void *adat_writer_begin_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max)
 {
-    if (payload_bytes_max > adat_writer_room(writer)) {
+    if (!has_room(writer, payload_bytes_max)) {
         if (writer->used > 0 || payload_bytes_max > ADAT_PAYLOAD_MAX)
             return NULL;
         if (grow_buffer(writer, payload_bytes_max))
             return NULL;
     }
+    if (writer->used == 0 && writer->index_count >= writer->part_entries_due && !writer->index_lost)
+        put_index_part(writer);
     writer->open = true;
     writer->open_payload_max = payload_bytes_max;
     memcpy(writer->buffer + writer->used, header, sizeof(*header));
@@ -220,18 +296,17 @@ AdatBlockHeader *adat_writer_block_header(AdatWriter *writer)
     return writer->open ? (AdatBlockHeader *)(void *)(writer->buffer + writer->used) : NULL;
 }
 
-static void index_block(AdatWriter *writer, const AdatBlockHeader *header)
+static void index_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes)
 {
     if (writer->index_lost)
         return;
-    if (array_reserve_one(&writer->index, &writer->index_capacity, (size_t)writer->sequence,
-                          sizeof(*writer->index))) {
+    if (array_reserve_one(&writer->index, &writer->index_capacity, writer->index_count, sizeof(*writer->index))) {
         writer->index_lost = true;
         return;
     }
-    writer->index[writer->sequence] = (AdatTrailerEntry){
+    writer->index[writer->index_count++] = (AdatTrailerEntry){
         .offset = writer->file_end + writer->used,
-        .payload_bytes = header->payload_bytes,
+        .payload_bytes = (uint32_t)payload_bytes,
         .type = header->type,
         .process = header->process,
         .thread = header->thread,
@@ -240,25 +315,14 @@ static void index_block(AdatWriter *writer, const AdatBlockHeader *header)
 
 void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
 {
-    AdatBlockHeader *header = adat_writer_block_header(writer);
-    uint8_t *payload;
+    const AdatBlockHeader *header = adat_writer_block_header(writer);
 
     if (!header)
         return;
     if (payload_bytes > writer->open_payload_max)
         payload_bytes = writer->open_payload_max;
-    payload = (uint8_t *)(header + 1);
-
-    header->magic = ADAT_BLOCK_MAGIC;
-    header->payload_bytes = (uint32_t)payload_bytes;
-    header->sequence = writer->sequence;
-    header->crc32 = 0;
-    header->crc32 = adat_crc32(0, header, sizeof(*header) + payload_bytes);
-    memset(payload + payload_bytes, 0, ADAT_PADDED(payload_bytes) - payload_bytes);
-
-    index_block(writer, header);
-    writer->used += sizeof(*header) + ADAT_PADDED(payload_bytes);
-    writer->sequence++;
+    index_block(writer, header, payload_bytes);
+    add_block(writer, payload_bytes);
     writer->open = false;
 }
 
@@ -275,7 +339,7 @@ int adat_writer_put_block(AdatWriter *writer, const AdatBlockHeader *header, con
 
     if (payload_bytes > ADAT_PAYLOAD_MAX)
         return -EMSGSIZE;
-    if (payload_bytes > adat_writer_room(writer)) {
+    if (!has_room(writer, payload_bytes)) {
         err = adat_writer_flush(writer);
         if (err)
             return err;
@@ -289,22 +353,39 @@ int adat_writer_put_block(AdatWriter *writer, const AdatBlockHeader *header, con
     return 0;
 }
 
+/* The part in the buffer is in the file: what it lists need not be kept. */
+static void forget_listed(AdatWriter *writer)
+{
+    size_t rest = writer->index_count - writer->index_written;
+
+    if (rest > 0)
+        memmove(writer->index, writer->index + writer->index_written, rest * sizeof(*writer->index));
+    writer->index_count = rest;
+    writer->last_part = writer->part_offset;
+}
+
 int adat_writer_flush(AdatWriter *writer)
 {
     size_t size = writer->used;
+    bool has_part = writer->part_bytes > 0;
     int err;
 
     if (size == 0)
         return 0;
     writer->used = 0;
+    writer->part_bytes = 0;
     reserve_blocks(writer, size);
     err = write_all(writer, writer->buffer, size, writer->file_end);
     if (err) {
-        /* The sequence numbers of the lost blocks, and their places in the index, go to the next ones. */
+        /* Sequence numbers of lost blocks go to the next ones. A lost part's entries wait on. */
         writer->sequence = writer->blocks;
+        writer->index_count = writer->index_written;
         cut_tail(writer);
         return err;
     }
+    if (has_part)
+        forget_listed(writer);
+    writer->index_written = writer->index_count;
     writer->file_end += size;
     writer->blocks = writer->sequence;
     if (writer->tail_dirty)
@@ -312,42 +393,9 @@ int adat_writer_flush(AdatWriter *writer)
     return 0;
 }
 
-/*
- * Trailer blocks of at most a buffer each, so that closing needs no memory: an index that is longer
- * goes on in the next trailer block. The footer goes out with the last of them.
- */
-static int write_trailer(AdatWriter *writer, size_t count)
-{
-    const AdatBlockHeader header = {.type = ADAT_BLOCK_TRAILER};
-    const AdatTrailerEntry *next = writer->index;
-    size_t per_block = (adat_writer_room(writer) - sizeof(AdatFooter)) / sizeof(AdatTrailerEntry);
-    AdatFooter footer = {.trailer_offset = writer->file_end, .magic = ADAT_FOOTER_MAGIC};
-    int err;
-
-    writer->index_lost = true; /* trailer blocks are not in the index */
-    do {
-        size_t part = count < per_block ? count : per_block;
-
-        err = adat_writer_flush(writer);
-        if (err)
-            return err;
-        err = adat_writer_put_block(writer, &header, next, part * sizeof(*next));
-        if (err)
-            return err;
-        if (part > 0)
-            next += part;
-        count -= part;
-    } while (count > 0);
-
-    footer.crc32 = adat_crc32(0, &footer, offsetof(AdatFooter, crc32));
-    memcpy(writer->buffer + writer->used, &footer, sizeof(footer));
-    writer->used += sizeof(footer);
-    return adat_writer_flush(writer);
-}
-
 int adat_writer_finish(AdatWriter *writer)
 {
-    uint64_t trailer_offset, trailer_sequence;
+    AdatFooter footer = {.magic = ADAT_FOOTER_MAGIC};
     int err;
 
     adat_writer_cancel_block(writer);
@@ -357,16 +405,12 @@ int adat_writer_finish(AdatWriter *writer)
     if (writer->index_lost)
         return -ENOMEM;
 
-    trailer_offset = writer->file_end;
-    trailer_sequence = writer->sequence;
-    err = write_trailer(writer, (size_t)writer->sequence);
-    if (err) {
-        /* Half a trailer is of no use: the file ends as one whose recorder was killed. */
-        writer->file_end = trailer_offset;
-        writer->sequence = writer->blocks = trailer_sequence;
-        cut_tail(writer);
-    }
-    return err;
+    put_index_part(writer);
+    footer.trailer_offset = writer->part_offset;
+    footer.crc32 = adat_crc32(0, &footer, offsetof(AdatFooter, crc32));
+    memcpy(writer->buffer + writer->used, &footer, sizeof(footer));
+    writer->used += sizeof(footer);
+    return adat_writer_flush(writer);
 }
 
 size_t adat_writer_buffered(const AdatWriter *writer)

@@ -13,6 +13,9 @@
  * A write that fails leaves the file at its last whole block: the writer cuts off what was half
  * written and forgets the buffer's blocks (the caller counts what they held as dropped_io). Later
  * flushes try again, so the file resumes when there is room.
+ *
+ * The index of the file is the writer's business: parts of it precede other blocks in a write now and then, so
+ * that memory stays the same however long a recording is. There is room for them beside that for blocks.
  */
 #ifndef ADA_FILE_ADAT_WRITER_H
 #define ADA_FILE_ADAT_WRITER_H
@@ -29,7 +32,8 @@ typedef ssize_t (*AdatPwrite)(int fd, const void *data, size_t size, off_t offse
 
 typedef struct AdatWriterConfig {
     size_t buffer_bytes; /* 0 = 256 KiB: small enough to stay in the cache between copy, checksum and write */
-    AdatPwrite pwrite;   /* NULL = pwrite(2) */
+    size_t index_part_entries; /* a part of the index is written when it would have so many; 0 = 4096, the most */
+    AdatPwrite pwrite;         /* NULL = pwrite(2) */
 } AdatWriterConfig;
 
 /*
@@ -38,7 +42,7 @@ typedef struct AdatWriterConfig {
  */
 int adat_writer_create(int fd, const AdatWriterConfig *config, AdatWriter **writer_out);
 
-/* Closes the file as it is: without a trailer unless adat_writer_finish() was called. NULL is allowed. */
+/* Closes the file as it is: without a footer unless adat_writer_finish() was called. NULL is allowed. */
 void adat_writer_destroy(AdatWriter *writer);
 
 /* Bytes of payload that a block begun now could have without a flush. */
@@ -73,9 +77,9 @@ int adat_writer_put_block(AdatWriter *writer, const AdatBlockHeader *header, con
 int adat_writer_flush(AdatWriter *writer);
 
 /*
- * Flushes, then writes trailer and footer. 0 or -errno: then the file ends at its last whole block,
- * without a trailer (also with -ENOMEM: there was no memory for the index, and all blocks are in the
- * file). The writer can only be destroyed afterwards.
+ * Flushes, then writes the last part of the index and the footer. 0 or -errno: then the file ends at its
+ * last whole block, without a footer (also with -ENOMEM: there was no memory for the index, and all
+ * blocks are in the file). The writer can only be destroyed afterwards.
  */
 int adat_writer_finish(AdatWriter *writer);
 
@@ -85,7 +89,7 @@ size_t adat_writer_buffered(const AdatWriter *writer);
 /* Bytes safely handed to the kernel so far. */
 uint64_t adat_writer_bytes(const AdatWriter *writer);
 
-/* Blocks handed to the kernel so far. */
+/* Blocks handed to the kernel so far, parts of the index included. */
 uint64_t adat_writer_blocks(const AdatWriter *writer);
 
 #endif

@@ -161,7 +161,7 @@ const char *adat_cut_text(AdatCut cut)
         [ADAT_CUT_LENGTH] = "a block claims an impossible length",
         [ADAT_CUT_CRC] = "a block's checksum does not match",
         [ADAT_CUT_SEQUENCE] = "a block has the wrong sequence number",
-        [ADAT_CUT_FOOTER] = "the trailer is not followed by its footer",
+        [ADAT_CUT_FOOTER] = "a part of the index is not followed by a block or its footer",
         [ADAT_CUT_AFTER] = "something follows the footer",
     };
     _Static_assert(sizeof(texts) / sizeof(texts[0]) == ADAT_CUT_COUNT, "a text for each");
@@ -197,6 +197,23 @@ const AdatProcessInfo *adat_reader_process(const AdatReader *reader, size_t inde
 const AdatThreadInfo *adat_reader_thread(const AdatReader *reader, size_t index)
 {
     return index < reader->threads.count ? &reader->threads.items[index].info : NULL;
+}
+
+bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out)
+{
+    if (reader->has_drain)
+        *out = reader->drain;
+    return reader->has_drain;
+}
+
+const AdatMarkInfo *adat_reader_mark(const AdatReader *reader, size_t index)
+{
+    return index < reader->marks.count ? &reader->marks.items[index].info : NULL;
+}
+
+size_t adat_reader_mark_count(const AdatReader *reader)
+{
+    return reader->marks.count;
 }
 
 ptrdiff_t reader_find_process(const AdatReader *reader, uint32_t number)

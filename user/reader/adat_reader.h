@@ -36,7 +36,7 @@ typedef enum AdatCut {
     ADAT_CUT_LENGTH,   /* a block claims to be longer than ADAT_PAYLOAD_MAX */
     ADAT_CUT_CRC,      /* a block's checksum does not match */
     ADAT_CUT_SEQUENCE, /* an intact block, but not the one that belongs here */
-    ADAT_CUT_FOOTER,   /* the trailer is not followed by a valid footer */
+    ADAT_CUT_FOOTER,   /* behind a part of the index stands neither a block nor a valid footer */
     ADAT_CUT_AFTER,    /* something follows the footer */
     ADAT_CUT_COUNT,
 } AdatCut;
@@ -45,10 +45,10 @@ typedef struct AdatFileInfo {
     AdatFileHeader header;
     uint64_t file_bytes;  /* when it was opened */
     uint64_t valid_bytes; /* of the valid prefix */
-    uint64_t blocks;      /* in it, with trailer blocks */
+    uint64_t blocks;      /* in it, parts of the index included */
     AdatCut cut;          /* why the other file_bytes - valid_bytes are cut off */
-    bool closed;          /* trailer and footer are there */
-    bool has_ledger;      /* the accounts are the recorder's final ones, not only what the blocks say */
+    bool closed;          /* the footer is there */
+    bool has_ledger;      /* all accounts are the recorder's final ones; else some come from the blocks */
     uint64_t bad_padding; /* offset of a block whose padding is not zero; 0 = none */
 } AdatFileInfo;
 
@@ -100,12 +100,23 @@ typedef struct AdatProcessInfo {
     AdatAccount unregistered; /* events of threads that got no slot */
 } AdatProcessInfo;
 
+/* How a thread fared with the recorder's drain; see AdatLedgerEntry. */
+typedef struct AdatThreadDrain {
+    uint64_t visits;
+    uint64_t skips;
+    uint64_t bytes;
+    uint64_t wait_total;
+    uint64_t wait_max;
+} AdatThreadDrain;
+
 typedef struct AdatThreadInfo {
-    AdatThread thread;  /* .thread is its number; all else is 0 when the file lacks its THREAD block */
-    bool described;     /* there is a THREAD block */
+    AdatThread thread; /* .thread is its number; all else is 0 when the file lacks its THREAD block */
+    bool described;    /* there is a THREAD block */
+    bool accounted; /* `events` is the recorder's final account, and `drain` is known; else what the blocks say */
     size_t process;     /* index of its process */
     AdatAccount events; /* of its index lane */
     AdatAccount detail; /* of its detail lane */
+    AdatThreadDrain drain;
 } AdatThreadInfo;
 
 /* Processes and threads by ascending number. NULL beyond the last. */
@@ -115,6 +126,21 @@ const AdatThreadInfo *adat_reader_thread(const AdatReader *reader, size_t index)
 /* Sums over all threads; `events` includes the events of unregistered threads. */
 AdatAccount adat_reader_events(const AdatReader *reader);
 AdatAccount adat_reader_detail(const AdatReader *reader);
+
+/* How the recorder's drain did, as of the last ledger. false: the file has none. */
+bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out);
+
+/* A mark that the recorder set. */
+typedef struct AdatMarkInfo {
+    AdatMark mark;
+    int64_t time_ns;                /* since the first clock anchor */
+    const AdatThreadInfo *thread;   /* NULL: of no thread, or of one that is not in the file */
+    const AdatProcessInfo *process; /* NULL likewise */
+} AdatMarkInfo;
+
+/* Marks in the order of time. NULL beyond the last. */
+const AdatMarkInfo *adat_reader_mark(const AdatReader *reader, size_t index);
+size_t adat_reader_mark_count(const AdatReader *reader);
 
 /* The descriptor of a registered event of a process (by its number in the file), or NULL. */
 const AdaEventDescriptor *adat_reader_descriptor(const AdatReader *reader, uint32_t process, uint64_t id);

@@ -2,8 +2,8 @@
 /*
  * Checks a trace against everything that its format promises: checksums and sequence of the blocks; records
  * of each lane numbered without overlap, with holes only where the ledger has losses; times that never
- * decrease; detail records that parse; references that lead somewhere; accounts that add up; trailer
- * and footer that match the blocks.
+ * decrease; detail records that parse; references that lead somewhere; accounts that add up and come when their
+ * lane is done with; an index and a footer that match the blocks.
  */
 #ifndef ADA_READER_ADAT_VERIFY_H
 #define ADA_READER_ADAT_VERIFY_H

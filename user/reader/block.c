@@ -100,19 +100,28 @@ static int cut(BlockScan *scan, AdatCut why)
     return 0;
 }
 
-/* 1: a valid footer stands here, and the scan is over; 0: it does not; -errno. */
+/*
+ * Looks at what stands behind a part of the index. 1: a footer, valid or not, or rubbish, and the scan is over;
+ * 0: it may be another block; -errno.
+ */
 static int scan_footer(BlockScan *scan)
 {
     const uint8_t *bytes;
     AdatFooter footer;
+    uint32_t magic;
     int got = window_fill(scan, sizeof(footer), &bytes);
 
     if (got <= 0)
         return got;
-    memcpy(&footer, bytes, sizeof(footer));
-    if (footer.magic != ADAT_FOOTER_MAGIC || footer.trailer_offset != scan->trailer_offset ||
-        footer.crc32 != adat_crc32(0, &footer, offsetof(AdatFooter, crc32)))
+    memcpy(&magic, bytes, sizeof(magic));
+    if (magic == ADAT_BLOCK_MAGIC)
         return 0;
+    memcpy(&footer, bytes, sizeof(footer));
+    if (footer.magic != ADAT_FOOTER_MAGIC || footer.trailer_offset != scan->part_offset ||
+        footer.crc32 != adat_crc32(0, &footer, offsetof(AdatFooter, crc32))) {
+        scan->cut = ADAT_CUT_FOOTER;
+        return 1;
+    }
     scan->closed = true;
     scan->offset += sizeof(footer);
     scan->cut = scan->offset < scan->end ? ADAT_CUT_AFTER : ADAT_CUT_NONE;
@@ -129,19 +138,19 @@ int block_scan_next(BlockScan *scan, Block *block_out)
 
     if (left == 0 || scan->closed)
         return 0;
-    if (scan->in_trailer && left >= sizeof(AdatFooter)) {
+    if (scan->part_offset > 0 && left >= sizeof(AdatFooter)) {
         got = scan_footer(scan);
         if (got != 0)
             return got < 0 ? got : 0;
     }
     if (left < sizeof(*header))
-        return cut(scan, scan->in_trailer && left >= sizeof(AdatFooter) ? ADAT_CUT_FOOTER : ADAT_CUT_SHORT);
+        return cut(scan, ADAT_CUT_SHORT);
     got = window_fill(scan, sizeof(*header), &bytes);
     if (got <= 0)
         return got < 0 ? got : cut(scan, ADAT_CUT_SHORT);
     header = (const AdatBlockHeader *)(const void *)bytes;
     if (header->magic != ADAT_BLOCK_MAGIC)
-        return cut(scan, scan->in_trailer ? ADAT_CUT_FOOTER : ADAT_CUT_MAGIC);
+        return cut(scan, ADAT_CUT_MAGIC);
     if (header->payload_bytes > ADAT_PAYLOAD_MAX)
         return cut(scan, ADAT_CUT_LENGTH);
 
@@ -165,9 +174,7 @@ int block_scan_next(BlockScan *scan, Block *block_out)
     block_out->offset = scan->offset;
     block_out->header = header;
     block_out->payload = bytes + sizeof(*header);
-    scan->in_trailer = header->type == ADAT_BLOCK_TRAILER;
-    if (scan->in_trailer && scan->trailer_offset == 0)
-        scan->trailer_offset = scan->offset;
+    scan->part_offset = header->type == ADAT_BLOCK_TRAILER ? scan->offset : 0;
     scan->offset += size;
     scan->blocks++;
     return 1;

@@ -24,8 +24,7 @@ typedef struct BlockScan {
     size_t window_bytes;
     uint64_t window_offset;
 
-    uint64_t trailer_offset; /* of the first block of the trailer; 0 = none yet */
-    bool in_trailer;         /* the last block was one of the trailer: a footer may follow */
+    uint64_t part_offset; /* of the block before, if it is a part of the index: a footer may follow; else 0 */
 
     /* valid once block_scan_next() has returned 0 */
     AdatCut cut;

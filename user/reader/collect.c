@@ -184,19 +184,43 @@ static int collect_death(AdatReader *reader, const Block *block)
     return mention_process(reader, death.process);
 }
 
+/* Of ledgers that are snapshots only the summary counts. */
 static int collect_ledger(AdatReader *reader, const Block *block)
 {
-    size_t count = block->header->payload_bytes / sizeof(AdatLedgerEntry);
+    const uint8_t *entries = block->payload + sizeof(reader->drain);
+    size_t count;
 
-    reader->ledger.count = 0;
+    if (block->header->payload_bytes < sizeof(reader->drain))
+        return 0;
+    memcpy(&reader->drain, block->payload, sizeof(reader->drain));
+    reader->drain.scheduler[sizeof(reader->drain.scheduler) - 1] = '\0';
+    reader->has_drain = true;
+    if (!(block->header->flags & (ADAT_FLAG_CLOSED | ADAT_FLAG_FINAL)))
+        return 0;
+    if (block->header->flags & ADAT_FLAG_FINAL)
+        reader->info.has_ledger = true;
+    count = (block->header->payload_bytes - sizeof(reader->drain)) / sizeof(AdatLedgerEntry);
     for (size_t i = 0; i < count; i++) {
         if (RESERVE(&reader->ledger))
             return -ENOMEM;
-        memcpy(&reader->ledger.items[i], block->payload + i * sizeof(*reader->ledger.items),
-               sizeof(*reader->ledger.items));
-        reader->ledger.count++;
+        memcpy(&reader->ledger.items[reader->ledger.count++], entries + i * sizeof(AdatLedgerEntry),
+               sizeof(AdatLedgerEntry));
     }
-    reader->info.has_ledger = block->header->flags & ADAT_FLAG_FINAL;
+    return 0;
+}
+
+static int collect_mark(AdatReader *reader, const Block *block)
+{
+    MarkEntry entry = {.order = block->offset};
+    AdatMark *mark = &entry.info.mark;
+
+    if (block->header->payload_bytes < sizeof(*mark))
+        return 0;
+    memcpy(mark, block->payload, sizeof(*mark));
+    mark->reason[sizeof(mark->reason) - 1] = '\0';
+    if (RESERVE(&reader->marks))
+        return -ENOMEM;
+    reader->marks.items[reader->marks.count++] = entry;
     return 0;
 }
 
@@ -232,6 +256,8 @@ int collect_block(AdatReader *reader, const Block *block)
         return collect_death(reader, block);
     case ADAT_BLOCK_LEDGER:
         return collect_ledger(reader, block);
+    case ADAT_BLOCK_MARK:
+        return collect_mark(reader, block);
     default:
         return 0;
     }
@@ -249,5 +275,6 @@ void collect_free(AdatReader *reader)
     free(reader->modules.items);
     free(reader->deaths.items);
     free(reader->ledger.items);
+    free(reader->marks.items);
     clock_line_fini(&reader->clock);
 }

@@ -55,6 +55,14 @@ static int compare_modules(const void *a, const void *b)
     return order ? order : COMPARE(x->order, y->order);
 }
 
+static int compare_marks(const void *a, const void *b)
+{
+    const MarkEntry *x = a, *y = b;
+    int order = COMPARE(x->info.time_ns, y->info.time_ns);
+
+    return order ? order : COMPARE(x->order, y->order);
+}
+
 /* Sorts a TABLE(); an empty one may have no memory, which qsort must not see. */
 #define SORT(table, compare)                                                           \
     do {                                                                               \
@@ -167,21 +175,39 @@ static int count_lane(const AdatReader *reader, const BlockRange *lane, AdatAcco
     return 0;
 }
 
+static void apply_entry(AdatReader *reader, const AdatLedgerEntry *entry)
+{
+    const AdatAccount account = adat_account_of(entry);
+    ThreadEntry *thread = reader_find_thread(reader, entry->thread);
+    ptrdiff_t process;
+
+    if (entry->thread == 0) {
+        process = reader_find_process(reader, entry->process);
+        if (process >= 0)
+            adat_account_add(&reader->processes.items[process].info.unregistered, &account);
+    } else if (thread && entry->lane == ADA_LANE_INDEX) {
+        thread->info.events = account;
+        thread->info.accounted = true;
+        thread->info.drain = (AdatThreadDrain){
+            .visits = entry->visits,
+            .skips = entry->skips,
+            .bytes = entry->bytes,
+            .wait_total = entry->wait_total,
+            .wait_max = entry->wait_max,
+        };
+    } else if (thread && entry->lane == ADA_LANE_DETAIL) {
+        thread->info.detail = account;
+    }
+}
+
+/* Entries are exact, even if there is no final ledger: their lanes were done with. They are not needed again. */
 static void apply_ledger(AdatReader *reader)
 {
-    for (size_t i = 0; i < reader->ledger.count; i++) {
-        const AdatLedgerEntry *entry = &reader->ledger.items[i];
-        AdatAccount account = adat_account_of(entry);
-        ptrdiff_t process = reader_find_process(reader, entry->process);
-        ThreadEntry *thread = reader_find_thread(reader, entry->thread);
-
-        if (entry->thread == 0 && process >= 0)
-            adat_account_add(&reader->processes.items[process].info.unregistered, &account);
-        else if (thread && entry->lane == ADA_LANE_INDEX)
-            thread->info.events = account;
-        else if (thread && entry->lane == ADA_LANE_DETAIL)
-            thread->info.detail = account;
-    }
+    for (size_t i = 0; i < reader->ledger.count; i++)
+        apply_entry(reader, &reader->ledger.items[i]);
+    free(reader->ledger.items);
+    reader->ledger.items = NULL;
+    reader->ledger.count = reader->ledger.capacity = 0;
 }
 
 static int settle_accounts(AdatReader *reader)
@@ -195,8 +221,7 @@ static int settle_accounts(AdatReader *reader)
         if (err)
             return err;
     }
-    if (reader->info.has_ledger)
-        apply_ledger(reader);
+    apply_ledger(reader);
     return 0;
 }
 
@@ -208,6 +233,22 @@ static void note_time(AdatReader *reader, int64_t time)
         reader->first_time = time;
     if (time > reader->last_time)
         reader->last_time = time;
+}
+
+/* A mark that names no process has the clock of the recorder, as the first process has. */
+static void settle_marks(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->marks.count; i++) {
+        AdatMarkInfo *info = &reader->marks.items[i].info;
+        ptrdiff_t process = reader_find_process(reader, info->mark.process);
+        const ThreadEntry *thread = info->mark.thread ? reader_find_thread(reader, info->mark.thread) : NULL;
+
+        info->thread = thread ? &thread->info : NULL;
+        info->process = process >= 0 ? &reader->processes.items[process].info : NULL;
+        info->time_ns = adat_reader_time(reader, process >= 0 ? (size_t)process : 0, info->mark.timestamp);
+        note_time(reader, info->time_ns);
+    }
+    SORT(&reader->marks, compare_marks);
 }
 
 static void settle_time(AdatReader *reader)
@@ -231,6 +272,7 @@ static void settle_time(AdatReader *reader)
                       adat_reader_time(reader, thread->info.process, lane->blocks[lane->count - 1].last_time));
         }
     }
+    settle_marks(reader);
 }
 
 int connect_tables(AdatReader *reader)

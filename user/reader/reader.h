@@ -49,6 +49,11 @@ typedef struct ModuleEntry {
     AdaModule module;
 } ModuleEntry;
 
+typedef struct MarkEntry {
+    AdatMarkInfo info;
+    uint64_t order;
+} MarkEntry;
+
 /* An array of any of these; `items` is typed where it is used. */
 #define TABLE(type)      \
     struct {             \
@@ -67,7 +72,10 @@ struct AdatReader {
     TABLE(DescriptorEntry) descriptors; /* by process, id */
     TABLE(ModuleEntry) modules;         /* by process, base */
     TABLE(AdatDeath) deaths;            /* in the file's order */
-    TABLE(AdatLedgerEntry) ledger;      /* the last one */
+    TABLE(AdatLedgerEntry) ledger;      /* final entries, until they are applied */
+    TABLE(MarkEntry) marks;             /* by time */
+    AdatDrainSummary drain;             /* of the last ledger */
+    bool has_drain;
     ClockLine clock;
     int64_t last_time; /* latest moment in the file, in nanoseconds since the base */
     int64_t first_time;
