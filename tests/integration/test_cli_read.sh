@@ -41,6 +41,8 @@ one_line_error() {
 "$make_sample" small.adat 2 8 4 || exit 1
 "$make_sample" many.adat 8 500 50 tsc || exit 1
 "$make_sample" killed.adat 2 8 4 unclosed || exit 1
+"$make_sample" parts.adat 2 8 4 parts ended marked || exit 1
+"$make_sample" half.adat 2 8 4 unclosed ended marked tsc || exit 1
 "$make_sample" odd.adat odd || exit 1
 "$make_sample" deaths.adat deaths || exit 1
 size=$(stat -c %s small.adat)
@@ -105,6 +107,14 @@ run info small.adat
     grep -Eq " 4243  worker-1 +8 +0 +1 +0$" out && grep -Eq "^in file +16 +2$" out && grep -q ", closed$" out
 report "info: header, process, threads, ledger"
 ! grep -q $'\033' out; report "info: no colours into a file"
+run info parts.adat
+[ $status -eq 0 ] && [ ! -s err ] && grep -q "^marks      3$" out && grep -q "^scheduler  weighted-fair$" out &&
+    grep -q "^iterations 77, the longest 45.6 us; woken 7 times$" out &&
+    grep -q "^visits     55 of threads with work, 5 in vain; 6 looks at quiet threads$" out &&
+    grep -q "^wait       2 iterations at most" out && grep -q "^fairness   0.998 " out && grep -q "^CPU        0.002 s$" out &&
+    grep -q "^latency    p50 12.5 us, p90 90.0 us, p99 99.0 us, max 1000.0 us " out &&
+    grep -q "^writes     12, 1 failed$" out && grep -q "^marks      3 set by the recorder$" out
+report "info: drain, marks"
 run info --json small.adat
 [ $status -eq 0 ] && [ "$(wc -l <out)" -eq 1 ] && jq -e '
     .version == 1 and .file == "small.adat" and .command == "app --fast" and .exit_status == 3 and
@@ -114,12 +124,27 @@ run info --json small.adat
     [.threads[].tid] == [4242, 4243] and .threads[1].pid == 4242 and .threads[1].name == "worker-1" and
     .threads[1].events.in_file == 8 and .session.host == "box"' out >/dev/null
 report "info --json"
+run info --json parts.adat
+[ $status -eq 0 ] && jq -e '
+    .drain == {"scheduler":"weighted-fair","iterations":77,"jain":0.998,
+        "latency_us":{"p50":12.5,"p90":90,"p99":99,"max":1000},"cpu_s":0.0015,"threads_visited":55,
+        "threads_skipped":5,"sweeps":6,"wakeups":7,"wait_max":2,"marks":3,"failed_writes":1} and .marks == 3 and
+    [.threads[].drain] == [{"visits":3,"skips":1,"bytes":256,"wait_max":2},
+        {"visits":3,"skips":1,"bytes":256,"wait_max":2}]' out >/dev/null
+report "info --json: drain, marks"
+run info half.adat
+[ $status -eq 0 ] && [ ! -s err ] && grep -q "no final ledger: of threads that had not ended" out && grep -q "^drain$" out
+report "info of a trace whose recorder was killed after a thread had ended"
+run info --json half.adat
+[ $status -eq 0 ] && jq -e '.drain.iterations == 77 and [.threads[].drain.visits] == [3,null] and
+    [.threads[].events.in_file] == [8,8] and .threads[1].drain == null' out >/dev/null
+report "info --json of a trace whose recorder was killed after a thread had ended"
 run info killed.adat
 [ $status -eq 0 ] && [ ! -s err ] && grep -q "not closed" out && grep -q "end not recorded" out &&
-    grep -q "no final ledger" out
+    grep -q "no final ledger" out && ! grep -q "^drain$" out
 report "info of a trace whose recorder was killed"
 run info --json killed.adat
-[ $status -eq 0 ] && jq -e '.closed == false and .exit_status == null and .events.in_file == 16' out >/dev/null
+[ $status -eq 0 ] && jq -e '.drain == null and .marks == 0 and .threads[0].drain == null and .closed == false and .exit_status == null and .events.in_file == 16' out >/dev/null
 report "info --json of a trace whose recorder was killed"
 run info odd.adat
 [ $status -eq 0 ] && grep -q "killed by signal 9 (SIGKILL)" out; report "info of a killed process"
@@ -131,13 +156,14 @@ run info deaths.adat
 [ $status -eq 0 ] && grep -q '^ *101  exited with status 7 ' out && grep -q '^ *102  killed by signal 7 (SIGBUS) ' out &&
     grep -q '^ *103  went on as another program ' out && grep -q '^ *104  ended, how is not known ' out &&
     grep -q '^ *105  still ran at the end ' out && grep -q '^ *106  exited with status 0, not fully drained' out &&
-    grep -q '12 events of threads that found no free slot were lost' out && grep -q 'guessed: too few clock anchors' out
+    grep -q '12 events of threads that found no free slot were lost' out && grep -q '^latency    not known$' out &&
+    grep -q '^scheduler  round\\x1brobin$' out && grep -q 'guessed: too few clock anchors' out
 report "info: every way to end"
 run info --json deaths.adat
 [ $status -eq 0 ] && jq -e '
     [.processes[].end] == ["exit","signal","exec","unknown","detached","exit"] and
     [.processes[].exit_status] == [7,135,null,null,null,0] and .processes[5].drain_complete == false and
-    .processes[0].unregistered.dropped_full == 12 and .events.dropped_full == 12 and .clock == "guessed"' out >/dev/null
+    .drain.latency_us == null and .drain.iterations == 0 and .processes[0].unregistered.dropped_full == 12 and .events.dropped_full == 12 and .clock == "guessed"' out >/dev/null
 report "info --json: every way to end"
 
 # ---- dump ----
@@ -187,9 +213,43 @@ run dump small.adat --limit 3
 run dump small.adat --limit 0
 [ $status -eq 0 ] && [ ! -s out ]; report "dump --limit 0"
 
+# Marks: by a rule, behind the event that it found; of a process; of nothing in particular.
+run dump parts.adat
+[ $status -eq 0 ] && [ ! -s err ] && [ "$(wc -l <out)" -eq 19 ] && awk '{ if ($1 < last) exit 1; last = $1 }' out &&
+    grep -A1 '0.000001300 4242/4242 worker-0 *event request 3 ' out | tail -1 |
+        grep -q '^     0.000001300 4242/4242 worker-0        marked request.ms>0.5 record=3$' &&
+    grep -q '^     0.000001250 4242/- - *marked pid 4242$' out && grep -q '^     0.000001350 -/- - *marked by hand$' out
+report "dump: marks in the order of time"
+run dump --json parts.adat
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 19 ] &&
+    jq -es 'all(keys_unsorted == ["ts_ns","pid","tid","lane","kind","name","arg","fields"]) and
+            (map(select(.kind == "marked") | [.pid, .tid, .lane, .name, .arg, .fields])) ==
+                [[4242,null,"detail","pid 4242",null,{}],[4242,4242,"detail","request.ms>0.5",3,{}],
+                 [null,null,"detail","by hand",null,{}]]' out >/dev/null
+report "dump --json: marks"
+grep -q '"ts_ns":1700000000000001300,.*"kind":"marked"' out; report "dump --json: the time of a mark is exact"
+run dump half.adat
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 19 ] && grep -q '0.000001350 -/- - *marked by hand$' out
+report "dump: marks of cycle counters"
+run dump parts.adat --thread worker-0
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 9 ] && [ "$(grep -c marked out)" -eq 1 ]; report "dump --thread: its marks only"
+run dump parts.adat --thread worker-1
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 8 ] && ! grep -q marked out; report "dump --thread: no marks of others"
+run dump parts.adat --event 'request.*'
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 1 ] && grep -q 'marked request.ms>0.5 record=3$' out
+report "dump --event: reasons of marks"
+run dump parts.adat --from 1301ns --to 1350ns
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 2 ] && [ "$(grep -c marked out)" -eq 1 ]; report "dump --from --to: marks"
+run dump parts.adat --from 1s
+[ $status -eq 0 ] && [ ! -s out ]; report "dump --from: no marks before"
+run dump parts.adat --event '*b*' --limit 2
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 1 ] && grep -q 'by hand' out; report "dump --event --limit: a mark"
+run dump parts.adat --limit 7
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 7 ] && tail -1 out | grep -q 'marked pid 4242'; report "dump --limit: counts marks"
+
 run dump odd.adat
-[ $status -eq 0 ] && ! LC_ALL=C grep -q $'[\001-\011\013-\037\177\377]' out && [ "$(wc -l <out)" -eq 4 ] &&
-    grep -q '(fields lost)' out && grep -q 'unknown bad' out && grep -q 'event#77' out
+[ $status -eq 0 ] && ! LC_ALL=C grep -q $'[\001-\011\013-\037\177\377]' out && [ "$(wc -l <out)" -eq 5 ] &&
+    grep -q 'marked a\\x1bb\\"c record=0$' out && grep -q '(fields lost)' out && grep -q 'unknown bad' out && grep -q 'event#77' out
 report "dump: nothing that a terminal would obey"
 run dump --json odd.adat
 [ $status -eq 0 ] && jq -es '(.[0].fields | keys | length) == 2 and .[3].kind == "unknown" and .[0].fields.ms == null' out >/dev/null
@@ -213,6 +273,9 @@ run verify small.adat
 run verify --json small.adat
 [ $status -eq 0 ] && jq -e '.version == 1 and .ok and .closed and .blocks == 17 and .cut_bytes == 0 and .problems == []' out >/dev/null
 report "verify --json: ok"
+run verify parts.adat
+[ $status -eq 0 ] && grep -q '^parts.adat: ok: 23 blocks, 16 events$' out; report "verify: ok, an index in parts"
+run verify half.adat; [ $status -eq 0 ]; report "verify: ok, an ended thread's account and no final ledger"
 run verify many.adat; [ $status -eq 0 ]; report "verify: ok, many threads"
 run verify killed.adat
 [ $status -eq 0 ] && [ ! -s err ] && grep -q 'not closed: its recorder was killed' out

@@ -7,13 +7,12 @@
 #include <string.h>
 
 #include "user/cli/cli.h"
+#include "user/cli/dump_line.h"
 #include "user/cli/trace.h"
-#include "user/base/number.h"
 #include "user/base/parse.h"
 #include "user/reader/adat_cursor.h"
 
 #define OUTPUT_BUFFER ((size_t)1 << 20)
-#define INDENT_MAX 32u /* levels: deeper ones are not indented further */
 
 typedef struct Dump {
     const AdatReader *reader;
@@ -26,241 +25,23 @@ typedef struct Dump {
     int64_t from_ns;
     int64_t to_ns;
     uint64_t limit;
+    uint64_t printed;
+    size_t next_mark; /* marks before it were printed, or were not wanted */
 } Dump;
 
 static void print_help(void)
 {
     printf("usage: adatrace dump [OPTION]... FILE\n"
            "Prints the events of a trace in the order of time, one a line: time since the start in seconds,\n"
-           "pid/tid, thread, then what happened, indented by depth.\n"
+           "pid/tid, thread, then what happened, indented by depth. Marks that the recorder set are among them.\n"
            "\n"
            "  --json            print one JSON object a line\n"
            "  --thread TID|NAME only this thread; may be repeated\n"
-           "  --event NAME|GLOB only events with such names; may be repeated\n"
+           "  --event NAME|GLOB only events with such names, and marks with such reasons; may be repeated\n"
            "  --from TIME       leave out what happened earlier than TIME since the start,\n"
            "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
-           "  --limit N         stop after N events\n"
+           "  --limit N         stop after N lines\n"
            "  -h, --help        show this\n");
-}
-
-static const struct {
-    const char *text;
-    const char *json;
-} kinds[] = {
-    [ADA_KIND_NONE] = {"none", "none"},
-    [ADA_KIND_FUNCTION_ENTRY] = {"entry", "function_entry"},
-    [ADA_KIND_FUNCTION_EXIT] = {"exit", "function_exit"},
-    [ADA_KIND_SPAN_BEGIN] = {"begin", "span_begin"},
-    [ADA_KIND_SPAN_END] = {"end", "span_end"},
-    [ADA_KIND_INSTANT] = {"instant", "instant"},
-    [ADA_KIND_COUNTER] = {"counter", "counter"},
-    [ADA_KIND_TYPED] = {"event", "typed"},
-    [ADA_KIND_MARK] = {"mark", "mark"},
-    [ADA_KIND_COUNT] = {"unknown", "unknown"},
-};
-_Static_assert(sizeof(kinds) / sizeof(kinds[0]) == ADA_KIND_COUNT + 1, "a name for each kind");
-
-static uint32_t kind_of(const AdaIndexEvent *event)
-{
-    uint32_t kind = ADA_WORD_KIND(event->word);
-
-    return kind < ADA_KIND_COUNT ? kind : ADA_KIND_COUNT;
-}
-
-/* ---- text ------------------------------------------------------------------------------------ */
-
-/* A line is put together here up to its fields; the parts that are longest by far are bounded names. */
-typedef struct Line {
-    char text[1024];
-    size_t length;
-} Line;
-
-static void line_put(Line *line, const char *text, size_t length)
-{
-    memcpy(line->text + line->length, text, length);
-    line->length += length;
-}
-
-static void line_pad(Line *line, size_t count)
-{
-    memset(line->text + line->length, ' ', count);
-    line->length += count;
-}
-
-/* "   12.000000345": the point stands in the same column up to 99999 seconds. */
-static void line_put_time(Line *line, int64_t time_ns)
-{
-    uint64_t ns = time_ns < 0 ? 0 - (uint64_t)time_ns : (uint64_t)time_ns;
-    char seconds[NUMBER_CHARS_MAX + 1];
-    size_t length = 0;
-
-    if (time_ns < 0)
-        seconds[length++] = '-';
-    length += number_format_u64(seconds + length, ns / 1000000000u);
-    if (length < 6)
-        line_pad(line, 6 - length);
-    line_put(line, seconds, length);
-    line->text[line->length++] = '.';
-    line->length += number_format_padded(line->text + line->length, ns % 1000000000u, 9);
-}
-
-/* Addresses of mutexes and of code are easier to recognize in hexadecimal; other numbers are seldom as large. */
-static bool looks_like_address(uint64_t value)
-{
-    return value >> 40 != 0 && value >> 47 == 0;
-}
-
-/* Counters are signed, and so are results: a span that failed ends with -errno. */
-static void line_put_argument(Line *line, const AdaIndexEvent *event)
-{
-    char *place = line->text + line->length;
-
-    switch (ADA_WORD_KIND(event->word)) {
-    case ADA_KIND_FUNCTION_ENTRY:
-    case ADA_KIND_FUNCTION_EXIT:
-        line->length += number_format_hex(place, event->argument);
-        break;
-    case ADA_KIND_COUNTER:
-    case ADA_KIND_SPAN_END:
-        line->length += number_format_i64(place, (int64_t)event->argument);
-        break;
-    default:
-        if (looks_like_address(event->argument))
-            line->length += number_format_hex(place, event->argument);
-        else
-            line->length += number_format_u64(place, event->argument);
-    }
-}
-
-static void line_flush(Line *line)
-{
-    fwrite_unlocked(line->text, 1, line->length, stdout);
-    line->length = 0;
-}
-
-/* Names come from the trace: what is harmless goes the short way. */
-static void line_put_name(Line *line, const char *name, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)name[i];
-
-        if (c < 0x20 || c >= 0x7f || c == '\\' || c == '"') {
-            line_flush(line);
-            trace_put_text(stdout, name, length);
-            return;
-        }
-    }
-    line_put(line, name, length);
-}
-
-static void print_field(const AdatField *field)
-{
-    char number[NUMBER_CHARS_MAX];
-    size_t length = 0;
-
-    putc_unlocked(' ', stdout);
-    trace_put_text(stdout, field->name, strlen(field->name));
-    putc_unlocked('=', stdout);
-    switch (field->type) {
-    case ADA_TYPE_I64:
-        length = number_format_i64(number, field->value.i64);
-        break;
-    case ADA_TYPE_F64:
-        length = number_format_f64(number, field->value.f64);
-        break;
-    case ADA_TYPE_POINTER:
-        length = number_format_hex(number, field->value.u64);
-        break;
-    case ADA_TYPE_STRING:
-        putc_unlocked('"', stdout);
-        trace_put_text(stdout, field->value.string.bytes, field->value.string.size);
-        putc_unlocked('"', stdout);
-        break;
-    default:
-        length = number_format_u64(number, field->value.u64);
-    }
-    fwrite_unlocked(number, 1, length, stdout);
-}
-
-static void print_text(const AdatEvent *event, const char *name, size_t name_length, const AdatField *fields,
-                       size_t field_count)
-{
-    const char *thread = event->thread->thread.name;
-    size_t thread_length = strlen(thread);
-    uint32_t depth = ADA_WORD_DEPTH(event->event.word);
-    const char *kind = kinds[kind_of(&event->event)].text;
-    Line line;
-
-    line.length = 0;
-    line_put_time(&line, event->time_ns);
-    line_pad(&line, 1);
-    line.length += number_format_u64(line.text + line.length, event->process->process.pid);
-    line.text[line.length++] = '/';
-    line.length += number_format_u64(line.text + line.length, event->thread->thread.tid);
-    line_pad(&line, 1);
-    line_put_name(&line, thread, thread_length);
-    line_pad(&line, thread_length < 15 ? 16 - thread_length : 1);
-    line_pad(&line, 2 * (size_t)(depth < INDENT_MAX ? depth : INDENT_MAX));
-    line_put(&line, kind, strlen(kind));
-    line_pad(&line, 1);
-    line_put_name(&line, name, name_length);
-    line_pad(&line, 1);
-    line_put_argument(&line, &event->event);
-    line_flush(&line);
-    for (size_t i = 0; i < field_count; i++)
-        print_field(&fields[i]);
-    if (ADA_WORD_FLAGS(event->event.word) & ADA_FLAG_DETAIL_LOST)
-        fputs(" (fields lost)", stdout);
-    putc_unlocked('\n', stdout);
-}
-
-/* ---- JSON ------------------------------------------------------------------------------------ */
-
-static void put_json_field(JsonWriter *json, const AdatField *field)
-{
-    char number[NUMBER_CHARS_MAX];
-
-    switch (field->type) {
-    case ADA_TYPE_I64:
-        json_i64(json, field->name, field->value.i64);
-        break;
-    case ADA_TYPE_F64:
-        json_f64(json, field->name, field->value.f64);
-        break;
-    case ADA_TYPE_POINTER: /* as text: most JSON readers would round it */
-        json_string_bytes(json, field->name, number, number_format_hex(number, field->value.u64));
-        break;
-    case ADA_TYPE_STRING:
-        json_string_bytes(json, field->name, field->value.string.bytes, field->value.string.size);
-        break;
-    default:
-        json_u64(json, field->name, field->value.u64);
-    }
-}
-
-static void print_json(const Dump *dump, const AdatEvent *event, const char *name, size_t name_length,
-                       const AdatField *fields, size_t field_count)
-{
-    JsonWriter json;
-
-    json_init(&json, stdout);
-    json_begin_object(&json, NULL);
-    json_u64(&json, "ts_ns", adat_reader_realtime(dump->reader, event->time_ns));
-    json_u64(&json, "pid", event->process->process.pid);
-    json_u64(&json, "tid", event->thread->thread.tid);
-    json_string(&json, "lane", "index");
-    json_string(&json, "kind", kinds[kind_of(&event->event)].json);
-    json_string_bytes(&json, "name", name, name_length);
-    if (ADA_WORD_KIND(event->event.word) == ADA_KIND_COUNTER ||
-        ADA_WORD_KIND(event->event.word) == ADA_KIND_SPAN_END)
-        json_i64(&json, "arg", (int64_t)event->event.argument);
-    else
-        json_u64(&json, "arg", event->event.argument);
-    json_begin_object(&json, "fields");
-    for (size_t i = 0; i < field_count; i++)
-        put_json_field(&json, &fields[i]);
-    json_end_object(&json);
-    json_end_object(&json);
 }
 
 /* ---- selection ------------------------------------------------------------------------------- */
@@ -279,12 +60,21 @@ static bool is_wanted_thread(const AdatThreadInfo *thread, void *context)
     return dump->thread_count == 0;
 }
 
-static bool is_wanted_event(const Dump *dump, const char *name)
+static bool is_wanted_name(const Dump *dump, const char *name)
 {
     for (size_t i = 0; i < dump->event_count; i++)
         if (fnmatch(dump->events[i], name, 0) == 0)
             return true;
     return dump->event_count == 0;
+}
+
+static bool is_wanted_mark(Dump *dump, const AdatMarkInfo *info)
+{
+    if (info->time_ns < dump->from_ns || info->time_ns > dump->to_ns)
+        return false;
+    if (info->thread ? !is_wanted_thread(info->thread, dump) : dump->thread_count > 0)
+        return false;
+    return is_wanted_name(dump, info->mark.reason);
 }
 
 /* A name that no thread has is a slip of the user's, which an empty output would hide. */
@@ -308,16 +98,16 @@ static int check_threads(Dump *dump, const char *path)
 
 /* ---- command --------------------------------------------------------------------------------- */
 
-/* Prints the event that the cursor stands at. 1; 0: it was not wanted; -errno. */
-static int dump_event(const Dump *dump, const AdatEvent *event)
+/* Prints the event that the cursor stands at, if it is wanted. 0 or -errno. */
+static int dump_event(Dump *dump, const AdatEvent *event)
 {
     uint32_t process = event->process->process.process;
     AdatField fields[ADA_EVENT_FIELDS_MAX];
-    size_t field_count = 0;
     char name[ADAT_NAME_MAX];
-    size_t name_length = adat_reader_event_name(dump->reader, process, &event->event, name);
+    DumpedEvent dumped = {.event = event, .name = name, .fields = fields};
 
-    if (!is_wanted_event(dump, name))
+    dumped.name_length = adat_reader_event_name(dump->reader, process, &event->event, name);
+    if (!is_wanted_name(dump, name))
         return 0;
     if (ADA_WORD_FLAGS(event->event.word) & ADA_FLAG_DETAIL) {
         const AdaEventDescriptor *descriptor = adat_reader_descriptor(dump->reader, process, event->event.id);
@@ -327,31 +117,50 @@ static int dump_event(const Dump *dump, const AdatEvent *event)
         if (got < 0)
             return got;
         if (got > 0 && descriptor)
-            field_count = adat_decode_fields(descriptor, detail.payload, detail.header.payload_size, fields);
+            dumped.field_count =
+                adat_decode_fields(descriptor, detail.payload, detail.header.payload_size, fields);
     }
     if (dump->json)
-        print_json(dump, event, name, name_length, fields, field_count);
+        dump_event_json(dump->reader, &dumped);
     else
-        print_text(event, name, name_length, fields, field_count);
-    return 1;
+        dump_event_text(&dumped);
+    dump->printed++;
+    return 0;
+}
+
+/* Prints the wanted marks that are earlier than this: a mark comes after the event that it is about. */
+static void dump_marks(Dump *dump, int64_t before_ns)
+{
+    const AdatMarkInfo *info;
+
+    while (dump->printed < dump->limit && (info = adat_reader_mark(dump->reader, dump->next_mark)) &&
+           info->time_ns < before_ns) {
+        dump->next_mark++;
+        if (!is_wanted_mark(dump, info))
+            continue;
+        if (dump->json)
+            dump_mark_json(dump->reader, info);
+        else
+            dump_mark_text(info);
+        dump->printed++;
+    }
 }
 
 static int dump_events(Dump *dump, const char *path)
 {
     const AdatCursorConfig config = {
         .select = is_wanted_thread, .context = dump, .from_ns = dump->from_ns, .to_ns = dump->to_ns};
-    uint64_t printed = 0;
     AdatEvent event;
     int got = adat_cursor_create(dump->reader, &config, &dump->cursor);
 
-    while (got >= 0 && printed < dump->limit && !cli_output_failed()) {
+    while (got >= 0 && dump->printed < dump->limit && !cli_output_failed()) {
         got = adat_cursor_next(dump->cursor, &event);
-        if (got == 0)
+        if (got >= 0)
+            dump_marks(dump, got ? event.time_ns : INT64_MAX);
+        if (got <= 0)
             break;
-        if (got > 0)
+        if (dump->printed < dump->limit)
             got = dump_event(dump, &event);
-        if (got > 0)
-            printed++;
     }
     adat_cursor_destroy(dump->cursor);
     if (got >= 0)

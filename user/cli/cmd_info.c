@@ -12,7 +12,8 @@
 static void print_help(void)
 {
     printf("usage: adatrace info [--json] FILE\n"
-           "Shows what a trace holds: how it was made, its processes and threads, and what was lost.\n"
+           "Shows what a trace holds: how it was made, its processes and threads, what was lost, and how\n"
+           "the recorder kept up.\n"
            "\n"
            "  --json      print one JSON object\n"
            "  -h, --help  show this\n");
@@ -102,6 +103,7 @@ static void print_json(const char *path, const AdatReader *reader)
     const AdatAccount events = adat_reader_events(reader), detail = adat_reader_detail(reader);
     const AdatProcessInfo *process;
     const AdatThreadInfo *thread;
+    AdatDrainSummary drain;
     JsonWriter json;
 
     json_init(&json, stdout);
@@ -131,11 +133,14 @@ static void print_json(const char *path, const AdatReader *reader)
         json_string(&json, "name", thread->thread.name);
         trace_json_account(&json, "events", &thread->events);
         trace_json_account(&json, "detail", &thread->detail);
+        trace_json_thread_drain(&json, "drain", thread->accounted ? &thread->drain : NULL);
         json_end_object(&json);
     }
     json_end_array(&json);
     trace_json_account(&json, "events", &events);
     trace_json_account(&json, "detail", &detail);
+    trace_json_drain(&json, "drain", adat_reader_drain(reader, &drain) ? &drain : NULL);
+    json_u64(&json, "marks", adat_reader_mark_count(reader));
     json_end_object(&json);
 }
 
@@ -177,6 +182,8 @@ static void print_file(const char *path, const AdatReader *reader)
     printf("%-10s %s, id %s, chunk %u\n", "created", created, uuid, info->header.chunk);
     for (size_t i = 0; i < session.count; i++)
         print_value(session.items[i].key, session.items[i].value);
+    if (adat_reader_mark_count(reader) > 0)
+        printf("%-10s %zu\n", "marks", adat_reader_mark_count(reader));
     printf("%-10s %.6f s%s\n", "duration", (double)adat_reader_duration(reader) / 1e9,
            adat_reader_clock_quality(reader) == ADAT_CLOCK_GUESSED ? " (guessed: too few clock anchors)" : "");
 }
@@ -254,12 +261,36 @@ static void print_ledger(const AdatReader *reader)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         printf("%-28s %14" PRIu64 " %14" PRIu64 "\n", rows[i].name, rows[i].events, rows[i].detail);
     if (!adat_reader_info(reader)->has_ledger)
-        printf("(from the blocks: there is no final ledger, so later losses are not known)\n");
+        printf("(there is no final ledger: of threads that had not ended, later losses are not known)\n");
+}
+
+/* Without a final ledger these are the figures of the last one that was written. */
+static void print_drain(const AdatDrainSummary *drain)
+{
+    printf("%-10s ", "scheduler");
+    trace_put_text(stdout, drain->scheduler, strlen(drain->scheduler));
+    printf("\n%-10s %" PRIu64 ", the longest %.1f us; woken %" PRIu64 " times\n", "iterations",
+           drain->iterations, (double)drain->iteration_max_ns / 1e3, drain->wakeups);
+    printf("%-10s %" PRIu64 " of threads with work, %" PRIu64 " in vain; %" PRIu64 " looks at quiet threads\n",
+           "visits", drain->visits, drain->skips, drain->sweeps);
+    printf("%-10s %" PRIu64 " iterations at most, until a thread with work was visited\n", "wait",
+           drain->wait_max);
+    if (drain->latency_count > 0)
+        printf("%-10s p50 %.1f us, p90 %.1f us, p99 %.1f us, max %.1f us from an event to the file\n",
+               "latency", (double)drain->latency_p50_ns / 1e3, (double)drain->latency_p90_ns / 1e3,
+               (double)drain->latency_p99_ns / 1e3, (double)drain->latency_max_ns / 1e3);
+    else
+        printf("%-10s not known\n", "latency");
+    printf("%-10s %.3f (Jain's index; 1 = all threads alike)\n", "fairness", (double)drain->jain_ppb / 1e9);
+    printf("%-10s %.3f s\n", "CPU", (double)drain->cpu_ns / 1e9);
+    printf("%-10s %" PRIu64 ", %" PRIu64 " failed\n", "writes", drain->flushes, drain->failed_writes);
+    printf("%-10s %" PRIu64 " set by the recorder\n", "marks", drain->marks);
 }
 
 static void print_text(const char *path, const AdatReader *reader)
 {
     const AdatProcessInfo *process;
+    AdatDrainSummary drain;
 
     print_file(path, reader);
     print_heading("processes");
@@ -269,6 +300,10 @@ static void print_text(const char *path, const AdatReader *reader)
     print_threads(reader);
     print_heading("ledger");
     print_ledger(reader);
+    if (adat_reader_drain(reader, &drain)) {
+        print_heading("drain");
+        print_drain(&drain);
+    }
 }
 
 int cmd_info(int argc, char **argv)

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "user/base/utf8.h"
 #include "user/cli/cli.h"
@@ -43,6 +44,56 @@ void trace_json_account(JsonWriter *json, const char *key, const AdatAccount *ac
     json_u64(json, "recycled_unmarked", account->recycled_unmarked);
     json_u64(json, "torn", account->torn);
     json_u64(json, "pending", account->pending);
+    json_end_object(json);
+}
+
+static void json_latency(JsonWriter *json, const AdatDrainSummary *drain)
+{
+    if (drain->latency_count == 0) {
+        json_null(json, "latency_us");
+        return;
+    }
+    json_begin_object(json, "latency_us");
+    json_f64(json, "p50", (double)drain->latency_p50_ns / 1e3);
+    json_f64(json, "p90", (double)drain->latency_p90_ns / 1e3);
+    json_f64(json, "p99", (double)drain->latency_p99_ns / 1e3);
+    json_f64(json, "max", (double)drain->latency_max_ns / 1e3);
+    json_end_object(json);
+}
+
+void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary *drain)
+{
+    if (!drain) {
+        json_null(json, key);
+        return;
+    }
+    json_begin_object(json, key);
+    json_string_bytes(json, "scheduler", drain->scheduler, strnlen(drain->scheduler, sizeof(drain->scheduler)));
+    json_u64(json, "iterations", drain->iterations);
+    json_f64(json, "jain", (double)drain->jain_ppb / 1e9);
+    json_latency(json, drain);
+    json_f64(json, "cpu_s", (double)drain->cpu_ns / 1e9);
+    json_u64(json, "threads_visited", drain->visits);
+    json_u64(json, "threads_skipped", drain->skips);
+    json_u64(json, "sweeps", drain->sweeps);
+    json_u64(json, "wakeups", drain->wakeups);
+    json_u64(json, "wait_max", drain->wait_max);
+    json_u64(json, "marks", drain->marks);
+    json_u64(json, "failed_writes", drain->failed_writes);
+    json_end_object(json);
+}
+
+void trace_json_thread_drain(JsonWriter *json, const char *key, const AdatThreadDrain *drain)
+{
+    if (!drain) {
+        json_null(json, key);
+        return;
+    }
+    json_begin_object(json, key);
+    json_u64(json, "visits", drain->visits);
+    json_u64(json, "skips", drain->skips);
+    json_u64(json, "bytes", drain->bytes);
+    json_u64(json, "wait_max", drain->wait_max);
     json_end_object(json);
 }
 

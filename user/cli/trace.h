@@ -18,6 +18,15 @@ int trace_report_cut(const char *command, const char *path, const AdatReader *re
 /* A member "key": {"attempted": ..., "in_file": ..., ...}. */
 void trace_json_account(JsonWriter *json, const char *key, const AdatAccount *account);
 
+/*
+ * A member "key": {"scheduler": ..., "iterations": ..., ...}, or null without a summary. "latency_us" is null
+ * in it when latencies are not known.
+ */
+void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary *drain);
+
+/* A member "key": {"visits": ..., ...}: how one thread fared; or null without it. */
+void trace_json_thread_drain(JsonWriter *json, const char *key, const AdatThreadDrain *drain);
+
 /* The exit status that a shell would show for a process (128 + signal), or -1 when it is not known. */
 int trace_exit_status(const AdatProcessInfo *process);
 
