@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a process tells a collector about its segment: environment and one message. Data only.
+ * How a process tells a collector about its segment: environment and one message. And how somebody asks the collector to
+ * mark a moment. Data only.
  *
  * ADATRACE_ANNOUNCE  path of a Unix SOCK_SEQPACKET socket. The library connects, sends one
  *                    AnnounceMessage with the segment's descriptor attached (SCM_RIGHTS), and closes.
@@ -27,11 +28,14 @@
 #define ADA_ANNOUNCE_CLAIMED \
     2u /* the segment named in ADATRACE_SEGMENT was claimed: descriptor attached too */
 
+#define ADA_ANNOUNCE_MARK 3u /* from `adatrace mark`: keep the payloads of process `pid` around this moment */
+#define ADA_ANNOUNCE_MARKED 4u /* the collector's answer to it; `pid` 0: that process is not recorded here */
+
 typedef struct AnnounceMessage {
     uint32_t magic;
     uint32_t version;
     uint32_t type;
-    uint32_t pid; /* in the sender's pid namespace; informative */
+    uint32_t pid; /* in the sender's pid namespace; informative, but for MARK */
 } AnnounceMessage;
 ADA_ABI_ASSERT(sizeof(AnnounceMessage) == 16, "");
 

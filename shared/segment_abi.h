@@ -69,13 +69,14 @@ ADA_ABI_ASSERT(__builtin_offsetof(SpscQueue, head) == 128, "");
 #define ADA_POSITION_RECORDS(position) ((uint32_t)((uint64_t)(position) >> 32))
 #define ADA_POSITION_BYTES(position) ((uint32_t)(position))
 
-/* State of one ring. Written by P; read by C. */
+/* State of one ring. Written by P, but for `watch`; read by C. */
 typedef struct RingControl {
     uint64_t base_record; /* number, within the lane, of the ring's first record; set before the ring becomes active */
     uint64_t sequence;  /* how many rings the lane had activated before this one */
     uint64_t reserved;  /* position up to which P has begun to write (relaxed) */
     uint64_t published; /* position up to which records are complete (release by P, acquire by C) */
-    uint8_t pad[32];
+    uint32_t watch; /* set by C when it will look no more of itself: P, when it has published, clears it and sets the slot's dirty bit */
+    uint8_t pad[28];
 } RingControl;
 ADA_ABI_ASSERT(sizeof(RingControl) == 64, "");
 
@@ -193,14 +194,20 @@ typedef struct ThreadRegistry {
     uint8_t pad1[ADA_LINE - 40];
 
     uint64_t free_slots[ADA_BITMAP_WORDS]; /* bit set: slot is free. Claimed by the thread (acq_rel), set by C (release) */
+
+    /* Where C should look: set by threads in slow paths (release), taken by C (exchange, acquire). Hints, no truth. */
+    uint64_t dirty_slots[ADA_BITMAP_WORDS]; /* a ring was submitted, or something was published in a ring that is watched */
+    uint64_t ended_slots[ADA_BITMAP_WORDS]; /* the slot became DRAINING */
 } ADA_ALIGNED(128) ThreadRegistry;
-ADA_ABI_ASSERT(sizeof(ThreadRegistry) == 768, "");
+ADA_ABI_ASSERT(sizeof(ThreadRegistry) == 1792, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, slots_offset) == 8, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, thread_count) == 128, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, accepting_registrations) == 132, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, shutdown_requested) == 136, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, unregistered_events) == 160, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, free_slots) == 256, "");
+ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, dirty_slots) == 768, "");
+ADA_ABI_ASSERT(__builtin_offsetof(ThreadRegistry, ended_slots) == 1280, "");
 
 /* ---- header ----------------------------------------------------------------------------------- */
 
@@ -223,6 +230,11 @@ typedef struct SegmentGeometry {
     uint32_t module_capacity;
 } SegmentGeometry;
 ADA_ABI_ASSERT(sizeof(SegmentGeometry) == 88, "");
+
+/* Values of SegmentHeader.collector_sleeping. */
+#define ADA_COLLECTOR_AWAKE 0u
+#define ADA_COLLECTOR_NAPS 1u   /* until its next tick: wake it for rings that are needed before */
+#define ADA_COLLECTOR_SLEEPS 2u /* until something happens: wake it for whatever does */
 
 #define ADA_COMMAND_SIZE 1024u
 
@@ -255,7 +267,7 @@ typedef struct SegmentHeader {
     /* the doorbell: P rings it when a ring was submitted and C sleeps */
     uint32_t doorbell; /* futex; added to by any thread of the process */
     uint8_t pad3[ADA_LINE - 4];
-    uint32_t collector_sleeping; /* written by C */
+    uint32_t collector_sleeping; /* ADA_COLLECTOR_*; written by C */
     uint8_t pad4[ADA_LINE - 4];
 
     /* tables that grow; written by any thread of the process, read by C */

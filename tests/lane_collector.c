@@ -114,8 +114,8 @@ void lane_collector_run_thread(const Segment *segment, uint32_t number, uint64_t
         segment_at(segment, segment_rings_offset(&segment->geometry, set->slot_index, ADA_LANE_INDEX)),
         segment->header);
     for (uint64_t i = 0; i < events; i++)
-        if (!lane_write_index(&writer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), number, i, 0))
+        if (!lane_write_index(&producer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), number, i, 0))
             (void)lane_write_index_slow(&producer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), number, i, 0);
     lane_producer_close(&producer, &closed);
-    (void)thread_registry_unregister(set);
+    (void)thread_registry_unregister(segment, set);
 }

@@ -50,7 +50,7 @@ int lane_fixture_write(LaneFixture *fixture, uint64_t id, uint64_t argument)
 {
     uint32_t word = ADA_WORD(ADA_KIND_INSTANT, 0, 0);
 
-    if (lane_write_index(&fixture->writer, word, id, argument, 0))
+    if (lane_write_index(&fixture->producer, word, id, argument, 0))
         return 0;
     return lane_write_index_slow(&fixture->producer, word, id, argument, 0);
 }

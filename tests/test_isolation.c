@@ -187,7 +187,7 @@ static void bind_thread(BoundThread *thread, const Segment *segment, uint32_t ti
 static void write_events(BoundThread *thread, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (!lane_write_index(&thread->writer, 0, 1, i, 0))
+        if (!lane_write_index(&thread->producer, 0, 1, i, 0))
             (void)lane_write_index_slow(&thread->producer, 0, 1, i, 0);
 }
 

@@ -88,7 +88,7 @@ static void lane__event_written__then_read_as_it_was(void)
     const LaneRecord *record = &fixture->records[0];
     uint64_t before = ada_clock_ticks();
 
-    CU_ASSERT_TRUE(lane_write_index(&fixture->writer, word, 0xfedcba9876543210u, UINT64_MAX - 1, 0x89abcdefu));
+    CU_ASSERT_TRUE(lane_write_index(&fixture->producer, word, 0xfedcba9876543210u, UINT64_MAX - 1, 0x89abcdefu));
     CU_ASSERT_TRUE(lane_reader_pending(&fixture->reader));
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 1);
     CU_ASSERT_EQUAL(record->number, 0);
@@ -203,7 +203,7 @@ static void lane__closed__then_published_and_refused(void)
 
     CU_ASSERT_EQUAL(write_events(fixture, 0, 3), 3);
     lane_producer_close(&fixture->producer, &fixture->closed_view);
-    CU_ASSERT_FALSE(lane_write_index(&fixture->writer, 0, 0, 0, 0));
+    CU_ASSERT_FALSE(lane_write_index(&fixture->producer, 0, 0, 0, 0));
     CU_ASSERT_EQUAL(fixture->writer.frame, 0);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, true), 3);
     lane_publish_rest(&fixture->writer); /* on a closed view: nothing to publish, nowhere */

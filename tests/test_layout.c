@@ -86,6 +86,7 @@ static void layout__queue_and_ring__then_as_published(void)
     FIELD(RingControl, sequence, 8, 8);
     FIELD(RingControl, reserved, 16, 8);
     FIELD(RingControl, published, 24, 8);
+    FIELD(RingControl, watch, 32, 4);
 
     CU_ASSERT_EQUAL(ADA_POSITION(0x01020304, 0x05060708), 0x0102030405060708);
     CU_ASSERT_EQUAL(ADA_POSITION_RECORDS(0x0102030405060708), 0x01020304);
@@ -135,7 +136,7 @@ static void layout__lane_set_and_registry__then_as_published(void)
     FIELD(ThreadLaneSet, index, 256, 1280);
     FIELD(ThreadLaneSet, detail, 1536, 1280);
 
-    CU_ASSERT_EQUAL(sizeof(ThreadRegistry), 768);
+    CU_ASSERT_EQUAL(sizeof(ThreadRegistry), 1792);
     CU_ASSERT_EQUAL(_Alignof(ThreadRegistry), 128);
     FIELD(ThreadRegistry, capacity, 0, 4);
     FIELD(ThreadRegistry, slot_stride, 4, 4);
@@ -148,6 +149,8 @@ static void layout__lane_set_and_registry__then_as_published(void)
     FIELD(ThreadRegistry, rejected, 152, 8);
     FIELD(ThreadRegistry, unregistered_events, 160, 8);
     FIELD(ThreadRegistry, free_slots, 256, 512);
+    FIELD(ThreadRegistry, dirty_slots, 768, 512);
+    FIELD(ThreadRegistry, ended_slots, 1280, 512);
 }
 
 static void layout__segment_header__then_as_published(void)

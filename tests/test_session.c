@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "user/collector/session.h"
+#include "user/lane/futex.h"
 #include "user/lane/lane_producer.h"
 #include "user/reader/adat_cursor.h"
 #include "user/registry/thread_registry.h"
@@ -39,7 +40,7 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
 
 static Session *start_session(int *trace_out)
 {
-    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}};
+    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}, .state_fd = -1};
     Session *session = NULL;
     int fd = memfd_create("trace", MFD_CLOEXEC);
 
@@ -48,6 +49,14 @@ static Session *start_session(int *trace_out)
     CU_ASSERT_EQUAL_FATAL(session_create(fd, &config, &session), 0);
     CU_ASSERT_EQUAL_FATAL(session_start(session), 0);
     return session;
+}
+
+static void bind(Client *client)
+{
+    lane_producer_init(&client->producer, &client->writer, &client->lanes->index,
+                       segment_at(&client->segment, client->lanes->index.ring_pool_offset),
+                       client->segment.header);
+    lane_producer_set_hint(&client->producer, segment_registry(&client->segment), client->lanes->slot_index);
 }
 
 /* A process with one thread `tid`, attached through a mapping of the collector's own. */
@@ -71,13 +80,18 @@ static uint32_t attach(Session *session, Client *client, uint32_t pid, uint32_t 
         ada_store_release(&client->segment.header->owner_ready, 1u);
         client->lanes = thread_registry_register(&client->segment, tid, 1, &error);
         CU_ASSERT_PTR_NOT_NULL_FATAL(client->lanes);
-        lane_producer_init(&client->producer, &client->writer, &client->lanes->index,
-                           segment_at(&client->segment, client->lanes->index.ring_pool_offset),
-                           client->segment.header);
+        bind(client);
     }
     CU_ASSERT_EQUAL_FATAL(segment_attach(client->fd, &mapping), 0);
     CU_ASSERT_EQUAL_FATAL(session_attach(session, &mapping, (pid_t)pid, &number), 0);
     return number;
+}
+
+/* As a client does when a thread came or went, for a collector that sleeps. */
+static void ring(Client *client)
+{
+    (void)ada_fetch_add_acq_rel(&client->segment.header->doorbell, 1u);
+    ada_futex_wake(&client->segment.header->doorbell);
 }
 
 static void detach(Client *client)
@@ -91,7 +105,7 @@ static void record(Client *client, uint64_t first, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         uint32_t word = ADA_WORD(ADA_KIND_INSTANT, 0, 0);
 
-        if (!lane_write_index(&client->writer, word, 1, first + i, 0))
+        if (!lane_write_index(&client->producer, word, 1, first + i, 0))
             CU_ASSERT_EQUAL(lane_write_index_slow(&client->producer, word, 1, first + i, 0), 0);
     }
 }
@@ -136,8 +150,8 @@ static void session__process_ends__then_all_in_file_and_death_recorded(void)
     CU_ASSERT_EQUAL(result.processes, 1);
     CU_ASSERT_EQUAL(result.threads, 1);
     CU_ASSERT_EQUAL(result.detached, 0);
-    CU_ASSERT_EQUAL(result.index.in_file, 3000);
-    CU_ASSERT_EQUAL(result.index.attempted, 3000);
+    CU_ASSERT_EQUAL(result.accounts->index.in_file, 3000);
+    CU_ASSERT_EQUAL(result.accounts->index.attempted, 3000);
 
     reader = open_trace(trace);
     CU_ASSERT_EQUAL(count_events(reader, 4243), 3000);
@@ -164,7 +178,7 @@ static void session__stop_while_running__then_detached_and_gate_shut(void)
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
     CU_ASSERT_EQUAL(result.detached, 1);
-    CU_ASSERT_EQUAL(result.index.in_file, 10);
+    CU_ASSERT_EQUAL(result.accounts->index.in_file, 10);
     CU_ASSERT_EQUAL(ada_load_relaxed(&client.segment.header->enabled), 0);
     CU_ASSERT_EQUAL(ada_load_relaxed(&client.segment.header->attached), 0);
     CU_ASSERT(!thread_registry_has_room(&client.segment));
@@ -234,22 +248,22 @@ static void session__thread_ends__then_slot_recycled(void)
         ThreadLaneSet *lanes = client.lanes;
 
         record(&client, 0, 100);
-        CU_ASSERT(thread_registry_unregister(lanes));
+        CU_ASSERT(thread_registry_unregister(&client.segment, lanes));
+        ring(&client);
         /* The count is the last step of a release: a slot that only says FREE may not be offered yet. */
         while (ada_load_acquire(&segment_registry(&client.segment)->thread_count) != 0)
             sched_yield();
         CU_ASSERT_EQUAL(ada_load_acquire(&lanes->state), ADA_SLOT_FREE);
         client.lanes = thread_registry_register(&client.segment, tid + 1, 1, &error);
         CU_ASSERT_PTR_EQUAL_FATAL(client.lanes, lanes);
-        lane_producer_init(&client.producer, &client.writer, &client.lanes->index,
-                           segment_at(&client.segment, client.lanes->index.ring_pool_offset),
-                           client.segment.header);
+        bind(&client);
+        ring(&client);
     }
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
     CU_ASSERT_EQUAL(result.threads, 21);
-    CU_ASSERT_EQUAL(result.index.in_file, 2000);
-    CU_ASSERT_EQUAL(result.accounts->count, 21);
+    CU_ASSERT_EQUAL(result.accounts->index.in_file, 2000);
+    CU_ASSERT_EQUAL(result.accounts->thread_count, 21);
     session_destroy(session);
     close(trace);
     detach(&client);
@@ -296,10 +310,11 @@ static void session__disk_full_and_free_again__then_exact_and_valid(void)
     session_result(session, &result);
     CU_ASSERT(result.closed);
     CU_ASSERT(result.failed_writes > 0);
-    CU_ASSERT(result.index.dropped_io > 0);
-    CU_ASSERT_EQUAL(result.index.attempted, result.index.in_file + result.index.dropped_io);
+    CU_ASSERT(result.accounts->index.dropped_io > 0);
+    CU_ASSERT_EQUAL(result.accounts->index.attempted,
+                    result.accounts->index.in_file + result.accounts->index.dropped_io);
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 401), result.index.in_file);
+    CU_ASSERT_EQUAL(count_events(reader, 401), result.accounts->index.in_file);
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid,
                     400); /* written again after the loss, if it was lost */
     adat_reader_close(reader);
@@ -345,7 +360,7 @@ static void session__many_events_and_modules__then_described(void)
 
 static void session__first_write_fails__then_create_fails(void)
 {
-    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}};
+    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}, .state_fd = -1};
     Session *session = NULL;
 
     ada_store_relaxed(&write_fails, true);

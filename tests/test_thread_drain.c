@@ -23,7 +23,9 @@ typedef struct DrainFixture {
     LaneWriter index_writer, detail_writer;
     LaneProducer index, detail;
     AdatWriter *writer;
+    DrainMetrics metrics;
     DrainBatch batch;
+    DrainSource source;
     ThreadDrainState state;
 } DrainFixture;
 
@@ -62,8 +64,10 @@ static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_
                        fixture->segment.header);
     CU_ASSERT_EQUAL_FATAL(
         adat_writer_create(memfd_create("trace", MFD_CLOEXEC), &writer_config, &fixture->writer), 0);
-    drain_batch_init(&fixture->batch, fixture->writer);
-    thread_drain_init(&fixture->state, &fixture->segment, 0, 1, 1);
+    drain_batch_init(&fixture->batch, fixture->writer, &fixture->metrics);
+    fixture->source =
+        (DrainSource){.segment = &fixture->segment, .process = 1, .clock_kind = ADA_CLOCK_MONOTONIC};
+    thread_drain_init(&fixture->state, &fixture->source, 0, 1);
 }
 
 static void teardown(DrainFixture *fixture)
@@ -78,7 +82,7 @@ static uint32_t write_index(DrainFixture *fixture, uint32_t count)
     uint32_t written = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (lane_write_index(&fixture->index_writer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0) ||
+        if (lane_write_index(&fixture->index, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0) ||
             lane_write_index_slow(&fixture->index, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0) == 0)
             written++;
     }
@@ -115,13 +119,23 @@ static AdatLedgerEntry account(const DrainFixture *fixture, uint32_t kind, bool 
     return entry;
 }
 
+/* 1: there is more, or the producer holds the drain; 0; -EPROTO. */
+static int visit(DrainFixture *fixture, uint64_t budget, bool in_place)
+{
+    DrainLimits limits = {.bytes = budget, .in_place = in_place};
+    DrainVisit visit = {0};
+    int error = drain_thread_lanes(&fixture->state, &fixture->batch, &limits, &visit);
+
+    return error ? error : visit.more || visit.skipped;
+}
+
 /* Drains until nothing is left, with a flush after each visit. Returns the last result. */
 static int drain_all(DrainFixture *fixture)
 {
     int result;
 
     do {
-        result = drain_thread_lanes(&fixture->state, &fixture->batch, BUDGET, true);
+        result = visit(fixture, BUDGET, true);
         (void)drain_batch_flush(&fixture->batch);
     } while (result == 1);
     return result;
@@ -134,7 +148,7 @@ static void drain_thread_lanes__published_events__then_in_file(void)
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 300), 300); /* two full rings and a part of the third */
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).pending, 300);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
     CU_ASSERT_EQUAL(fixture.state.index.batched, 300);
     CU_ASSERT_EQUAL(fixture.state.index.in_file, 0); /* not before it is written */
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
@@ -151,7 +165,7 @@ static void drain_thread_lanes__rings__then_returned_after_the_write(void)
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     capacity = write_index(&fixture, 100000); /* until all rings are full */
     CU_ASSERT(capacity < 1000);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 1), 0); /* copied, but not written: the rings are still ours */
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 1), 1);
@@ -168,7 +182,7 @@ static void drain_batch_flush__write_fails__then_dropped_io_and_goes_on(void)
 
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 200), 200);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
     bytes = adat_writer_bytes(fixture.writer);
     write_fails = true;
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), -ENOSPC);
@@ -199,7 +213,7 @@ static void drain_thread_lanes__after_failed_write__then_thread_described_again(
     CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), 2);
     CU_ASSERT_STRING_EQUAL(fixture.state.name, "renamed");
     CU_ASSERT_EQUAL(write_index(&fixture, 1), 1);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
     write_fails = true;
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), -ENOSPC);
     write_fails = false;
@@ -273,7 +287,7 @@ static void drain_thread_lanes__small_buffer__then_flushes_between(void)
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 5000);
     CU_ASSERT_EQUAL(write_index(&fixture, 400), 400);
     CU_ASSERT_EQUAL(write_detail(&fixture, 12, 4000), 12);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 400);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 12);
@@ -286,7 +300,7 @@ static void drain_thread_lanes__budget_spent__then_says_more(void)
 
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 300), 300);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, 100, true), 1);
+    CU_ASSERT_EQUAL(visit(&fixture, 100, true), 1);
     CU_ASSERT(fixture.state.index.batched > 0 && fixture.state.index.batched < 300);
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 300);
@@ -301,12 +315,12 @@ static void drain_thread_lanes__not_in_place__then_only_full_rings(void)
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 300), 300);
     ring = ADA_POSITION_RECORDS(ada_load_relaxed(&fixture.lanes->index.rings[0].published));
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, false), 0);
     CU_ASSERT_EQUAL(fixture.state.index.batched, 2 * ring);
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, false), 0);
     CU_ASSERT_EQUAL(fixture.state.index.batched, 2 * ring);
     fixture.state.producer_gone = true; /* nothing will fill it up any more */
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, false), 0);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, false), 0);
     CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 300);
     teardown(&fixture);
@@ -319,7 +333,7 @@ static void drain_thread_lanes__producer_holds_the_drain__then_comes_again(void)
     setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
     CU_ASSERT(submit_queue_try_acquire_drain(&fixture.lanes->index, ADA_DRAIN_PRODUCER));
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), 1);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 1);
     CU_ASSERT_EQUAL(fixture.state.index.batched, 0);
     fixture.state.producer_gone = true; /* it died holding it */
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
@@ -352,7 +366,7 @@ static void drain_thread_lanes__impossible_values__then_refused(void)
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
     ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 321));
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), -EPROTO);
     ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 320));
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 10);
@@ -368,9 +382,9 @@ static void drain_thread_lanes__detail_sizes_that_lie__then_refused(void)
     CU_ASSERT_EQUAL(write_detail(&fixture, 10, 64), 10);
     first = segment_at(&fixture.segment, fixture.lanes->detail.ring_pool_offset);
     first->payload_size = 4097;
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), -EPROTO);
     first->payload_size = 56; /* the walk ends somewhere else than the position says */
-    CU_ASSERT_EQUAL(drain_thread_lanes(&fixture.state, &fixture.batch, BUDGET, true), -EPROTO);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), -EPROTO);
     first->payload_size = 64;
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 10);

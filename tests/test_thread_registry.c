@@ -45,7 +45,7 @@ static ThreadLaneSet *register_thread(Fixture *fixture, uint32_t thread_id)
 
 static void release(Fixture *fixture, ThreadLaneSet *set)
 {
-    CU_ASSERT_TRUE(thread_registry_unregister(set));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture->segment, set));
     CU_ASSERT_TRUE(thread_registry_release(&fixture->segment, set));
 }
 
@@ -109,13 +109,13 @@ static void thread_registry__states__then_only_in_their_order(void)
 
     setup(&fixture, 1);
     set = segment_lane_set(&fixture.segment, 0);
-    CU_ASSERT_FALSE(thread_registry_unregister(set));
+    CU_ASSERT_FALSE(thread_registry_unregister(&fixture.segment, set));
     CU_ASSERT_FALSE(thread_registry_release(&fixture.segment, set));
     CU_ASSERT_PTR_EQUAL(register_thread(&fixture, 1), set);
     CU_ASSERT_FALSE(thread_registry_release(&fixture.segment, set));
-    CU_ASSERT_TRUE(thread_registry_unregister(set));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture.segment, set));
     CU_ASSERT_EQUAL(set->state, ADA_SLOT_DRAINING);
-    CU_ASSERT_FALSE(thread_registry_unregister(set));
+    CU_ASSERT_FALSE(thread_registry_unregister(&fixture.segment, set));
     CU_ASSERT_TRUE(thread_registry_release(&fixture.segment, set));
     CU_ASSERT_EQUAL(set->state, ADA_SLOT_FREE);
     CU_ASSERT_FALSE(thread_registry_release(&fixture.segment, set));
@@ -136,7 +136,7 @@ static void thread_registry__slot_recycled__then_new_generation_and_fresh_lanes(
     set->index.active_ring_index = 3;
     set->detail.marked = 1;
     set->index.submit_queue.tail = 7;
-    CU_ASSERT_TRUE(thread_registry_unregister(set));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture.segment, set));
     /* While it is drained, another thread gets another slot. */
     CU_ASSERT_PTR_EQUAL(register_thread(&fixture, 2), segment_lane_set(&fixture.segment, 1));
     CU_ASSERT_PTR_NULL(register_thread(&fixture, 3));
@@ -299,7 +299,7 @@ static void thread_registry_find__threads_come_and_go__then_active_one_found(voi
         CU_ASSERT_PTR_EQUAL(thread_registry_find(&fixture.segment, 1000 + i),
                             segment_lane_set(&fixture.segment, i));
     CU_ASSERT_PTR_NULL(thread_registry_find(&fixture.segment, 999));
-    CU_ASSERT_TRUE(thread_registry_unregister(segment_lane_set(&fixture.segment, 40)));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture.segment, segment_lane_set(&fixture.segment, 40)));
     CU_ASSERT_PTR_NULL(thread_registry_find(&fixture.segment, 1040));
     CU_ASSERT_TRUE(thread_registry_release(&fixture.segment, segment_lane_set(&fixture.segment, 40)));
     CU_ASSERT_PTR_NULL(thread_registry_find(&fixture.segment, 1040));
@@ -317,7 +317,7 @@ static void thread_registry_next__slots_in_all_states__then_active_and_draining(
     for (uint32_t i = 0; i < 6; i++)
         CU_ASSERT_PTR_NOT_NULL(register_thread(&fixture, i));
     release(&fixture, segment_lane_set(&fixture.segment, 0));
-    CU_ASSERT_TRUE(thread_registry_unregister(segment_lane_set(&fixture.segment, 2)));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture.segment, segment_lane_set(&fixture.segment, 2)));
     segment_lane_set(&fixture.segment, 4)->state = ADA_SLOT_REGISTERING;
     for (uint32_t from = 0, found = 0; thread_registry_next(&fixture.segment, from, &slot);
          from = slot + 1, found++) {
@@ -419,7 +419,7 @@ static void *come_and_go(void *argument)
         if (ada_fetch_add_acq_rel(&crowd->taken[set->slot_index], 1u) != 0)
             (void)ada_fetch_add_relaxed(&crowd->failures, 1u);
         (void)ada_fetch_sub_acq_rel(&crowd->taken[set->slot_index], 1u);
-        if (!thread_registry_unregister(set))
+        if (!thread_registry_unregister(&crowd->fixture.segment, set))
             (void)ada_fetch_add_relaxed(&crowd->failures, 1u);
     }
     (void)ada_fetch_add_acq_rel(&crowd->finished, 1u);
@@ -473,7 +473,7 @@ static void *register_and_wait(void *argument)
 
         while (!(set = register_thread(&crowd->fixture, 70000 + i)))
             sched_yield();
-        if (!thread_registry_unregister(set))
+        if (!thread_registry_unregister(&crowd->fixture.segment, set))
             (void)ada_fetch_add_relaxed(&crowd->failures, 1u);
     }
     return NULL;
@@ -733,7 +733,7 @@ static void thread_registry_dump__slots_in_all_states__then_described(void)
         thread_lane_set_write_name(set, "worker");
     }
     release(&fixture, segment_lane_set(&fixture.segment, 0));
-    CU_ASSERT_TRUE(thread_registry_unregister(segment_lane_set(&fixture.segment, 1)));
+    CU_ASSERT_TRUE(thread_registry_unregister(&fixture.segment, segment_lane_set(&fixture.segment, 1)));
     segment_lane_set(&fixture.segment, 2)->state = 77;
     segment_lane_set(&fixture.segment, 3)->name_version |= 1;
     segment_lane_set(&fixture.segment, 4)->state = ADA_SLOT_REGISTERING;

@@ -39,6 +39,7 @@ typedef struct Ladder {
     _Alignas(128) RingControl control;
     _Alignas(128) LaneView view;
     LaneWriter writer;
+    LaneProducer producer;
     uint64_t counter;
     _Alignas(128) uint64_t locked;
     uint32_t gate;
@@ -161,7 +162,7 @@ static void lane_code(void *context, uint64_t operations)
     Ladder *self = context;
 
     for (uint64_t i = 0; i < operations; i++)
-        if (__builtin_expect(!lane_write_index(&self->writer, ADA_KIND_INSTANT, 1, i, 0), 0))
+        if (__builtin_expect(!lane_write_index(&self->producer, ADA_KIND_INSTANT, 1, i, 0), 0))
             self->view.cursor = 0;
 }
 
@@ -200,6 +201,7 @@ int main(int argc, char **argv)
     ladder.view =
         (LaneView){.limit = RING_BYTES, .bytes = RING_BYTES, .data = ladder.data, .ring = &ladder.control};
     ladder.writer.active = &ladder.view;
+    ladder.producer.writer = &ladder.writer;
     ladder.gate = 1;
     ladder.gate_pointer = &ladder.gate;
     thread_writer = &ladder.writer;

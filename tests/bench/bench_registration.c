@@ -72,7 +72,7 @@ static double register_batch(Registration *self)
 static void release_batch(const Registration *self)
 {
     for (uint32_t i = 0; i < BATCH; i++)
-        if (!thread_registry_unregister(self->sets[i]) ||
+        if (!thread_registry_unregister(&self->segment, self->sets[i]) ||
             !thread_registry_release(&self->segment, self->sets[i]))
             bench_check(-EPROTO, "releasing a slot");
 }

@@ -120,6 +120,8 @@ static int run_exec(const char *self)
 }
 
 static volatile sig_atomic_t forked;
+static volatile sig_atomic_t resumes; /* the child returns from the handler into what that interrupted */
+static volatile sig_atomic_t is_child;
 
 static void fork_in_handler(int number)
 {
@@ -129,6 +131,10 @@ static void fork_in_handler(int number)
     if (forked == 20)
         return; /* the next signal may come before the loop sees it */
     pid = fork();
+    if (pid == 0 && resumes) {
+        is_child = 1;
+        return;
+    }
     if (pid == 0) {
         ADA_INSTANT("process.child", getpid());
         _exit(0);
@@ -148,8 +154,16 @@ static int run_handler(void)
     sigaction(SIGALRM, &action, NULL);
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &interval, NULL) != 0)
         return 1;
-    while (forked < 20)
-        ADA_INSTANT("process.parent", getpid());
+    while (forked < 20 && !is_child) {
+        if (resumes) /* with a payload: either lane may be interrupted */
+            ADA_EVENT("process.typed", (i64, pid, getpid()), (str, text, "some text"));
+        else
+            ADA_INSTANT("process.parent", getpid());
+    }
+    if (is_child) {
+        ADA_INSTANT("process.child", getpid());
+        _exit(0);
+    }
     timer_delete(timer);
     return 0;
 }
@@ -170,7 +184,9 @@ int main(int argc, char **argv)
         return run_spawn(argv[0]);
     if (strcmp(way, "exec") == 0)
         return run_exec(argv[0]);
-    if (strcmp(way, "handler") == 0)
+    if (strcmp(way, "resume") == 0)
+        resumes = 1;
+    if (strcmp(way, "handler") == 0 || resumes)
         return run_handler();
     if (strcmp(way, "say") == 0) {
         ADA_INSTANT("process.new", getpid());

@@ -16,6 +16,7 @@
 #define CLI_USAGE 2 /* the command line is wrong; nothing was done */
 
 int cmd_record(int argc, char **argv);
+int cmd_mark(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

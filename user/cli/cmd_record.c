@@ -39,6 +39,10 @@ static const char usage[] =
     "      --threads N         threads traced at a time in one process: 1..4096 (default 256)\n"
     "      --ring-size BYTES   size of a ring, 4 of them per thread: 4K..64M, a multiple of 4K\n"
     "                          (default 64K)\n"
+    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"
+    "                          (default), round-robin, weighted, priority\n"
+    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"
     "      --json              print the summary as one JSON object\n"
     "  -h, --help              print this\n"
     "\n"
@@ -49,6 +53,8 @@ typedef struct RecordOptions {
     const char *output; /* NULL: chosen */
     const char *preload_groups;
     SegmentConfig segment;
+    enum drain_scheduler_kind scheduler;
+    MarkRules rules;
     bool json;
     char **argv; /* the command */
 } RecordOptions;
@@ -92,7 +98,35 @@ static bool groups_are_valid(const char *groups)
     return true;
 }
 
-enum { OPTION_PRELOAD = 256, OPTION_POLICY, OPTION_DETAIL, OPTION_THREADS, OPTION_RING_SIZE, OPTION_JSON };
+enum {
+    OPTION_PRELOAD = 256,
+    OPTION_POLICY,
+    OPTION_DETAIL,
+    OPTION_THREADS,
+    OPTION_RING_SIZE,
+    OPTION_SCHEDULER,
+    OPTION_MARK,
+    OPTION_JSON,
+};
+
+/* CLI_OK, or CLI_USAGE with the error said, and where in the rule it is. */
+static int add_rule(MarkRules *rules, const char *text)
+{
+    MarkRuleError error;
+
+    switch (mark_rules_add(rules, text, &error)) {
+    case 0:
+        return CLI_OK;
+    case -EINVAL:
+        return cli_usage_error("record", "--mark '%s': %s at character %zu", text, error.message,
+                               error.position + 1);
+    case -E2BIG:
+        return cli_usage_error("record", "--mark '%s': more than %u rules", text, MARK_RULES_MAX);
+    default:
+        cli_error("record", "out of memory");
+        return CLI_FAILURE;
+    }
+}
 
 static int apply_option(RecordOptions *options, int option, const char *argument)
 {
@@ -129,6 +163,14 @@ static int apply_option(RecordOptions *options, int option, const char *argument
                                    argument);
         options->segment.ring_bytes = (uint32_t)number;
         return 0;
+    case OPTION_SCHEDULER:
+        options->scheduler = drain_scheduler_kind_of(argument);
+        if (options->scheduler == DRAIN_SCHEDULER_KINDS)
+            return cli_usage_error(
+                "record", "unknown scheduler '%s': use adaptive, round-robin, weighted or priority", argument);
+        return 0;
+    case OPTION_MARK:
+        return add_rule(&options->rules, argument);
     default:
         options->json = true;
         return 0;
@@ -145,6 +187,8 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
         {"detail", required_argument, NULL, OPTION_DETAIL},
         {"threads", required_argument, NULL, OPTION_THREADS},
         {"ring-size", required_argument, NULL, OPTION_RING_SIZE},
+        {"scheduler", required_argument, NULL, OPTION_SCHEDULER},
+        {"mark", required_argument, NULL, OPTION_MARK},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -154,6 +198,7 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
     segment_config_init(&options->segment);
     options->segment.threads = RECORD_THREADS_DEFAULT;
     options->segment.clock_kind = ada_clock_detect();
+    options->scheduler = DRAIN_SCHEDULER_ADAPTIVE;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:h", long_options, NULL)) != -1) {
         int status;
@@ -171,6 +216,9 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
     options->argv = argv + optind;
     if (!options->argv[0])
         return 1 + cli_usage_error("record", "no command to record: give one after '--'");
+    if (options->rules.count > 0 && options->segment.detail == ADA_DETAIL_OFF)
+        return 1 + cli_usage_error("record",
+                                   "--mark keeps payloads, and --detail off records none: drop one of them");
     return 0;
 }
 
@@ -358,6 +406,8 @@ static int record(const RecordOptions *options, const char *path, int output)
         .segment = options->segment,
         .output = output,
         .strings = strings,
+        .scheduler = options->scheduler,
+        .rules = &options->rules,
         .preload_groups = options->preload_groups,
         .on_write_state = on_write_state,
         .context = (void *)(uintptr_t)path,
@@ -417,14 +467,19 @@ int cmd_record(int argc, char **argv)
     int status = parse_options(argc, argv, &options);
     int output;
 
-    if (status)
-        return status - 1;
+    if (status) {
+        status--;
+        goto out;
+    }
     if (!options.output) {
         choose_output(options.argv[0], chosen);
         options.output = chosen;
     }
+    status = CLI_FAILURE;
     output = create_output(options.output);
-    if (output < 0)
-        return CLI_FAILURE;
-    return record(&options, options.output, output);
+    if (output >= 0)
+        status = record(&options, options.output, output);
+out:
+    mark_rules_fini(&options.rules);
+    return status;
 }

@@ -10,6 +10,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"record", cmd_record, "run a command and record what its threads do"},
+    {"mark", cmd_mark, "keep the payloads of a recorded process around this moment"},
     {"info", cmd_info, "show what a trace holds: threads, counts, losses"},
     {"dump", cmd_dump, "print the events of a trace in the order of time"},
     {"verify", cmd_verify, "check a trace"},

@@ -7,6 +7,7 @@
 #include "user/cli/trace.h"
 
 #define NS_PER_S 1e9
+#define NS_PER_US 1e3
 
 static double seconds(uint64_t ns)
 {
@@ -66,21 +67,21 @@ void summary_print(const RecordSummary *summary, FILE *out)
     char bytes[32], rate[32];
 
     format_bytes(result->bytes, bytes, sizeof(bytes));
-    format_rate(duration > 0 ? (double)result->index.in_file / duration : 0, rate, sizeof(rate));
+    format_rate(duration > 0 ? (double)result->accounts->index.in_file / duration : 0, rate, sizeof(rate));
     fprintf(out, "adatrace: %s: %s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)",
             summary->path, bytes, duration, result->processes, result->processes == 1 ? "" : "es",
-            result->threads, result->threads == 1 ? "" : "s", result->index.in_file, rate);
-    if (lost(&result->index) == 0) {
+            result->threads, result->threads == 1 ? "" : "s", result->accounts->index.in_file, rate);
+    if (lost(&result->accounts->index) == 0) {
         fputs(", none lost\n", out);
     } else {
-        fprintf(out, "\nadatrace: of %" PRIu64 " events, %" PRIu64 " are lost:\n", result->index.attempted,
-                lost(&result->index));
-        print_losses(&result->index, out);
+        fprintf(out, "\nadatrace: of %" PRIu64 " events, %" PRIu64 " are lost:\n",
+                result->accounts->index.attempted, lost(&result->accounts->index));
+        print_losses(&result->accounts->index, out);
     }
-    if (lost(&result->detail) > 0) {
-        fprintf(out, "adatrace: of %" PRIu64 " payloads, %" PRIu64 " are lost:\n", result->detail.attempted,
-                lost(&result->detail));
-        print_losses(&result->detail, out);
+    if (lost(&result->accounts->detail) > 0) {
+        fprintf(out, "adatrace: of %" PRIu64 " payloads, %" PRIu64 " are lost:\n",
+                result->accounts->detail.attempted, lost(&result->accounts->detail));
+        print_losses(&result->accounts->detail, out);
     }
     if (result->detached > 0)
         fprintf(out, "adatrace: %u process%s still ran when the command ended; recording of %s stopped then\n",
@@ -101,11 +102,11 @@ static const char *end_name(uint32_t end)
     return end < sizeof(names) / sizeof(names[0]) ? names[end] : "unknown";
 }
 
-static void json_processes(JsonWriter *json, const ProcessAccountList *ended)
+static void json_processes(JsonWriter *json, const AccountBook *accounts)
 {
     json_begin_array(json, "processes");
-    for (size_t i = 0; i < ended->count; i++) {
-        const ProcessAccount *account = &ended->items[i];
+    for (size_t i = 0; i < accounts->process_count; i++) {
+        const ProcessAccount *account = &accounts->processes[i];
 
         json_begin_object(json, NULL);
         json_u64(json, "pid", account->pid);
@@ -119,13 +120,14 @@ static void json_processes(JsonWriter *json, const ProcessAccountList *ended)
         json_end_object(json);
     }
     json_end_array(json);
+    json_u64(json, "processes_omitted", accounts->processes_omitted);
 }
 
-static void json_threads(JsonWriter *json, const AccountList *accounts)
+static void json_threads(JsonWriter *json, const AccountBook *accounts)
 {
     json_begin_array(json, "threads");
-    for (size_t i = 0; i < accounts->count; i++) {
-        const ThreadAccount *account = &accounts->items[i];
+    for (size_t i = 0; i < accounts->thread_count; i++) {
+        const ThreadAccount *account = &accounts->threads[i];
         const AdatAccount index = adat_account_of(&account->index);
         const AdatAccount detail = adat_account_of(&account->detail);
 
@@ -135,9 +137,63 @@ static void json_threads(JsonWriter *json, const AccountList *accounts)
         json_string_bytes(json, "name", account->name, strnlen(account->name, sizeof(account->name)));
         trace_json_account(json, "events", &index);
         trace_json_account(json, "detail", &detail);
+        json_begin_object(json, "drain");
+        json_u64(json, "visits", account->index.visits);
+        json_u64(json, "skips", account->index.skips);
+        json_u64(json, "bytes", account->index.bytes);
+        json_u64(json, "wait_max", account->index.wait_max);
+        json_f64(json, "wait_average",
+                 account->index.visits ? (double)account->index.wait_total / (double)account->index.visits : 0);
+        json_end_object(json);
         json_end_object(json);
     }
     json_end_array(json);
+    json_u64(json, "threads_omitted", accounts->threads_omitted);
+}
+
+/* null where no latency was measured. */
+static void json_latency(JsonWriter *json, const LatencyHistogram *latency)
+{
+    static const struct {
+        const char *name;
+        double share;
+    } rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}};
+
+    if (latency->count == 0) {
+        json_null(json, "latency_us");
+        return;
+    }
+    json_begin_object(json, "latency_us");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        json_f64(json, rows[i].name, (double)latency_histogram_percentile(latency, rows[i].share) / NS_PER_US);
+    json_f64(json, "max", (double)latency->max / NS_PER_US);
+    json_end_object(json);
+}
+
+static void json_drain(JsonWriter *json, const SessionResult *result)
+{
+    const DrainMetrics *drain = result->drain;
+
+    json_begin_object(json, "drain");
+    json_string(json, "scheduler", result->scheduler);
+    json_u64(json, "iterations", drain->iterations);
+    json_f64(json, "iteration_us_average",
+             drain->iterations ? (double)drain->iteration_ns / (double)drain->iterations / NS_PER_US : 0);
+    json_f64(json, "iteration_us_max", (double)drain->iteration_max_ns / NS_PER_US);
+    json_f64(json, "jain", jain_index_value(&result->accounts->jain));
+    json_latency(json, &drain->latency);
+    json_f64(json, "cpu_s", seconds(result->drain_cpu_ns));
+    json_u64(json, "threads_visited", drain->visits);
+    json_u64(json, "threads_skipped", drain->skips);
+    json_u64(json, "sweeps", drain->sweeps);
+    json_u64(json, "wakeups", drain->wakeups);
+    json_u64(json, "wait_max", drain->wait_max);
+    json_u64(json, "records", drain->records);
+    json_u64(json, "bytes", drain->bytes);
+    json_u64(json, "writes", drain->flushes);
+    json_u64(json, "failed_writes", result->failed_writes);
+    json_u64(json, "marks", drain->marks);
+    json_end_object(json);
 }
 
 void summary_print_json(const RecordSummary *summary, FILE *out)
@@ -154,16 +210,11 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
     json_i64(json, "exit_status", summary->exit_status);
     json_f64(json, "duration_s", seconds(result->duration_ns));
     json_u64(json, "bytes", result->bytes);
-    json_processes(json, result->ended);
+    json_processes(json, result->accounts);
     json_threads(json, result->accounts);
-    trace_json_account(json, "events", &result->index);
-    trace_json_account(json, "detail", &result->detail);
-    json_begin_object(json, "drain");
-    json_string(json, "scheduler", "round-robin");
-    json_u64(json, "iterations", result->iterations);
-    json_f64(json, "cpu_s", seconds(result->drain_cpu_ns));
-    json_u64(json, "failed_writes", result->failed_writes);
-    json_end_object(json);
+    trace_json_account(json, "events", &result->accounts->index);
+    trace_json_account(json, "detail", &result->accounts->detail);
+    json_drain(json, result);
     json_bool(json, "closed", result->closed);
     if (result->write_error)
         json_string(json, "write_error", strerror(-result->write_error));

@@ -67,6 +67,9 @@ int client_process_enter(void);
 /* The segment; valid after client_process_enter(). */
 const Segment *client_segment(void);
 
+/* Wakes a collector that sleeps until something happens: a thread came or went. */
+void client_wake_collector(void);
+
 /* The context of a slot. */
 ada_thread_context_t *client_context(uint32_t slot);
 
@@ -84,6 +87,13 @@ int thread_register(void);
 
 /* Counts an event of a thread that has no slot. */
 void client_count_unregistered(void);
+
+/*
+ * In the child of a fork that came from a handler which interrupted the recording of an event: gives the interrupted code,
+ * which may go on when the handler returns, what the kernel emptied - with addresses in the parent's segment, where
+ * the caller then puts other memory.
+ */
+void client_thread_mend(const Segment *segment);
 
 /* Makes the calling thread unregistered; in the child of a fork. */
 void client_thread_forget(void);

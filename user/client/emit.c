@@ -37,10 +37,15 @@ __attribute__((noinline, cold)) static int emit_index_slow(uint32_t word, uint64
     return lane_write_index_slow(&ada_thread.context->index, word, id, argument, link);
 }
 
-/* A handler wrote while the event was written. */
-__attribute__((noinline, cold)) static int emit_publish_slow(void)
+/* A handler wrote while the event was written, or the ring is watched. */
+__attribute__((noinline, cold)) static int emit_settle_slow(void)
 {
-    lane_publish_rest(&ada_thread.index);
+    ada_thread_context_t *context = ada_thread.context;
+
+    if (context) /* else a handler forked meanwhile, and this is the child: the event is the parent's */
+        lane_settle(&context->index);
+    else
+        ada_store_relaxed(&ada_thread.index.frame, (uintptr_t)0);
     return 0;
 }
 
@@ -53,7 +58,7 @@ static inline __attribute__((always_inline)) int emit_index_by(bool cycles, uint
     if (__builtin_expect(result == LANE_WRITE_REFUSED, 0))
         return emit_index_slow(word, id, argument, link);
     if (__builtin_expect(result == LANE_WRITE_REST, 0))
-        return emit_publish_slow();
+        return emit_settle_slow();
     return 0;
 }
 

@@ -24,6 +24,7 @@
 
 #include "shared/announce_abi.h"
 #include "user/client/client.h"
+#include "user/lane/futex.h"
 
 /* Descriptors that stay open go up here, out of the way of programs that count on low numbers. */
 #define PROCESS_FD_FLOOR 800
@@ -53,6 +54,17 @@ static const uint32_t gate_shut = 0;
 static const uint32_t gate_open = 1; /* in a child, until its first event */
 
 const uint32_t *ada_gate = &gate_shut;
+
+void client_wake_collector(void)
+{
+    SegmentHeader *header = process.segment.header;
+
+    /* Before it sleeps it looks at what we did: so a flag that we do not see yet does no harm for longer than its housekeeping. */
+    if (!header || ada_load_relaxed(&header->collector_sleeping) != ADA_COLLECTOR_SLEEPS)
+        return;
+    (void)ada_fetch_add_acq_rel(&header->doorbell, 1u);
+    ada_futex_wake(&header->doorbell);
+}
 
 const Segment *client_segment(void)
 {
@@ -276,10 +288,12 @@ static void on_fork_in_child(void)
     bool recording = ada_enabled();
 
     /* Shut meanwhile: a preloaded library may record the calls we make, and must not start the child now. */
-    ada_store_relaxed(&ada_gate, &gate_shut);
+    ada_store_release(&ada_gate, &gate_shut);
+    if (process.segment.header)
+        client_thread_mend(&process.segment);
     client_thread_forget();
     cut_off_parent();
-    ada_store_relaxed(&ada_gate, recording && process.announces ? &gate_open : &gate_shut);
+    ada_store_release(&ada_gate, recording && process.announces ? &gate_open : &gate_shut);
 }
 
 static bool start_child(void)

@@ -42,7 +42,8 @@ static void thread_close(void)
     ada_thread.context = NULL;
     ada_signal_fence();
     /* The collector drains what is left and recycles the slot: nothing of ours may touch it from here. */
-    (void)thread_registry_unregister(lanes);
+    (void)thread_registry_unregister(client_segment(), lanes);
+    client_wake_collector();
 }
 
 /*
@@ -77,12 +78,43 @@ void client_thread_forget(void)
     ada_thread.destructor_rounds = 0;
 }
 
+/* ---- a child of fork() in a handler -------------------------------------------------------------- */
+
+static void mend_lane(LaneProducer *producer, LaneWriter *writer, const Segment *segment, uint32_t slot,
+                      Lane *lane, uint32_t kind)
+{
+    LaneView *active = writer->active;
+
+    lane_producer_init(producer, writer, lane,
+                       segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind)),
+                       segment->header);
+    for (uint32_t ring = 0; ring < ADA_RINGS_MAX; ring++)
+        producer->views[ring].limit = 0;
+    writer->active = active;
+}
+
+void client_thread_mend(const Segment *segment)
+{
+    ada_thread_context_t *context = ada_thread.context;
+    ThreadLaneSet *lanes;
+    uint32_t slot;
+
+    if (!context || (ada_thread.index.frame == 0 && ada_thread.detail.frame == 0))
+        return;
+    /* The context is empty, but where it lies tells the slot. */
+    slot = (uint32_t)(context - client_context(0));
+    lanes = segment_lane_set(segment, slot);
+    mend_lane(&context->index, &ada_thread.index, segment, slot, &lanes->index, ADA_LANE_INDEX);
+    mend_lane(&context->detail, &ada_thread.detail, segment, slot, &lanes->detail, ADA_LANE_DETAIL);
+}
+
 static void bind_lane(LaneProducer *producer, LaneWriter *writer, const Segment *segment, uint32_t slot,
                       Lane *lane, uint32_t kind)
 {
     char *rings = segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind));
 
     lane_producer_init(producer, writer, lane, rings, segment->header);
+    lane_producer_set_hint(producer, segment_registry(segment), slot);
 }
 
 static int register_here(const Segment *segment)
@@ -131,6 +163,7 @@ int thread_register(void)
     error = register_here(client_segment());
     ada_signal_fence();
     ada_thread.state = error ? THREAD_NEW : THREAD_ACTIVE;
+    client_wake_collector();
 out:
     errno = saved;
     return error;

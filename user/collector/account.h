@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lists of what is done with: threads with their accounts, processes with their ends.
+ * The accounts of threads and processes that are done with.
+ *
+ * However many come and go, memory stays bounded: sums are kept of all, details of the first
+ * ACCOUNTS_KEPT for the summary, and ledger entries until they are in the file.
  */
 #ifndef ADA_COLLECTOR_ACCOUNT_H
 #define ADA_COLLECTOR_ACCOUNT_H
 
 #include <stddef.h>
 
+#include "user/drain/drain_metrics.h"
 #include "user/file/adat_account.h"
+
+#define ACCOUNTS_KEPT 4096u
 
 /* One thread's closed account: what the ledger and the summary show. */
 typedef struct ThreadAccount {
@@ -18,12 +24,6 @@ typedef struct ThreadAccount {
     AdatLedgerEntry detail;
 } ThreadAccount;
 
-typedef struct AccountList {
-    ThreadAccount *items;
-    size_t count;
-    size_t capacity;
-} AccountList;
-
 /* One process that is done with. */
 typedef struct ProcessAccount {
     uint32_t pid;
@@ -32,17 +32,42 @@ typedef struct ProcessAccount {
     uint32_t threads;
 } ProcessAccount;
 
-typedef struct ProcessAccountList {
-    ProcessAccount *items;
-    size_t count;
-    size_t capacity;
-} ProcessAccountList;
+typedef struct AccountBook {
+    AdatAccount index; /* sums over all threads */
+    AdatAccount detail;
+    JainIndex jain; /* over drained / offered of their index lanes */
 
-/* Appends a copy. 0 or -ENOMEM. */
-int account_list_add(AccountList *list, const ThreadAccount *account);
-void account_list_fini(AccountList *list);
+    ThreadAccount *threads; /* the first ones */
+    size_t thread_count;
+    size_t thread_capacity;
+    uint64_t threads_omitted;
 
-int process_account_list_add(ProcessAccountList *list, const ProcessAccount *account);
-void process_account_list_fini(ProcessAccountList *list);
+    ProcessAccount *processes; /* the first ones, in the order of their ends */
+    size_t process_count;
+    size_t process_capacity;
+    uint64_t processes_omitted;
+
+    AdatLedgerEntry *entries; /* not in the file yet */
+    size_t entry_count;
+    size_t entry_capacity;
+
+    AdatThread *undescribed; /* threads of such entries whose THREAD block may have been lost: to be written with them */
+    size_t undescribed_count;
+    size_t undescribed_capacity;
+} AccountBook;
+
+/* 0; -ENOMEM: nothing was noted. */
+int account_book_add_thread(AccountBook *book, const ThreadAccount *account);
+
+/* The thread's description must go with its entries. -ENOMEM: it goes without, and `verify` will miss it. */
+int account_book_add_undescribed(AccountBook *book, const AdatThread *thread);
+
+/* Without memory the list for the summary is shorter, and the process is counted as omitted. */
+void account_book_add_process(AccountBook *book, const ProcessAccount *account);
+
+/* The first `count` entries are in the file: they are forgotten. */
+void account_book_entries_written(AccountBook *book, size_t count);
+
+void account_book_fini(AccountBook *book);
 
 #endif

@@ -178,6 +178,16 @@ static int peer_pidfd(int connection, pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
+static bool message_is_valid(const AnnounceMessage *message, const struct msghdr *packet, ssize_t size, int fd)
+{
+    if (size != (ssize_t)sizeof(*message) || (packet->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+        message->magic != ADA_ANNOUNCE_MAGIC || message->version != ADA_ANNOUNCE_VERSION)
+        return false;
+    if (message->type == ADA_ANNOUNCE_MARK)
+        return fd < 0 && message->pid > 0 && message->pid <= INT32_MAX;
+    return fd >= 0 && (message->type == ADA_ANNOUNCE_OWN || message->type == ADA_ANNOUNCE_CLAIMED);
+}
+
 /* 1: an announcement; 0: nothing yet; -1: not a valid message. */
 static int receive(int connection, Announcement *announcement)
 {
@@ -199,22 +209,30 @@ static int receive(int connection, Announcement *announcement)
     if (size < 0)
         return -1;
     fd = take_descriptor(&packet);
-    if (fd < 0)
-        return -1;
-    if (size != (ssize_t)sizeof(message) || (packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-        message.magic != ADA_ANNOUNCE_MAGIC || message.version != ADA_ANNOUNCE_VERSION ||
-        (message.type != ADA_ANNOUNCE_OWN && message.type != ADA_ANNOUNCE_CLAIMED) ||
-        !may_announce(connection, &peer)) {
-        close(fd);
+    if (!message_is_valid(&message, &packet, size, fd) || !may_announce(connection, &peer)) {
+        if (fd >= 0)
+            close(fd);
         return -1;
     }
-    *announcement = (Announcement){
-        .type = message.type,
-        .pid = peer.pid,
-        .pidfd = peer_pidfd(connection, peer.pid),
-        .segment = fd,
-    };
+    *announcement = (Announcement){.type = message.type, .pidfd = -1, .segment = fd, .answer_to = -1};
+    if (message.type == ADA_ANNOUNCE_MARK) {
+        announcement->pid = (pid_t)message.pid;
+        announcement->answer_to = connection;
+    } else {
+        announcement->pid = peer.pid;
+        announcement->pidfd = peer_pidfd(connection, peer.pid);
+    }
     return 1;
+}
+
+void announce_server_answer(Announcement *announcement, bool marked)
+{
+    AnnounceMessage answer = {ADA_ANNOUNCE_MAGIC, ADA_ANNOUNCE_VERSION, ADA_ANNOUNCE_MARKED,
+                              marked ? (uint32_t)announcement->pid : 0};
+
+    (void)send(announcement->answer_to, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(announcement->answer_to);
+    announcement->answer_to = -1;
 }
 
 int announce_server_next(AnnounceServer *server, Announcement *announcement)
@@ -231,6 +249,10 @@ int announce_server_next(AnnounceServer *server, Announcement *announcement)
         result = receive(server->pending[event.data.u32], announcement);
         if (result == 0)
             continue;
+        if (result > 0 && announcement->answer_to >= 0) { /* still needed, and not watched any more */
+            (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, announcement->answer_to, NULL);
+            server->pending[event.data.u32] = -1;
+        }
         close_fd(&server->pending[event.data.u32]);
         if (result > 0)
             return 1;

@@ -8,6 +8,7 @@
 #ifndef ADA_COLLECTOR_ANNOUNCE_SERVER_H
 #define ADA_COLLECTOR_ANNOUNCE_SERVER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "shared/announce_abi.h"
@@ -24,10 +25,11 @@ typedef struct AnnounceServer {
 } AnnounceServer;
 
 typedef struct Announcement {
-    uint32_t type; /* ADA_ANNOUNCE_* */
-    pid_t pid;     /* as the kernel attests, in our pid namespace */
-    int pidfd;     /* the receiver's to close; -1 when the process can't be had any more */
-    int segment;   /* the receiver's to close */
+    uint32_t type; /* ADA_ANNOUNCE_OWN, _CLAIMED or _MARK */
+    pid_t pid;     /* who announces, as the kernel attests, in our pid namespace; MARK: who is to be marked */
+    int pidfd;     /* the receiver's to close; -1 when the process can't be had any more, and for MARK */
+    int segment;   /* the receiver's to close; -1 for MARK */
+    int answer_to; /* MARK: the connection, for announce_server_answer(), which closes it; else -1 */
 } Announcement;
 
 /* A server that has nothing: announce_server_fini() may be called on it. */
@@ -38,6 +40,9 @@ int announce_server_init(AnnounceServer *server);
 
 /* Closes and removes everything. */
 void announce_server_fini(AnnounceServer *server);
+
+/* Tells who asked for a mark whether the process is recorded here. */
+void announce_server_answer(Announcement *announcement, bool marked);
 
 /* 1: *announcement_out; 0: nothing more now. Malformed messages, and those of other users, are dropped silently. */
 int announce_server_next(AnnounceServer *server, Announcement *announcement_out);

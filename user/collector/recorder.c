@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,11 +17,11 @@
 #include "user/collector/launch.h"
 #include "user/lane/clock.h"
 
-#define RECORDER_POLL_MS 250 /* how often the state of the file and unknown ends are looked at */
+#define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
 #define RECORDER_END_TRIES 4 /* polls to wait for the parent of a process to learn its exit status */
 
 /* epoll data; processes have their index + RECORDER_WATCH_PROCESS. */
-enum { RECORDER_WATCH_SIGNALS, RECORDER_WATCH_ANNOUNCEMENTS, RECORDER_WATCH_PROCESS };
+enum { RECORDER_WATCH_SIGNALS, RECORDER_WATCH_ANNOUNCEMENTS, RECORDER_WATCH_FILE, RECORDER_WATCH_PROCESS };
 
 /* A process as the control side knows it. */
 typedef struct Member {
@@ -43,6 +44,7 @@ struct Recorder {
     AnnounceServer server;
     int epoll;
     int signals;
+    int file_state; /* eventfd: session_write_error() has changed */
     sigset_t mask_before;
     struct stat launched_segment; /* which memfd members[0] has */
     Members members;              /* [0]: the segment made for the command */
@@ -50,6 +52,7 @@ struct Recorder {
     int command_pidfd;
     ProcessEnd command_end;
     uint32_t interrupts;
+    bool polling; /* some member's end is not known yet */
     int write_state;
     uint64_t checked_at;
 };
@@ -134,11 +137,26 @@ static void accept_claimed(Recorder *recorder, Announcement *announcement)
     session_identify(recorder->session, member->number, member->pid);
 }
 
+static void mark_member(Recorder *recorder, Announcement *announcement)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < recorder->members.count && !known; i++)
+        known = recorder->members.items[i].pid == announcement->pid && !recorder->members.items[i].ended;
+    if (known)
+        session_mark(recorder->session, announcement->pid);
+    announce_server_answer(announcement, known);
+}
+
 static void take_announcements(Recorder *recorder)
 {
     Announcement announcement;
 
     while (announce_server_next(&recorder->server, &announcement) == 1) {
+        if (announcement.type == ADA_ANNOUNCE_MARK) {
+            mark_member(recorder, &announcement);
+            continue;
+        }
         if (announcement.type == ADA_ANNOUNCE_CLAIMED)
             accept_claimed(recorder, &announcement);
         else
@@ -162,13 +180,16 @@ static void check_member(Recorder *recorder, Member *member)
         end_member(recorder, member, end);
     else if (member->tries++ >= RECORDER_END_TRIES)
         end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN});
-    else /* a zombie: not again for every epoll_wait(), but with the next poll */
+    else { /* a zombie: not again for every epoll_wait(), but with the next poll */
         (void)epoll_ctl(recorder->epoll, EPOLL_CTL_DEL, member->pidfd, NULL);
+        recorder->polling = true;
+    }
 }
 
 static void check_members(Recorder *recorder)
 {
     recorder->checked_at = ada_clock_monotonic_ns();
+    recorder->polling = false;
     for (size_t i = 0; i < recorder->members.count; i++)
         check_member(recorder, &recorder->members.items[i]);
 }
@@ -213,7 +234,9 @@ static void take_signals(Recorder *recorder)
 static void report_write_state(Recorder *recorder)
 {
     int state = session_write_error(recorder->session);
+    uint64_t changes;
 
+    (void)!read(recorder->file_state, &changes, sizeof(changes));
     if ((state != 0) == (recorder->write_state != 0))
         return;
     recorder->write_state = state;
@@ -226,7 +249,8 @@ static void follow_command(Recorder *recorder)
     struct epoll_event events[16];
 
     while (!process_has_ended(recorder->command_pidfd)) {
-        int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]), RECORDER_POLL_MS);
+        int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]),
+                               recorder->polling ? RECORDER_POLL_MS : -1);
 
         for (int i = 0; i < count; i++) {
             uint32_t data = events[i].data.u32;
@@ -235,12 +259,14 @@ static void follow_command(Recorder *recorder)
                 take_signals(recorder);
             else if (data == RECORDER_WATCH_ANNOUNCEMENTS)
                 take_announcements(recorder);
+            else if (data == RECORDER_WATCH_FILE)
+                report_write_state(recorder);
             else if (data - RECORDER_WATCH_PROCESS < recorder->members.count)
                 check_member(recorder, &recorder->members.items[data - RECORDER_WATCH_PROCESS]);
         }
-        if (ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
+        if (recorder->polling &&
+            ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
             check_members(recorder);
-        report_write_state(recorder);
     }
     recorder->command_end = process_reap(recorder->command);
 }
@@ -263,6 +289,8 @@ static int setup_signals(Recorder *recorder)
     if (recorder->signals < 0 || recorder->epoll < 0)
         return -errno;
     error = watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
+    if (!error)
+        error = watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
     return error ? error : watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
 }
 
@@ -314,19 +342,29 @@ static int launch(Recorder *recorder, int segment)
 
 int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out)
 {
-    SessionConfig session = {.strings = config->strings};
+    SessionConfig session = {
+        .strings = config->strings,
+        .scheduler = config->scheduler,
+        .rules = config->rules,
+        .state_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    };
     Recorder *recorder = calloc(1, sizeof(*recorder));
     bool started = false;
     int segment = -1;
     int error;
 
     *stage_out = RECORDER_STAGE_FILE;
-    if (!recorder) {
+    if (!recorder || session.state_fd < 0) {
+        error = recorder ? -errno : -ENOMEM;
+        free(recorder);
+        if (session.state_fd >= 0)
+            close(session.state_fd);
         close(config->output);
-        return -ENOMEM;
+        return error;
     }
     recorder->config = config;
     recorder->epoll = recorder->signals = recorder->command_pidfd = -1;
+    recorder->file_state = session.state_fd;
     announce_server_clear(&recorder->server);
     (void)pthread_sigmask(SIG_SETMASK, NULL, &recorder->mask_before);
 
@@ -399,6 +437,7 @@ void recorder_destroy(Recorder *recorder)
         close(recorder->signals);
     if (recorder->epoll >= 0)
         close(recorder->epoll);
+    close(recorder->file_state);
     (void)pthread_sigmask(SIG_SETMASK, &recorder->mask_before, NULL);
     free(recorder);
 }

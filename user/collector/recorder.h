@@ -13,8 +13,10 @@
 typedef struct RecorderConfig {
     char *const *argv; /* ended by NULL */
     SegmentConfig segment;
-    int output;                  /* the empty file; taken over */
-    const char *const *strings;  /* for the SESSION block */
+    int output;                 /* the empty file; taken over */
+    const char *const *strings; /* for the SESSION block */
+    enum drain_scheduler_kind scheduler;
+    const MarkRules *rules;      /* NULL: none */
     const char *preload_library; /* NULL: none */
     const char *preload_groups;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */

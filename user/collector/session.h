@@ -23,6 +23,9 @@ typedef struct Session Session;
 typedef struct SessionConfig {
     const char *const *strings;
     AdatWriterConfig writer;
+    enum drain_scheduler_kind scheduler;
+    const MarkRules *rules; /* outlives the session; NULL: none */
+    int state_fd; /* eventfd(2) that is written to when session_write_error() changes; -1: nobody wants to know */
 } SessionConfig;
 
 /*
@@ -34,11 +37,9 @@ typedef struct SessionResult {
     uint32_t processes;
     uint32_t detached; /* of them still running at the end */
     uint32_t threads;
-    AdatAccount index;
-    AdatAccount detail;
-    const AccountList *accounts;     /* by thread */
-    const ProcessAccountList *ended; /* the processes, in the order of their ends */
-    uint64_t iterations;             /* of the drain */
+    const AccountBook *accounts;
+    const DrainMetrics *drain;
+    const char *scheduler;
     uint64_t drain_cpu_ns;
     uint64_t failed_writes;
     int write_error;        /* last error of writing the file, as -errno; 0 = none */
@@ -65,6 +66,9 @@ int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t
 
 /* The kernel told which process it is. */
 void session_identify(Session *session, uint32_t number, pid_t pid);
+
+/* Keeps the payloads around this moment, of all threads of the process with that pid; of all processes: 0. */
+void session_mark(Session *session, pid_t pid);
 
 /* The process is gone. */
 void session_process_ended(Session *session, uint32_t number, ProcessEnd end);

@@ -9,64 +9,91 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/collector/process_description.h"
+#include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
 #include "user/registry/thread_registry.h"
 
-/* One visit takes at most about this much of one lane, so that a busy thread does not keep the others waiting. */
-#define PROCESS_LANE_BUDGET (512u << 10)
+/* Processes whose threads are quiet have their turn every so many iterations; others are looked at in each. */
+#define PROCESS_TURNS 8u
+#define PROCESS_HOT_ITERATIONS 16u
+/* Threads that the kernel is asked after each second: 2 us each. */
+#define PROCESS_CHECKS 64u
 
 struct TracedProcess {
     Segment segment;
+    DrainSource source;
+    DrainIterator *iterator; /* the session's */
     uint32_t process;
     pid_t pid;
     uint32_t *thread_counter;   /* the session's */
     ThreadDrainState **threads; /* by slot; NULL = nobody known there */
-    uint32_t thread_bound;      /* slots at or above it were never taken */
     uint32_t threads_found;
+    uint32_t threads_here; /* not NULL in `threads` */
+    AccountBook *accounts; /* the session's */
+    const uint32_t *epoch; /* of the session's batch */
     ProcessEnd end;
     const char *quarantine;
-    bool closed; /* the accounts of an ended process were closed */
+    uint32_t next_check; /* slot: see traced_process_check_threads() */
+    bool closed;         /* the accounts of an ended process were closed */
+    bool visited;        /* in the present iteration */
+    bool mark_requested;
     uint64_t torn;
-    uint32_t described; /* batch epoch of the PROCESS block; 0 = never written */
-    uint32_t modules_described;
-    uint32_t module_count;
-    uint32_t events_described; /* batch epoch to which event_written belongs */
-    uint32_t events_done;      /* entries written */
-    uint8_t *event_written;    /* by index: in the file already */
+    ProcessDescription description;
 };
 
-int traced_process_create(const Segment *segment, uint32_t number, pid_t pid, uint32_t *thread_counter,
-                          TracedProcess **process_out)
+static void learn_events(DrainSource *source);
+
+int traced_process_create(const TracedProcessConfig *config, const Segment *segment, uint32_t number,
+                          pid_t pid, TracedProcess **process_out)
 {
     TracedProcess *process = calloc(1, sizeof(*process));
+    int error = -ENOMEM;
 
     if (!process)
         return -ENOMEM;
     process->threads = calloc(segment->geometry.slot_capacity, sizeof(process->threads[0]));
-    process->event_written = calloc(segment->geometry.event_capacity, 1);
-    if (!process->threads || !process->event_written) {
-        free(process->threads);
-        free(process->event_written);
-        free(process);
-        return -ENOMEM;
-    }
+    if (!process->threads)
+        goto fail;
     process->segment = *segment;
+    error = process_description_init(&process->description, &process->segment, number, &process->pid);
+    if (error)
+        goto fail;
+    if (config->rules && config->rules->count > 0) {
+        error = mark_matcher_create(config->rules, &process->source.matcher);
+        if (error)
+            goto fail;
+    }
     process->process = number;
     process->pid = pid;
-    process->thread_counter = thread_counter;
+    process->iterator = config->iterator;
+    process->thread_counter = config->thread_counter;
+    process->accounts = config->accounts;
+    process->epoch = config->epoch;
+    process->source.segment = &process->segment;
+    process->source.process = number;
+    process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
+    process->source.rules = config->rules;
+    process->source.learn = learn_events;
+    process->source.owner = process;
     *process_out = process;
     return 0;
+
+fail:
+    process_description_fini(&process->description);
+    free(process->threads);
+    free(process);
+    return error;
 }
 
 void traced_process_destroy(TracedProcess *process)
 {
     if (!process)
         return;
-    for (uint32_t slot = 0; slot < process->segment.geometry.slot_capacity; slot++)
-        free(process->threads[slot]);
+    mark_matcher_destroy(process->source.matcher);
     segment_unmap(&process->segment);
+    process_description_fini(&process->description);
     free(process->threads);
-    free(process->event_written);
     free(process);
 }
 
@@ -110,135 +137,28 @@ uint32_t traced_process_threads(const TracedProcess *process)
     return process->threads_found;
 }
 
-/* Whether the threads can write no more. */
-static bool process_gone(const TracedProcess *process)
+bool traced_process_gone(const TracedProcess *process)
 {
     return process->end.kind != 0 && process->end.kind != ADAT_DEATH_DETACHED;
 }
 
-/* ---- what the file is told about the process ----------------------------------------------------- */
-
-static size_t append_string(char *strings, size_t size, size_t at, const char *key, const char *value)
+/*
+ * DrainSource.learn. An entry that is not ready though it was counted is one whose registration was lost to a
+ * race: it never becomes ready, and no event names it.
+ */
+static void learn_events(DrainSource *source)
 {
-    size_t key_bytes = strlen(key) + 1;
-    size_t value_bytes = strlen(value) + 1;
-
-    if (size - at < key_bytes + value_bytes)
-        return at;
-    memcpy(strings + at, key, key_bytes);
-    memcpy(strings + at + key_bytes, value, value_bytes);
-    return at + key_bytes + value_bytes;
-}
-
-static void describe_process(TracedProcess *process, DrainBatch *batch)
-{
-    const SegmentHeader *shared = process->segment.header;
-    AdatBlockHeader header = {.type = ADAT_BLOCK_PROCESS, .process = process->process};
-    struct {
-        AdatProcess block;
-        char strings[sizeof(shared->program) + sizeof(shared->command) + 32];
-    } payload;
-    char program[sizeof(shared->program)];
-    char command[sizeof(shared->command)];
-    uint32_t command_bytes;
-    size_t used = 0;
-
-    if (process->described == batch->epoch ||
-        !ada_load_acquire(&shared->owner_ready)) /* pairs with describe_owner() */
-        return;
-    if (process->pid == 0)
-        process->pid = (pid_t)ada_load_relaxed(&shared->owner_pid);
-    memcpy(program, shared->program, sizeof(program));
-    program[sizeof(program) - 1] = '\0';
-    memcpy(command, shared->command, sizeof(command));
-    command_bytes = ada_load_relaxed(&shared->command_bytes);
-    if (command_bytes >= sizeof(command))
-        command_bytes = sizeof(command) - 1;
-    command[command_bytes] = '\0';
-    for (uint32_t i = 0; i + 1 < command_bytes; i++) {
-        if (command[i] == '\0')
-            command[i] = ' ';
-    }
-
-    memset(&payload, 0, sizeof(payload));
-    payload.block = (AdatProcess){
-        .process = process->process,
-        .pid = (uint32_t)process->pid,
-        .parent_pid = ada_load_relaxed(&shared->owner_parent_pid),
-        .clock_kind = ada_load_relaxed(&shared->clock_kind),
-        .started_at = ada_load_relaxed(&shared->owner_started_at),
-    };
-    used = append_string(payload.strings, sizeof(payload.strings), used, "program", program);
-    used = append_string(payload.strings, sizeof(payload.strings), used, "command", command);
-    process->described = batch->epoch;
-    drain_batch_put(batch, &header, &payload, sizeof(payload.block) + used);
-}
-
-static void describe_modules(TracedProcess *process, DrainBatch *batch)
-{
-    AdatBlockHeader header = {.type = ADAT_BLOCK_MODULES, .process = process->process};
-    uint32_t count =
-        ada_load_acquire(&process->segment.header->module_count); /* pairs with client_modules_publish() */
-    AdaModule *copies;
-    uint32_t copied = 0;
-
-    if (count > process->segment.geometry.module_capacity)
-        count = process->segment.geometry.module_capacity;
-    if (count == 0 || (count == process->module_count && process->modules_described == batch->epoch))
-        return;
-    copies = malloc(count * sizeof(*copies));
-    if (!copies)
-        return; /* tried again on the next visit */
-    for (uint32_t i = 0; i < count; i++) {
-        AdaModule *copy = &copies[copied];
-
-        memcpy(copy, segment_module(&process->segment, i), sizeof(*copy));
-        copy->path[sizeof(copy->path) - 1] = '\0';
-        if (copy->build_id_size > ADA_BUILD_ID_MAX)
-            copy->build_id_size = ADA_BUILD_ID_MAX;
-        if (copy->ready == 1)
-            copied++;
-    }
-    process->module_count = count;
-    process->modules_described = batch->epoch;
-    drain_batch_put(batch, &header, copies, copied * sizeof(*copies));
-    free(copies);
-}
-
-/* Writes the descriptors that became ready since the last visit. */
-static void describe_events(TracedProcess *process, DrainBatch *batch)
-{
-    AdatBlockHeader header = {.type = ADAT_BLOCK_EVENTS, .process = process->process};
-    uint32_t count =
-        ada_load_relaxed(&process->segment.header->event_count); /* each entry says itself when it is ready */
+    TracedProcess *process = source->owner;
+    uint32_t seen = ada_load_relaxed(&process->segment.header->event_count);
+    uint32_t count = process_event_count(&process->segment);
     AdaEventDescriptor copy;
 
-    if (count > process->segment.geometry.event_capacity)
-        count = process->segment.geometry.event_capacity;
-    if (process->events_described != batch->epoch) {
-        memset(process->event_written, 0, process->segment.geometry.event_capacity);
-        process->events_done = 0;
-        process->events_described = batch->epoch;
+    for (uint32_t i = 0; i < count; i++) {
+        /* Without memory for one the count is not noted, so it is tried again. */
+        if (process_event_copy(&process->segment, i, &copy) && mark_matcher_learn(source->matcher, &copy) != 0)
+            return;
     }
-    for (uint32_t i = 0; i < count && process->events_done < count; i++) {
-        const AdaEventDescriptor *entry = segment_event(&process->segment, i);
-
-        if (process->event_written[i] || !ada_load_acquire(&entry->ready)) /* pairs with publish() in events.c */
-            continue;
-        memcpy(&copy, entry, sizeof(copy));
-        copy.ready = 1;
-        copy.id = i + 1;
-        copy.name[sizeof(copy.name) - 1] = '\0';
-        if (copy.field_count > ADA_EVENT_FIELDS_MAX)
-            copy.field_count = ADA_EVENT_FIELDS_MAX;
-        for (uint32_t field = 0; field < ADA_EVENT_FIELDS_MAX; field++)
-            copy.fields[field].name[sizeof(copy.fields[field].name) - 1] = '\0';
-        process->event_written[i] = 1;
-        process->events_done++;
-        drain_batch_put(batch, &header, &copy, sizeof(copy));
-        if (process->events_described != batch->epoch)
-            return; /* the batch was lost: all over again on the next visit */
-    }
+    source->learned = seen;
 }
 
 /* ---- threads ---------------------------------------------------------------------------------- */
@@ -253,79 +173,166 @@ static void quarantine(TracedProcess *process, const char *reason)
     ada_store_relaxed(&process->segment.header->attached, 0u);
 }
 
-/* Looks for threads that came since the last visit. A slot is reused only after we gave it back, so a known state stays right. */
-static void discover_threads(TracedProcess *process)
+void traced_process_give_up(TracedProcess *process)
 {
-    uint32_t slot = 0;
+    quarantine(process, "a lane in its shared memory holds impossible values");
+}
 
-    while (thread_registry_next(&process->segment, slot, &slot) != NULL) {
-        if (!process->threads[slot]) {
-            ThreadDrainState *state = malloc(sizeof(*state));
+TracedProcess *traced_process_of(const ThreadDrainState *state)
+{
+    return state->source->owner;
+}
 
-            if (!state)
-                return; /* found again on the next visit */
-            thread_drain_init(state, &process->segment, slot, process->process, ++*process->thread_counter);
-            process->threads[slot] = state;
-            process->threads_found++;
-        }
-        if (slot >= process->thread_bound)
-            process->thread_bound = slot + 1;
-        slot++;
+/* Whether the thread in a slot that we know ended. Acquire, in thread_registry_at(), pairs with its last step. */
+static void check_ended(TracedProcess *process, uint32_t slot)
+{
+    ThreadLaneSet *lanes = thread_registry_at(&process->segment, slot);
+
+    if (lanes && ada_load_acquire(&lanes->state) == ADA_SLOT_DRAINING)
+        deregister_thread_from_drain(process->iterator, process->threads[slot], THREAD_ENDED);
+}
+
+/*
+ * A slot that is taken and not known. It is reused only after we gave it back, so a known state stays right; and
+ * its thread may have ended already.
+ */
+static void discover_thread(TracedProcess *process, uint32_t slot)
+{
+    if (!thread_registry_at(&process->segment, slot))
+        return; /* it is registering: found on the next visit */
+    if (register_thread_for_drain(process->iterator, &process->source, slot, ++*process->thread_counter,
+                                  &process->threads[slot]) != 0)
+        return; /* the same */
+    process->threads_found++;
+    process->threads_here++;
+    check_ended(process, slot);
+}
+
+/* Looks for what is new among 64 slots. */
+static void look_at_slots(TracedProcess *process, uint32_t word)
+{
+    SlotHints hints = thread_registry_take_hints(&process->segment, word);
+
+    for (uint64_t bits = hints.taken | hints.dirty | hints.ended; bits != 0; bits &= bits - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+        uint32_t slot = word * 64 + bit;
+
+        if (!process->threads[slot])
+            discover_thread(process, slot);
+        else if (hints.ended & 1ull << bit)
+            check_ended(process, slot);
+        else if (hints.dirty & 1ull << bit)
+            drain_iterator_hint(process->iterator, process->threads[slot]);
     }
 }
 
-int traced_process_drain(TracedProcess *process, DrainBatch *batch, bool in_place)
+void traced_process_mark(TracedProcess *process)
 {
-    bool gone = process_gone(process);
-    int more = 0;
+    process->mark_requested = true;
+}
 
-    if (process->quarantine || process->closed)
-        return 0;
-    describe_process(process, batch);
-    describe_modules(process, batch);
-    describe_events(process, batch);
-    discover_threads(process);
-    for (uint32_t slot = 0; slot < process->thread_bound; slot++) {
-        ThreadDrainState *state = process->threads[slot];
-        int result;
+/* Marks all threads of the process, because somebody asked for it. */
+static void take_mark_request(TracedProcess *process, DrainBatch *batch)
+{
+    uint64_t now = process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
 
-        if (!state)
+    if (!process->mark_requested)
+        return;
+    process->mark_requested = false;
+    for (uint32_t slot = 0, left = process->threads_here; left > 0; slot++) {
+        if (!process->threads[slot])
             continue;
-        /* Acquire pairs with thread_registry_unregister(): the thread's last records are visible. */
-        if (gone || ada_load_acquire(&state->lanes->state) != ADA_SLOT_ACTIVE)
-            state->producer_gone = true;
-        result = drain_thread_lanes(state, batch, PROCESS_LANE_BUDGET, in_place);
-        if (result < 0) {
-            quarantine(process, "a lane in its shared memory holds impossible values");
-            return 0;
-        }
-        state->drained = state->producer_gone && result == 0;
-        more |= result;
+        left--;
+        drain_iterator_hint(process->iterator, process->threads[slot]);
+        thread_drain_mark(process->threads[slot], batch, "adatrace mark", now, UINT64_MAX);
     }
-    /* Events that were registered while we drained belong to records that may be in this batch. */
-    describe_events(process, batch);
-    return more;
 }
 
-/* Closes one thread's account. Its memory goes; its slot is the caller's to give back. */
-static void close_thread(TracedProcess *process, uint32_t slot, AccountList *accounts, bool final)
+/* Its turn has come, or its threads were busy lately. */
+static bool is_due(const TracedProcess *process)
 {
-    ThreadDrainState *state = process->threads[slot];
+    uint64_t iteration = drain_iterator_count(process->iterator);
+
+    return process->end.kind != 0 || process->description.described == 0 || process->mark_requested ||
+           traced_process_has_hints(process) ||
+           iteration - process->source.last_found < PROCESS_HOT_ITERATIONS ||
+           (iteration + process->process) % PROCESS_TURNS == 0;
+}
+
+void traced_process_prepare(TracedProcess *process, DrainBatch *batch)
+{
+    enum thread_leaving how = traced_process_gone(process) ? THREAD_ENDED : THREAD_DETACHED;
+    uint32_t words = thread_registry_words(&process->segment);
+
+    process->visited = false;
+    if (process->quarantine || process->closed || !is_due(process))
+        return;
+    process->visited = true;
+    process_description_write(&process->description, batch);
+    if (process->source.matcher)
+        mark_matcher_set_rate(process->source.matcher,
+                              process->source.clock_kind == ADA_CLOCK_TSC ? batch->ns_per_cycle : 1);
+    take_mark_request(process, batch);
+    for (uint32_t word = 0; word < words; word++)
+        look_at_slots(process, word);
+    if (process->end.kind == 0)
+        return;
+    for (uint32_t slot = 0; slot < words * 64 && slot < process->segment.geometry.slot_capacity; slot++) {
+        if (process->threads[slot])
+            deregister_thread_from_drain(process->iterator, process->threads[slot], how);
+    }
+}
+
+void traced_process_complete(TracedProcess *process, DrainBatch *batch)
+{
+    /* Events that were registered while we drained belong to records that may be in this batch. */
+    if (process->visited)
+        process_description_write_events(&process->description, batch);
+}
+
+void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
+{
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
     thread_drain_account(state, ADA_LANE_INDEX, final, &account.index);
     thread_drain_account(state, ADA_LANE_DETAIL, final, &account.detail);
+    account.index.visits = state->stats.visits;
+    account.index.skips = state->stats.skips;
+    account.index.bytes = state->stats.bytes;
+    account.index.wait_total = state->stats.wait_total;
+    account.index.wait_max = state->stats.wait_max;
+    if (state->described != *process->epoch) {
+        AdatThread thread = thread_drain_description(state);
+
+        (void)account_book_add_undescribed(process->accounts, &thread);
+    }
     process->torn += account.index.torn + account.detail.torn;
-    if (account_list_add(accounts, &account) != 0)
+    if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
-    free(state);
-    process->threads[slot] = NULL;
+    process->threads[state->slot] = NULL;
+    process->threads_here--;
+    if (process->end.kind == 0 && !process->quarantine)
+        (void)thread_registry_release(&process->segment, state->lanes);
+}
+
+/* Closes the accounts of a process that is read no more with what was taken. */
+static void abandon_threads(TracedProcess *process)
+{
+    for (uint32_t slot = 0; process->threads_here > 0 && slot < process->segment.geometry.slot_capacity;
+         slot++) {
+        ThreadDrainState *state = process->threads[slot];
+
+        if (!state)
+            continue;
+        traced_process_close_thread(process, state, false);
+        drain_iterator_abandon(process->iterator, state);
+    }
 }
 
 /* Events of threads that had no slot: attempted, and lost for want of room. */
-static void account_unregistered(TracedProcess *process, AccountList *accounts)
+static void account_unregistered(TracedProcess *process)
 {
     uint64_t events = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
     ThreadAccount account = {.pid = (uint32_t)process->pid};
@@ -336,49 +343,20 @@ static void account_unregistered(TracedProcess *process, AccountList *accounts)
     account.index = (AdatLedgerEntry){
         .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
     account.detail = (AdatLedgerEntry){.process = process->process, .lane = ADA_LANE_DETAIL};
-    if (account_list_add(accounts, &account) != 0)
+    if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
 }
 
-bool traced_process_settle(TracedProcess *process, AccountList *accounts)
+bool traced_process_settle(TracedProcess *process)
 {
-    bool ended = process->end.kind != 0;
-    bool all_drained = true;
-
     if (process->closed)
         return true;
-    for (uint32_t slot = 0; slot < process->thread_bound; slot++) {
-        ThreadDrainState *state = process->threads[slot];
-
-        if (!state)
-            continue;
-        if (process->quarantine) {
-            all_drained = all_drained && ended;
-            if (ended)
-                close_thread(process, slot, accounts, false);
-            continue;
-        }
-        if (!state->drained || state->touched) {
-            all_drained = false;
-            continue;
-        }
-        if (!ended) {
-            ThreadLaneSet *lanes = state->lanes;
-
-            close_thread(process, slot, accounts, true);
-            (void)thread_registry_release(&process->segment, lanes);
-        }
-    }
-    if (!ended)
+    if (process->quarantine)
+        abandon_threads(process);
+    /* A thread that was found in this iteration is drained in the next. */
+    if (process->end.kind == 0 || process->threads_here > 0 || (!process->quarantine && !process->visited))
         return false;
-    if (!all_drained && process->end.kind != ADAT_DEATH_DETACHED)
-        return false;
-    for (uint32_t slot = 0; slot < process->thread_bound; slot++) {
-        if (process->threads[slot])
-            close_thread(process, slot, accounts,
-                         process_gone(process) || process->threads[slot]->producer_gone);
-    }
-    account_unregistered(process, accounts);
+    account_unregistered(process);
     process->closed = true;
     return true;
 }
@@ -401,20 +379,24 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
 void traced_process_check_threads(TracedProcess *process)
 {
     const SegmentHeader *header = process->segment.header;
+    uint32_t capacity = process->segment.geometry.slot_capacity;
+    uint32_t asked = 0;
     char path[64];
 
     /* In another pid namespace its thread ids mean nothing here: then they are drained when the process ends. */
     if (process->end.kind != 0 || process->pid == 0 ||
         ada_load_relaxed(&header->owner_pid) != (uint32_t)process->pid)
         return;
-    for (uint32_t slot = 0; slot < process->thread_bound; slot++) {
-        ThreadDrainState *state = process->threads[slot];
+    for (uint32_t i = 0; i < capacity && asked < PROCESS_CHECKS && asked < process->threads_here; i++) {
+        ThreadDrainState *state = process->threads[process->next_check];
 
-        if (!state || state->producer_gone)
+        process->next_check = (process->next_check + 1) % capacity;
+        if (!state)
             continue;
+        asked++;
         (void)snprintf(path, sizeof(path), "/proc/%d/task/%u", (int)process->pid, state->tid);
         if (access(path, F_OK) < 0 && errno == ENOENT)
-            (void)thread_registry_unregister(state->lanes);
+            (void)thread_registry_unregister(&process->segment, state->lanes);
     }
 }
 
@@ -430,28 +412,29 @@ void traced_process_detach(TracedProcess *process)
     process->end = (ProcessEnd){.kind = ADAT_DEATH_DETACHED};
 }
 
-bool traced_process_submitted(const TracedProcess *process)
+bool traced_process_has_hints(const TracedProcess *process)
 {
-    for (uint32_t slot = 0; slot < process->thread_bound; slot++) {
-        const ThreadDrainState *state = process->threads[slot];
+    const ThreadRegistry *registry = segment_registry(&process->segment);
+    uint32_t words = thread_registry_words(&process->segment);
 
-        if (state && !process->quarantine && lane_reader_submitted(&state->index.reader))
+    for (uint32_t word = 0; word < words && !process->quarantine; word++) {
+        if (ada_load_relaxed(&registry->dirty_slots[word]) || ada_load_relaxed(&registry->ended_slots[word]))
             return true;
     }
     return false;
 }
 
-void traced_process_prepare_sleep(TracedProcess *process, uint32_t **word_out, uint32_t *value_out)
+void traced_process_prepare_sleep(TracedProcess *process, uint32_t how, uint32_t **word_out, uint32_t *value_out)
 {
     SegmentHeader *header = process->segment.header;
 
-    ada_store_relaxed(&header->collector_sleeping, 1u);
-    /* By read-modify-write, before looking at the queues: see ring_doorbell() in lane_producer.c. */
+    ada_store_relaxed(&header->collector_sleeping, how);
+    /* By read-modify-write, before looking at the hints: see announce_ring() in lane_producer.c. */
     *value_out = ada_fetch_add_acq_rel(&header->doorbell, 0u);
     *word_out = &header->doorbell;
 }
 
 void traced_process_awake(TracedProcess *process)
 {
-    ada_store_relaxed(&process->segment.header->collector_sleeping, 0u);
+    ada_store_relaxed(&process->segment.header->collector_sleeping, ADA_COLLECTOR_AWAKE);
 }

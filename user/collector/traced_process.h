@@ -6,7 +6,8 @@
  * A process is *attached* (its segment checked and mapped), *ended* once somebody who can know says so,
  * and *finished* once everything it published is in the file, its accounts are closed and the segment is
  * unmapped. Values in the segment that cannot be right *quarantine* it: it is read no more, its accounts
- * close with what was taken, and the reason is kept for the user. All functions are for the drain thread.
+ * close with what was taken, and the reason is kept for the user. All functions are for the drain thread,
+ * but traced_process_create() and traced_process_destroy() of one that it does not know.
  */
 #ifndef ADA_COLLECTOR_TRACED_PROCESS_H
 #define ADA_COLLECTOR_TRACED_PROCESS_H
@@ -14,7 +15,7 @@
 #include <sys/types.h>
 
 #include "user/collector/account.h"
-#include "user/drain/thread_drain.h"
+#include "user/drain/drain_iterator.h"
 
 typedef struct TracedProcess TracedProcess;
 
@@ -24,14 +25,23 @@ typedef struct ProcessEnd {
     int32_t code;
 } ProcessEnd;
 
-/*
- * Takes over a mapped segment. `number` is its number in the file; `pid` what the kernel attests (0: not known yet);
- * `thread_counter` is the session's counter of thread numbers. -ENOMEM.
- */
-int traced_process_create(const Segment *segment, uint32_t number, pid_t pid, uint32_t *thread_counter,
-                          TracedProcess **process_out);
+/* What all processes of a session share; it outlives them. */
+typedef struct TracedProcessConfig {
+    DrainIterator *iterator;
+    AccountBook *accounts;    /* takes those of threads that are drained */
+    uint32_t *thread_counter; /* numbers of threads in the file */
+    const uint32_t *epoch;    /* of the batch that they are drained into: see DrainBatch */
+    const MarkRules *rules;   /* NULL: none */
+} TracedProcessConfig;
 
-/* Unmaps and frees; NULL is allowed. */
+/*
+ * Takes over a mapped segment. `number` is its number in the file; `pid` what the kernel attests (0: not known yet).
+ * -ENOMEM: the segment stays the caller's.
+ */
+int traced_process_create(const TracedProcessConfig *config, const Segment *segment, uint32_t number,
+                          pid_t pid, TracedProcess **process_out);
+
+/* Unmaps and frees; NULL is allowed. Its threads must be gone from the iterator. */
 void traced_process_destroy(TracedProcess *process);
 
 /* Sets the pid that the kernel attests. */
@@ -56,31 +66,50 @@ ProcessEnd traced_process_ended(const TracedProcess *process);
 const char *traced_process_quarantine(const TracedProcess *process);
 
 /*
- * Finds new threads, drains all of them (`in_place` as in drain_thread_lanes()) and writes what else the file should know. 1: there may be
- * more at once; 0: all that was published is in the batch.
+ * Before an iteration of the drain: writes what the file should know, registers new threads with the iterator and
+ * deregisters those that ended, passes hints on. A process whose threads are quiet mostly has nothing done to it.
  */
-int traced_process_drain(TracedProcess *process, DrainBatch *batch, bool in_place);
+void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 
-/*
- * After a flush: closes the accounts of threads that ended and gives their slots back; for a process that ended
- * closes them all. True: the process is finished, and may be destroyed.
- */
-bool traced_process_settle(TracedProcess *process, AccountList *accounts);
+/* After the visits of an iteration, before its write. */
+void traced_process_complete(TracedProcess *process, DrainBatch *batch);
+
+/* The process that a thread belongs to. */
+TracedProcess *traced_process_of(const ThreadDrainState *state);
+
+/* Closes the account of a thread that is drained and gives its slot back. `final`: the thread writes no more. */
+void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final);
+
+/* A lane of it holds impossible values: quarantine. */
+void traced_process_give_up(TracedProcess *process);
+
+/* Marks all its threads, in the next iteration: their payloads around that moment are kept. */
+void traced_process_mark(TracedProcess *process);
+
+/* After an iteration. True: the process is finished, all accounts are closed, and it may be destroyed. */
+bool traced_process_settle(TracedProcess *process);
+
+/* Whether its threads can write no more. */
+bool traced_process_gone(const TracedProcess *process);
 
 /* Writes the death record of a finished process. */
 void traced_process_write_death(const TracedProcess *process, DrainBatch *batch);
 
-/* ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. */
+/*
+ * ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. Asks after
+ * some of them, the others have their turn next time.
+ */
 void traced_process_check_threads(TracedProcess *process);
 
 /* Threads found so far. */
 uint32_t traced_process_threads(const TracedProcess *process);
 
-/* Whether a full ring waits to be drained. */
-bool traced_process_submitted(const TracedProcess *process);
+/* Whether threads of it have told of full rings, or of their end, since the last look. */
+bool traced_process_has_hints(const TracedProcess *process);
 
-/* The doorbell protocol (lane_producer.c): says that the collector is about to sleep, and returns the word to sleep on and its value. */
-void traced_process_prepare_sleep(TracedProcess *process, uint32_t **word_out, uint32_t *value_out);
+/* The doorbell protocol (lane_producer.c): says that the collector is about to sleep (`how`: ADA_COLLECTOR_NAPS or _SLEEPS), and returns the word to sleep on and its value. */
+void traced_process_prepare_sleep(TracedProcess *process, uint32_t how, uint32_t **word_out,
+                                  uint32_t *value_out);
 void traced_process_awake(TracedProcess *process);
 
 #endif

@@ -4,81 +4,28 @@
 #include <errno.h>
 #include <string.h>
 
+#include "user/drain/thread_marks.h"
+#include "user/file/event_pack.h"
 #include "user/registry/thread_registry.h"
-
-/* ---- the batch -------------------------------------------------------------------------------- */
-
-void drain_batch_init(DrainBatch *batch, AdatWriter *writer)
-{
-    *batch = (DrainBatch){.writer = writer, .epoch = 1};
-}
-
-static void settle_lane(LaneDrain *lane, bool written)
-{
-    if (written)
-        lane->in_file += lane->batched;
-    else
-        lane->dropped_io += lane->batched;
-    lane->batched = 0;
-    lane_reader_return_rings(&lane->reader);
-}
-
-int drain_batch_flush(DrainBatch *batch)
-{
-    int error = adat_writer_flush(batch->writer);
-
-    batch->failing = error != 0;
-    if (error) {
-        batch->failures++;
-        batch->last_error = error;
-        batch->epoch++;
-    }
-    while (batch->touched) {
-        ThreadDrainState *state = batch->touched;
-
-        batch->touched = state->next_touched;
-        state->touched = false;
-        settle_lane(&state->index, error == 0);
-        settle_lane(&state->detail, error == 0);
-    }
-    return error;
-}
-
-static void touch(DrainBatch *batch, ThreadDrainState *state)
-{
-    if (state->touched)
-        return;
-    state->touched = true;
-    state->next_touched = batch->touched;
-    batch->touched = state;
-}
-
-void drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes)
-{
-    if (adat_writer_room(batch->writer) < bytes)
-        (void)drain_batch_flush(batch);
-    /* Room enough now: this can only fail for lack of memory to grow, and then the block is lost as in a failed write. */
-    if (adat_writer_put_block(batch->writer, header, payload, bytes) != 0)
-        batch->epoch++;
-}
 
 /* ---- one thread ------------------------------------------------------------------------------- */
 
-void thread_drain_init(ThreadDrainState *state, const Segment *segment, uint32_t slot, uint32_t process,
-                       uint32_t thread)
+void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t slot, uint32_t thread)
 {
+    const Segment *segment = source->segment;
     const SegmentGeometry *geometry = &segment->geometry;
     ThreadLaneSet *lanes = segment_lane_set(segment, slot);
 
     *state = (ThreadDrainState){
         .lanes = lanes,
-        .header = segment->header,
-        .process = process,
+        .source = source,
+        .process = source->process,
         .thread = thread,
         .slot = slot,
         .generation = ada_load_relaxed(&lanes->generation),
         .tid = ada_load_relaxed(&lanes->thread_id),
         .registered_at = ada_load_relaxed(&lanes->registered_at),
+        .weight = 1,
     };
     lane_reader_init(&state->index.reader, &lanes->index,
                      segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_INDEX)),
@@ -86,12 +33,11 @@ void thread_drain_init(ThreadDrainState *state, const Segment *segment, uint32_t
     lane_reader_init(&state->detail.reader, &lanes->detail,
                      segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_DETAIL)),
                      ADA_LANE_DETAIL, geometry->detail_ring_count, geometry->detail_ring_bytes);
+    mark_thread_init(&state->mark);
 }
 
-/* Writes the THREAD block if it was not written yet, was lost, or says another name. */
-static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
+AdatThread thread_drain_description(const ThreadDrainState *state)
 {
-    AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
     AdatThread block = {
         .thread = state->thread,
         .process = state->process,
@@ -100,23 +46,35 @@ static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
         .generation = state->generation,
         .registered_at = state->registered_at,
     };
+
+    memcpy(block.name, state->name, sizeof(block.name));
+    return block;
+}
+
+/* Writes the THREAD block if it was not written yet, was lost, or says another name. */
+static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
+    AdatThread block;
     char name[ADA_THREAD_NAME_SIZE];
 
+    uint32_t version = ada_load_relaxed(&state->lanes->name_version); /* a hint; the name is read in order */
+
+    if (state->described == batch->epoch && version == state->name_version)
+        return;
     if (!thread_lane_set_read_name(state->lanes, name))
-        memcpy(name, state->name, sizeof(name)); /* being written: the next visit sees it */
+        memcpy(name, state->name, sizeof(name)); /* being written: a later visit sees it */
+    else
+        state->name_version = version;
     if (state->described == batch->epoch && memcmp(name, state->name, sizeof(name)) == 0)
         return;
     memcpy(state->name, name, sizeof(name));
-    memcpy(block.name, name, sizeof(name));
+    block = thread_drain_description(state);
     state->described = batch->epoch;
     drain_batch_put(batch, &header, &block, sizeof(block));
 }
 
-/*
- * Counts the whole records in a private copy of detail records. Returns the bytes they take, or
- * -EPROTO when a record's size is impossible.
- */
-static int64_t walk_details(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
+int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
 {
     uint32_t records = 0;
     size_t at = 0;
@@ -138,19 +96,6 @@ static int64_t walk_details(const char *copy, size_t size, uint32_t *records_out
     return (int64_t)at;
 }
 
-static int64_t walk_index(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
-{
-    uint32_t records = (uint32_t)(size / ADA_INDEX_EVENT_SIZE);
-    AdaIndexEvent event;
-
-    memcpy(&event, copy, sizeof(event));
-    header->first_time = event.timestamp;
-    memcpy(&event, copy + (size_t)(records - 1) * ADA_INDEX_EVENT_SIZE, sizeof(event));
-    header->last_time = event.timestamp;
-    *records_out = records;
-    return (int64_t)records * ADA_INDEX_EVENT_SIZE;
-}
-
 static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDrain *drain,
                                     const LaneChunk *chunk)
 {
@@ -168,27 +113,99 @@ static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDra
     };
 }
 
+/* ---- taking ----------------------------------------------------------------------------------- */
+
 /* Results of take_chunk(). */
 enum { CHUNK_NONE, CHUNK_TAKEN, CHUNK_BATCH_FULL };
 
 /* What of a lane is wanted on this visit. */
 typedef struct Wanted {
     uint64_t until_sequence; /* rings below this */
-    uint64_t budget_bytes;
-    bool in_place; /* the ring that is being written, too */
+    uint64_t bytes;          /* left of the budget */
+    bool in_place;           /* the ring that is being written, too */
 } Wanted;
 
+/* How much of a chunk to copy: what the buffer has room for and the budget allows. 0: flush first. */
+static size_t size_to_take(const LaneReader *reader, const LaneChunk *chunk, size_t room, uint64_t budget)
+{
+    size_t smallest = reader->kind == ADA_LANE_INDEX ? ADA_INDEX_EVENT_SIZE : ADA_DETAIL_RECORD_MAX;
+    size_t size = room & ~(size_t)(ADA_INDEX_EVENT_SIZE - 1);
+
+    if (size < chunk->bytes && size < smallest)
+        return 0;
+    if (size > budget)
+        size = budget > smallest ? (size_t)budget & ~(size_t)(ADA_INDEX_EVENT_SIZE - 1) : smallest;
+    return size < chunk->bytes ? size : chunk->bytes;
+}
+
+/* What became of a part of a chunk. */
+typedef struct Taken {
+    uint32_t records;
+    size_t bytes;   /* of the chunk */
+    size_t payload; /* of the block */
+} Taken;
+
+#define PIECE_EVENTS 128u /* stay in the first-level cache from the ring to the block */
+
+/*
+ * Packs `count` index events of a ring into the block: copied piece by piece, so that what is looked at and what is
+ * packed is the same private memory. The form is the narrowest that the first piece fits; the block ends where a later
+ * event does not fit it.
+ */
+static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *ring, uint32_t count,
+                       char *out, AdatBlockHeader *header, Taken *taken)
+{
+    AdaIndexEvent piece[PIECE_EVENTS];
+    uint16_t form = ADAT_FLAG_PACKED_SHORT;
+    uint64_t time = 0;
+
+    while (taken->records < count) {
+        uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
+        uint32_t packed;
+
+        memcpy(piece, ring + taken->bytes, wanted * sizeof(piece[0]));
+        if (taken->records == 0)
+            header->first_time = time = piece[0].timestamp;
+        packed = event_pack(form, piece, wanted, &time, out + taken->payload);
+        while (packed < wanted && taken->records == 0 && form != 0) {
+            form = event_pack_wider(form);
+            time = piece[0].timestamp;
+            packed = event_pack(form, piece, wanted, &time, out);
+        }
+        drain_batch_sample(batch, state->source->clock_kind, piece, packed);
+        thread_marks_scan(state, piece, packed, header, taken->records);
+        taken->records += packed;
+        taken->bytes += packed * sizeof(piece[0]);
+        taken->payload += packed * event_pack_size(form);
+        if (packed < wanted)
+            break;
+    }
+    header->last_time = time;
+    header->flags = form;
+}
+
+/* Copies whole detail records. -EPROTO: one of them has an impossible size. */
+static int take_details(const char *ring, size_t size, char *out, AdatBlockHeader *header, Taken *taken)
+{
+    int64_t bytes;
+
+    memcpy(out, ring, size);
+    bytes = thread_drain_walk_details(out, size, &taken->records, header);
+    if (bytes <= 0)
+        return -EPROTO;
+    taken->bytes = taken->payload = (size_t)bytes;
+    return 0;
+}
+
 /* Copies one chunk, or as much of it as fits, into the batch. CHUNK_* or -EPROTO. The drain is held. */
-static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, const Wanted *wanted,
-                      uint64_t *bytes_out)
+static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, Wanted *wanted)
 {
     LaneReader *reader = &drain->reader;
     AdatWriter *writer = batch->writer;
     AdatBlockHeader header;
     LaneChunk chunk;
-    uint32_t records = 0;
-    size_t size, smallest;
-    int64_t bytes;
+    Taken taken = {0};
+    size_t size;
     char *copy;
     int found;
 
@@ -202,118 +219,160 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
         return CHUNK_TAKEN;
     }
 
-    smallest = reader->kind == ADA_LANE_INDEX ? ADA_INDEX_EVENT_SIZE : ADA_DETAIL_RECORD_MAX;
-    size = adat_writer_room(writer) & ~(size_t)(ADA_INDEX_EVENT_SIZE - 1);
-    if (size < chunk.bytes && size < smallest)
+    size = size_to_take(reader, &chunk, adat_writer_room(writer), wanted->bytes);
+    if (size == 0)
         return CHUNK_BATCH_FULL;
-    if (size > chunk.bytes)
-        size = chunk.bytes;
     header = block_header(state, drain, &chunk);
     copy = adat_writer_begin_block(writer, &header, size);
     if (!copy)
         return CHUNK_BATCH_FULL;
-    memcpy(copy, chunk.data, size);
-
     if (reader->kind == ADA_LANE_INDEX)
-        bytes = walk_index(copy, size, &records, adat_writer_block_header(writer));
+        take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
+                   adat_writer_block_header(writer), &taken);
     else
-        bytes = walk_details(copy, size, &records, adat_writer_block_header(writer));
-    if (bytes <= 0 || (size == chunk.bytes && ((size_t)bytes != size || records != chunk.records)) ||
-        records > chunk.records) {
+        found = take_details(chunk.data, size, copy, adat_writer_block_header(writer), &taken);
+    if (found < 0 || taken.records > chunk.records ||
+        (taken.bytes == chunk.bytes) != (taken.records == chunk.records)) {
         adat_writer_cancel_block(writer);
         return -EPROTO;
     }
-    adat_writer_block_header(writer)->record_count = records;
-    adat_writer_end_block(writer, (size_t)bytes);
-    lane_reader_consume(reader, &chunk, records, (uint32_t)bytes);
-    drain->batched += records;
-    touch(batch, state);
-    *bytes_out += (uint64_t)bytes;
+    adat_writer_block_header(writer)->record_count = taken.records;
+    adat_writer_end_block(writer, taken.payload);
+    lane_reader_consume(reader, &chunk, taken.records, (uint32_t)taken.bytes);
+    drain->batched += taken.records;
+    drain_batch_touch(batch, state);
+    batch->metrics->records += taken.records;
+    wanted->bytes -= taken.bytes < wanted->bytes ? taken.bytes : wanted->bytes;
+    state->stats.bytes += taken.bytes;
     return CHUNK_TAKEN;
 }
 
 /*
- * A batch of this size is written at once: its rings go back to a producer that may be waiting for them, which
- * fills them while the next ones are drained. Waiting for all four made the two sides take turns.
+ * A batch of this size is written at once if its lane is short of rings: they go back to a producer that may be
+ * waiting, which fills them while the next ones are drained. Waiting for all four made the two sides take turns.
+ * Where nobody is in a hurry, everything goes out with one write.
  */
-#define DRAIN_FLUSH_BYTES (60u << 10)
+#define DRAIN_HURRY_BYTES (60u << 10)
 
-/* 1: more may be there; 0: drained; -EPROTO. */
-static int drain_lane(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, const Wanted *wanted)
+static bool is_time_to_flush(const LaneDrain *drain, const DrainBatch *batch)
 {
-    uint64_t bytes = 0;
+    uint32_t away = drain->reader.to_return_count + lane_reader_backlog(&drain->reader);
+
+    return away >= drain->reader.ring_count / 2 && adat_writer_buffered(batch->writer) >= DRAIN_HURRY_BYTES;
+}
+
+/* 0 and what the visit came to, added to *visit; -EPROTO. */
+static int drain_lane(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, Wanted *wanted,
+                      DrainVisit *visit)
+{
+    uint64_t budget = wanted->bytes;
     int result;
 
     do {
         int begun = lane_reader_begin(&drain->reader, state->producer_gone);
+        bool hurry;
 
-        if (begun <= 0)
-            return begun < 0 ? begun : 1;
+        if (begun < 0)
+            return begun;
+        if (begun == 0) {
+            visit->skipped = true;
+            return 0;
+        }
         do {
-            result = take_chunk(state, drain, batch, wanted, &bytes);
-        } while (result == CHUNK_TAKEN && bytes < wanted->budget_bytes &&
-                 adat_writer_buffered(batch->writer) < DRAIN_FLUSH_BYTES);
+            result = take_chunk(state, drain, batch, wanted);
+        } while (result == CHUNK_TAKEN && wanted->bytes > 0 && !is_time_to_flush(drain, batch));
         /* Also rings that were consumed in place before and came back empty are to be returned. */
         if (drain->reader.to_return_count > 0)
-            touch(batch, state);
+            drain_batch_touch(batch, state);
+        hurry = is_time_to_flush(drain, batch);
         lane_reader_end(&drain->reader);
         /* Not while we hold the drain: the producer may want a ring back. */
-        if (result == CHUNK_BATCH_FULL || adat_writer_buffered(batch->writer) >= DRAIN_FLUSH_BYTES)
+        if (result == CHUNK_BATCH_FULL || hurry)
             (void)drain_batch_flush(batch);
-    } while (result == CHUNK_BATCH_FULL || (result == CHUNK_TAKEN && bytes < wanted->budget_bytes));
+    } while (result == CHUNK_BATCH_FULL || (result == CHUNK_TAKEN && wanted->bytes > 0));
     if (result < 0)
         return result;
-    return result == CHUNK_TAKEN ? 1 : 0;
+    visit->bytes += budget - wanted->bytes;
+    visit->more = visit->more || result == CHUNK_TAKEN;
+    return 0;
 }
 
 /* Rings of the detail lane with a sequence below this are wanted. */
 static uint64_t detail_wanted_until(const ThreadDrainState *state)
 {
     const Lane *lane = &state->lanes->detail;
-    uint32_t mode = ada_load_relaxed(&state->header->detail);
-    uint64_t by_thread, by_collector;
+    uint32_t mode = ada_load_relaxed(&state->source->segment->header->detail);
+    uint64_t by_thread;
 
     if (mode == ADA_DETAIL_ALWAYS)
         return UINT64_MAX;
     if (mode != ADA_DETAIL_MARKED)
         return 0;
-    by_thread = ada_load_acquire(&lane->mark_until);              /* pairs with lane_mark() */
-    by_collector = ada_load_relaxed(&lane->collector_mark_until); /* our own */
-    return by_thread > by_collector ? by_thread : by_collector;
+    by_thread = ada_load_acquire(&lane->mark_until); /* pairs with lane_mark() */
+    return by_thread > state->detail.reader.mark_until ? by_thread : state->detail.reader.mark_until;
 }
 
 /* Whether a visit can find anything of what is wanted. */
-static bool lane_has_wanted(const LaneReader *reader, const Wanted *wanted)
+static bool lane_has_wanted(const LaneReader *reader, uint64_t until_sequence, bool in_place)
 {
-    if (wanted->until_sequence == 0)
+    if (until_sequence == 0)
         return false;
-    return wanted->in_place ? lane_reader_pending(reader) : lane_reader_submitted(reader);
+    return in_place ? lane_reader_pending(reader) : lane_reader_submitted(reader);
 }
 
-int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, uint64_t budget_bytes, bool in_place)
+bool thread_drain_has_work(const ThreadDrainState *state, bool in_place)
 {
-    LaneDrain *const drains[] = {&state->index, &state->detail};
-    Wanted wanted[] = {
-        {.until_sequence = UINT64_MAX},
-        {.until_sequence = detail_wanted_until(state)},
-    };
-    int more = 0;
+    const MarkMatcher *matcher = state->source->matcher;
+    const LaneReader *detail = &state->detail.reader;
+
+    if (lane_has_wanted(&state->index.reader, UINT64_MAX, in_place) ||
+        lane_has_wanted(detail, detail_wanted_until(state), in_place))
+        return true;
+    if (matcher && mark_matcher_wants_details(matcher) && lane_reader_pending(detail))
+        return true;
+    /* Somebody waits for a ring, or in ada_flush(), who set the flag when the last visit had looked. */
+    return ada_load_relaxed(&state->lanes->index.waiting) || ada_load_relaxed(&state->lanes->detail.waiting);
+}
+
+bool thread_drain_stirred(const ThreadDrainState *state)
+{
+    /* A payload is followed by its index event. */
+    return lane_reader_stirred(&state->index.reader);
+}
+
+/* One lane's part of a visit. 0 or -EPROTO. */
+static int visit_lane(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, Wanted *wanted,
+                      DrainVisit *visit)
+{
+    if (lane_has_wanted(&drain->reader, wanted->until_sequence, wanted->in_place))
+        return drain_lane(state, drain, batch, wanted, visit);
+    lane_reader_return_rings(&drain->reader); /* wakes ada_flush() */
+    return 0;
+}
+
+int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLimits *limits,
+                       DrainVisit *visit_out)
+{
+    bool in_place = limits->in_place || state->producer_gone;
+    Wanted index = {.until_sequence = UINT64_MAX, .bytes = limits->bytes, .in_place = in_place};
+    Wanted detail = {.bytes = limits->bytes, .in_place = in_place};
+    DrainVisit visit = {0};
+    int error;
 
     describe_thread(state, batch);
-    for (size_t lane = 0; lane < 2; lane++) {
-        wanted[lane].budget_bytes = budget_bytes;
-        wanted[lane].in_place = in_place || state->producer_gone;
-        if (lane_has_wanted(&drains[lane]->reader, &wanted[lane])) {
-            int result = drain_lane(state, drains[lane], batch, &wanted[lane]);
-
-            if (result < 0)
-                return result;
-            more |= result;
-        } else {
-            lane_reader_return_rings(&drains[lane]->reader); /* wakes ada_flush() */
-        }
-    }
-    return more;
+    error = thread_marks_scan_details(state);
+    if (!error)
+        error = visit_lane(state, &state->index, batch, &index, &visit);
+    if (error)
+        return error;
+    thread_marks_act(state, batch);
+    detail.until_sequence = detail_wanted_until(state);
+    error = visit_lane(state, &state->detail, batch, &detail, &visit);
+    if (error)
+        return error;
+    batch->metrics->bytes += visit.bytes;
+    *visit_out = visit;
+    return 0;
 }
 
 /* ---- the account ------------------------------------------------------------------------------ */
@@ -353,8 +412,8 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
          * What was completed and not taken over is gone. The producer counts when it takes a ring back,
          * but may be killed between counting and taking: the difference of positions is what is exact.
          */
-        bool unmarked_kept_out =
-            lane_kind == ADA_LANE_DETAIL && ada_load_relaxed(&state->header->detail) != ADA_DETAIL_ALWAYS;
+        bool unmarked_kept_out = lane_kind == ADA_LANE_DETAIL &&
+                                 ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS;
 
         overwritten = unmarked_kept_out ? minimum(overwritten, rest) : rest;
         recycled = rest - overwritten;

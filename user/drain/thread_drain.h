@@ -1,78 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Draining one thread: from its two lanes into blocks of the trace file, with an exact account.
+ * Draining one thread: from its two lanes into blocks of a batch, with an exact account.
  *
- *     drain_thread_lanes()    copies what is published into the writer's buffer, checks the copy
- *     drain_batch_flush()     one write for all threads; then the records count as in the file (or, if
- *                             the write failed, as dropped_io) and the rings go back to their producers
+ * drain_thread_lanes() copies what is published into the batch's buffer and checks the copy: the index lane
+ * always, the detail lane as far as somebody wants it - all of it with `--detail always`; else around marks,
+ * which the thread set itself, or which rules find here while the records pass.
  *
- * A ring is given back only after the write returned, so that a collector that dies loses nothing
- * that it had not written. Everything here belongs to the drain thread.
+ * Everything belongs to the drain thread.
  */
 #ifndef ADA_DRAIN_THREAD_DRAIN_H
 #define ADA_DRAIN_THREAD_DRAIN_H
 
-#include "user/file/adat_writer.h"
-#include "user/lane/lane_reader.h"
-#include "user/lane/segment.h"
+#include "user/drain/drain_batch.h"
+#include "user/drain/drain_scheduler.h"
+#include "user/drain/mark_matcher.h"
 
-typedef struct LaneDrain {
-    LaneReader reader;
-    uint64_t in_file;
-    uint64_t dropped_io;
-    uint32_t batched; /* records copied into the batch, not written yet */
-} LaneDrain;
+/* A process, for the drain of its threads. It is there as long as one of them is. */
+struct DrainSource {
+    const Segment *segment;
+    uint32_t process;    /* number in the file */
+    uint32_t clock_kind; /* ADA_CLOCK_*, of its timestamps */
+    const MarkRules *rules;
+    MarkMatcher *matcher;               /* of the rules; NULL: there are none */
+    uint32_t learned;                   /* descriptors that the matcher knows, of SegmentHeader.event_count */
+    void (*learn)(DrainSource *source); /* teaches the matcher those that came since; with a matcher */
+    uint64_t last_found;                /* iteration in which one of its threads had something */
+    void *owner;
+};
 
-typedef struct ThreadDrainState {
-    ThreadLaneSet *lanes;        /* shared */
-    const SegmentHeader *header; /* shared: detail mode */
-    uint32_t process;            /* numbers in the file */
-    uint32_t thread;
-    uint32_t slot;
-    uint32_t generation;
-    uint32_t tid;
-    uint64_t registered_at;
-    char name[ADA_THREAD_NAME_SIZE];
-    uint32_t described; /* batch epoch in which the THREAD block was written; 0 = never */
-    bool producer_gone; /* the thread ended: nothing more will be published */
-    bool drained;       /* producer_gone, and the last visit took everything that is wanted */
-    bool touched;       /* in the batch's list */
-    struct ThreadDrainState *next_touched;
-    LaneDrain index;
-    LaneDrain detail;
-} ThreadDrainState;
+/* What of a thread a visit may take. */
+typedef struct DrainLimits {
+    uint64_t bytes; /* of each lane, about */
+    /*
+     * Also from the ring that is being written. Reading it takes its lines away from the producer, so it is only worth
+     * it now and then. A thread that is gone is drained whole.
+     */
+    bool in_place;
+} DrainLimits;
 
-typedef struct DrainBatch {
-    AdatWriter *writer;
-    ThreadDrainState *touched;
-    uint32_t epoch; /* 1..; one more after each failed flush: what the failed blocks described must be written again */
-    uint64_t failures; /* flushes that failed */
-    int last_error;    /* of the last failed flush, as -errno; 0 = none yet */
-    bool failing;      /* the last flush failed */
-} DrainBatch;
+/* Starts draining the thread that occupies `slot`; its state must be ACTIVE or DRAINING. `thread` is its number in the file. */
+void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t slot, uint32_t thread);
 
-void drain_batch_init(DrainBatch *batch, AdatWriter *writer);
+/* What the file is told of the thread. */
+AdatThread thread_drain_description(const ThreadDrainState *state);
 
-/* Writes the batch and settles the accounts. 0 or -errno of the write. */
-int drain_batch_flush(DrainBatch *batch);
+/* Whether a visit would find something that is wanted, as far as a few loads can tell. */
+bool thread_drain_has_work(const ThreadDrainState *state, bool in_place);
+
+/* The same for a thread that was quiet: one load; ring swaps give hints of their own. */
+bool thread_drain_stirred(const ThreadDrainState *state);
 
 /*
- * Adds one block without lane data to the batch, flushing first if there is no room. Returns 0; a failed write is
- * the batch's matter (failing, epoch).
+ * One visit. 0 and *visit_out; -EPROTO: a lane holds impossible values, drain it no more.
  */
-void drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes);
-
-/* Starts draining the thread that occupies `slot`; its state must be ACTIVE or DRAINING. `process` and `thread` are its numbers in the file. */
-void thread_drain_init(ThreadDrainState *state, const Segment *segment, uint32_t slot, uint32_t process,
-                       uint32_t thread);
+int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLimits *limits,
+                       DrainVisit *visit_out);
 
 /*
- * Drains the index lane, and the detail lane as far as it is wanted (always, or marked), up to about
- * `budget_bytes`. Without `in_place` only full rings are taken: reading the ring that is being written takes its
- * lines away from the producer, and is only worth it now and then. A thread that is gone is drained whole. 1: there may be more; 0: all that was published is in the batch; -EPROTO: the lane holds
- * impossible values, drain it no more.
+ * Counts the whole records in a private copy of detail records, and sets the times of the first and the last in *header.
+ * Returns the bytes they take, or -EPROTO when a record's size is impossible.
  */
-int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, uint64_t budget_bytes, bool in_place);
+int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *records_out,
+                                  AdatBlockHeader *header);
 
 /*
  * One lane's account. `final`: the producer is gone and the lane is drained, so nothing is pending.

@@ -47,7 +47,7 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_BLOCK_SESSION 1u  /* strings: see below */
 #define ADAT_BLOCK_PROCESS 2u  /* AdatProcess, then its strings */
 #define ADAT_BLOCK_THREAD 3u   /* AdatThread; a later one for the same thread replaces the earlier */
-#define ADAT_BLOCK_INDEX 4u    /* AdaIndexEvent[record_count] */
+#define ADAT_BLOCK_INDEX 4u    /* record_count events: AdaIndexEvent[], or packed */
 #define ADAT_BLOCK_DETAIL 5u   /* record_count detail records, each ADA_DETAIL_RECORD_SIZE() long */
 #define ADAT_BLOCK_EVENTS 6u   /* AdaEventDescriptor[] of `process` */
 #define ADAT_BLOCK_MODULES 7u  /* AdaModule[] of `process` */
@@ -62,6 +62,9 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 /* Block flags. */
 #define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
 #define ADAT_FLAG_CLOSED 0x2u /* ledger: of lanes that are done with; others follow in later ledgers */
+#define ADAT_FLAG_PACKED_SHORT \
+    0x10u /* index events: packed, see user/file/event_pack.h; at most one of the two */
+#define ADAT_FLAG_PACKED_LONG 0x20u
 
 typedef struct AdatBlockHeader {
     uint32_t magic;

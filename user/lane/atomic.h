@@ -17,12 +17,11 @@
 
 #define ada_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define ada_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define ada_load_seq_cst(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define ada_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define ada_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define ada_store_seq_cst(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define ada_exchange_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-#define ada_exchange_seq_cst(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define ada_exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define ada_fetch_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define ada_fetch_add_acq_rel(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define ada_fetch_sub_acq_rel(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)

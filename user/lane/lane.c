@@ -28,6 +28,7 @@ void lane_init(Lane *lane, uint32_t kind, uint32_t ring_count, uint32_t ring_byt
         ada_store_relaxed(&lane->rings[ring].sequence, 0ull);
         ada_store_relaxed(&lane->rings[ring].reserved, 0ull);
         ada_store_relaxed(&lane->rings[ring].published, 0ull);
+        ada_store_relaxed(&lane->rings[ring].watch, 0u);
     }
     ada_store_relaxed(&lane->drained_records, 0ull);
     ada_store_relaxed(&lane->collector_mark_until, 0ull);

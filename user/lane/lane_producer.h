@@ -65,6 +65,8 @@ typedef struct LaneProducer {
     SegmentHeader *header; /* shared: policy, doorbell */
     SpscProducer submit;
     SpscConsumer free;
+    uint64_t *dirty_word; /* shared: ThreadRegistry.dirty_slots, where this slot's bit is; NULL: there is no registry */
+    uint64_t dirty_bit;
     uint32_t record_max; /* bytes of the largest record of this lane */
     uint32_t swapping;   /* 1 while a swap is between taking the new ring and having made it active */
     uint32_t gave_up;    /* a wait under `block` timed out: do not wait again until a ring comes back */
@@ -89,6 +91,13 @@ typedef struct LaneReservation {
 void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, char *rings,
                         SegmentHeader *header);
 
+/* Where the lane tells of its ring swaps: before the first record. */
+static inline void lane_producer_set_hint(LaneProducer *producer, ThreadRegistry *registry, uint32_t slot)
+{
+    producer->dirty_word = &registry->dirty_slots[slot / 64];
+    producer->dirty_bit = 1ull << slot % 64;
+}
+
 /*
  * Makes a free ring the active one and submits the full one. For the outermost level, with frame set.
  * 0; -ENOBUFS: no ring to be had under the policy (and, with `block`, within the time allowed). errno is kept.
@@ -108,6 +117,15 @@ int lane_write_index_slow(LaneProducer *producer, uint32_t word, uint64_t id, ui
 
 /* Publishes what handlers wrote after the outermost record was published. */
 void lane_publish_rest(LaneWriter *writer);
+
+/*
+ * The same, and tells a collector that watches the ring that there is something (RingControl.watch).
+ *
+ * The collector sets the flag on a ring in which there was nothing, and looks at the ring once more a tick later: a
+ * record whose writer had not seen the flag yet was published just before it looked at it, and is found
+ * then. So the event path needs no fence.
+ */
+void lane_settle(LaneProducer *producer);
 
 /*
  * Asks the collector to keep the detail records around this moment: those that the rings still hold,
@@ -144,7 +162,7 @@ static inline void lane_set_word_and_link(AdaIndexEvent *event, uint32_t word, u
 enum lane_write {
     LANE_WRITE_REFUSED, /* nothing: call lane_write_index_slow() */
     LANE_WRITE_DONE,
-    LANE_WRITE_REST, /* wrote it, and handlers wrote more meanwhile: call lane_publish_rest() */
+    LANE_WRITE_REST, /* wrote it; handlers wrote more meanwhile, or the ring is watched: call lane_settle() */
 };
 
 /*
@@ -193,20 +211,22 @@ static inline __attribute__((always_inline)) enum lane_write lane_try_write_inde
     ada_signal_fence();
     ada_store_relaxed(&writer->frame, (uintptr_t)0);
     ada_signal_fence();
-    if (__builtin_expect(ada_load_relaxed(&view->cursor) != end, 0))
+    /* Relaxed: see lane_settle(). The line is ours already. */
+    if (__builtin_expect(((ada_load_relaxed(&view->cursor) ^ end) | ada_load_relaxed(&view->ring->watch)) != 0,
+                         0))
         return LANE_WRITE_REST;
     return LANE_WRITE_DONE;
 }
 
 /* The same for callers that need no tail calls. False: nothing was written, call lane_write_index_slow(). */
-static inline bool lane_write_index(LaneWriter *writer, uint32_t word, uint64_t id, uint64_t argument,
+static inline bool lane_write_index(LaneProducer *producer, uint32_t word, uint64_t id, uint64_t argument,
                                     uint32_t link)
 {
     enum lane_write result =
-        lane_try_write_index(writer, ada_clock_kind == ADA_CLOCK_TSC, word, id, argument, link);
+        lane_try_write_index(producer->writer, ada_clock_kind == ADA_CLOCK_TSC, word, id, argument, link);
 
     if (__builtin_expect(result == LANE_WRITE_REST, 0))
-        lane_publish_rest(writer);
+        lane_settle(producer);
     return result != LANE_WRITE_REFUSED;
 }
 

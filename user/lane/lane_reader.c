@@ -77,13 +77,10 @@ static bool position_is_possible(const LaneReader *reader, uint64_t position)
     return bytes >= records * ADA_DETAIL_HEADER_SIZE && bytes <= records * ADA_DETAIL_RECORD_MAX;
 }
 
-/* Describes what is new in one ring. 1, or -EPROTO. */
-static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_record, uint64_t published,
-                         bool submitted, LaneChunk *chunk)
+/* Describes what a ring holds from the position `start` on. 1, or -EPROTO. */
+static int describe_rest(const LaneReader *reader, uint32_t ring, uint64_t base_record, uint64_t start,
+                         uint64_t published, LaneChunk *chunk)
 {
-    bool resumed = reader->partial != 0 && ring == reader->partial_ring && base_record == reader->partial_base;
-    uint64_t start = resumed ? reader->partial : 0;
-
     if (!position_is_possible(reader, published))
         return -EPROTO;
     if (ADA_POSITION_BYTES(published) < ADA_POSITION_BYTES(start) ||
@@ -91,9 +88,6 @@ static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_
         return -EPROTO;
     if (!position_is_possible(reader, published - start))
         return -EPROTO;
-    if ((int64_t)(base_record + ADA_POSITION_RECORDS(start) - reader->next_record) < 0)
-        return -EPROTO; /* it would repeat records */
-
     *chunk = (LaneChunk){
         .data = reader->rings + (size_t)ring * reader->ring_bytes + ADA_POSITION_BYTES(start),
         .bytes = ADA_POSITION_BYTES(published) - ADA_POSITION_BYTES(start),
@@ -101,10 +95,24 @@ static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_
         .first_record = base_record + ADA_POSITION_RECORDS(start),
         .sequence = ada_load_relaxed(&reader->lane->rings[ring].sequence),
         .ring = ring,
-        .submitted = submitted,
         .start = start,
         .base_record = base_record,
     };
+    return 1;
+}
+
+/* Describes what is new in one ring. 1, or -EPROTO. */
+static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_record, uint64_t published,
+                         bool submitted, LaneChunk *chunk)
+{
+    bool resumed = reader->partial != 0 && ring == reader->partial_ring && base_record == reader->partial_base;
+    int error = describe_rest(reader, ring, base_record, resumed ? reader->partial : 0, published, chunk);
+
+    if (error < 0)
+        return error;
+    if ((int64_t)(chunk->first_record - reader->next_record) < 0)
+        return -EPROTO; /* it would repeat records */
+    chunk->submitted = submitted;
     return 1;
 }
 
@@ -149,13 +157,18 @@ int lane_reader_next(LaneReader *reader, LaneChunk *chunk)
      * since we looked, which the acquire above shows; or the index is behind it (a swap stands between the
      * two), the ring may be in the middle of its next reset, and there is nothing to read yet.
      */
-    if (ada_load_relaxed(&control->sequence) != reader->submit.head)
+    if (ada_load_relaxed(&control->sequence) != reader->submit.head) {
+        reader->watch_position = UINT64_MAX; /* impossible: look again */
         return next_submitted(reader, chunk);
+    }
     base_record = ada_load_relaxed(&control->base_record);
     /* Pairs with the release that published the record: grants everything below the position. */
     published = ada_load_acquire(&control->published);
-    if ((int64_t)(base_record + ADA_POSITION_RECORDS(published) - reader->next_record) <= 0)
+    if ((int64_t)(base_record + ADA_POSITION_RECORDS(published) - reader->next_record) <= 0) {
+        reader->watch_ring = ring;
+        reader->watch_position = published;
         return 0;
+    }
     return describe_ring(reader, ring, base_record, published, false, chunk);
 }
 
@@ -175,6 +188,72 @@ void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t re
     /* Read by a producer that takes a ring back, which then holds drain_owner; and by ada_flush() (acquire). */
     ada_store_release(&reader->lane->drained_records, reader->next_record);
 }
+
+void lane_reader_mark(LaneReader *reader)
+{
+    Lane *lane = reader->lane;
+    /* Pairs with the release in lane_swap_active_ring(). A hostile value keeps more, of that process's own. */
+    uint32_t ring = ada_load_acquire(&lane->active_ring_index) % ADA_RINGS_MAX;
+    uint64_t until = ada_load_relaxed(&lane->rings[ring].sequence) + 2;
+
+    if (until <= reader->mark_until)
+        return;
+    reader->mark_until = until;
+    /* Pairs with the acquire in ring_is_unmarked(). */
+    ada_store_release(&lane->collector_mark_until, until);
+}
+
+/* ---- looking without taking --------------------------------------------------------------------- */
+
+/* Describes what of a ring was not looked at. 1; 0: all was; -EPROTO. */
+static int peek_ring(const LaneReader *reader, const LanePeek *peek, uint32_t ring, uint64_t published,
+                     LaneChunk *chunk)
+{
+    uint64_t base = ada_load_relaxed(&reader->lane->rings[ring].base_record);
+    bool resumed = peek->position != 0 && ring == peek->ring && base == peek->base;
+
+    if ((int64_t)(base + ADA_POSITION_RECORDS(published) - peek->next_record) <= 0)
+        return 0;
+    return describe_rest(reader, ring, base, resumed ? peek->position : 0, published, chunk);
+}
+
+int lane_reader_peek(LaneReader *reader, const LanePeek *peek, LaneChunk *chunk)
+{
+    const RingControl *control;
+    int64_t submitted = spsc_queue_length(&reader->submit);
+    uint32_t ring;
+
+    if (submitted < 0)
+        return (int)submitted;
+    for (uint64_t i = 0; i < (uint64_t)submitted; i++) {
+        int found;
+
+        /* The acquire in spsc_queue_length() granted the value, and the ring that it names. */
+        ring = spsc_queue_peek_at(&reader->submit, i);
+        if (ring >= reader->ring_count)
+            return -EPROTO;
+        found = peek_ring(reader, peek, ring, ada_load_acquire(&reader->lane->rings[ring].published), chunk);
+        if (found != 0)
+            return found;
+    }
+    ring = ada_load_acquire(&reader->lane->active_ring_index); /* as in lane_reader_next() */
+    if (ring >= reader->ring_count)
+        return -EPROTO;
+    control = &reader->lane->rings[ring];
+    if (ada_load_relaxed(&control->sequence) != reader->submit.head + (uint64_t)submitted)
+        return 0; /* amid a swap */
+    return peek_ring(reader, peek, ring, ada_load_acquire(&control->published), chunk);
+}
+
+void lane_peek_advance(LanePeek *peek, const LaneChunk *chunk, uint32_t records, uint32_t bytes)
+{
+    peek->next_record = chunk->first_record + records;
+    peek->ring = chunk->ring;
+    peek->base = chunk->base_record;
+    peek->position = chunk->start + ADA_POSITION(records, bytes);
+}
+
+/* ---- giving back ------------------------------------------------------------------------------- */
 
 void lane_reader_return_rings(LaneReader *reader)
 {

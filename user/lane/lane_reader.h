@@ -30,11 +30,15 @@ typedef struct LaneReader {
     uint32_t kind;
     uint32_t ring_count;
     uint32_t ring_bytes;
-    uint32_t partial_ring; /* the ring of which `partial` was consumed in place */
-    uint64_t partial_base; /* its first record's number, which tells it from a later use of the same ring */
-    uint64_t partial;      /* position up to which it was consumed; 0 = none */
-    uint64_t next_record;  /* number of the next record to take over */
-    uint64_t consumed;     /* records taken over */
+    uint32_t partial_ring;   /* the ring of which `partial` was consumed in place */
+    uint64_t partial_base;   /* its first record's number, which tells it from a later use of the same ring */
+    uint64_t partial;        /* position up to which it was consumed; 0 = none */
+    uint64_t next_record;    /* number of the next record to take over */
+    uint64_t consumed;       /* records taken over */
+    uint64_t watch_position; /* what `published` of ring watch_ring was when there was nothing to take */
+    uint32_t watch_ring;
+    uint32_t reserved;
+    uint64_t mark_until; /* what we last stored into Lane.collector_mark_until */
     SpscConsumer submit;
     SpscProducer free;
     uint32_t to_return[ADA_RINGS_MAX]; /* rings taken out of the submit queue and not given back yet */
@@ -66,11 +70,38 @@ void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_
  */
 bool lane_reader_pending(const LaneReader *reader);
 
+/*
+ * Whether a lane in which there was nothing to take may have something by now: one load, of a line that
+ * nobody writes while its thread is quiet. Ring swaps that leave that line alone give a hint (dirty_slots).
+ */
+static inline bool lane_reader_stirred(const LaneReader *reader)
+{
+    /* Relaxed: a hint, as above. */
+    return ada_load_relaxed(&reader->lane->rings[reader->watch_ring].published) != reader->watch_position;
+}
+
+/*
+ * Asks the producer of a lane in which there was nothing to take to give a hint with its next record (lane_settle()). What it
+ * publishes before it sees that is found by lane_reader_stirred(), a tick later.
+ */
+static inline void lane_reader_watch(const LaneReader *reader)
+{
+    ada_store_relaxed(&reader->lane->rings[reader->watch_ring].watch, 1u);
+}
+
 /* Whether a ring waits in the submit queue: one load. */
 static inline bool lane_reader_submitted(const LaneReader *reader)
 {
     /* Relaxed: a hint, as above. */
     return ada_load_relaxed(&reader->lane->submit_queue.tail) != reader->submit.head;
+}
+
+/* How many rings wait in the submit queue, at most ring_count: one load, and a hint. */
+static inline uint32_t lane_reader_backlog(const LaneReader *reader)
+{
+    uint64_t rings = ada_load_relaxed(&reader->lane->submit_queue.tail) - reader->submit.head;
+
+    return rings < reader->ring_count ? (uint32_t)rings : reader->ring_count;
 }
 
 /*
@@ -85,6 +116,27 @@ int lane_reader_next(LaneReader *reader, LaneChunk *chunk_out);
 
 /* Notes that the first `records` records, `bytes` bytes, of the chunk were taken over. */
 void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t records, uint32_t bytes);
+
+/*
+ * Marks a detail lane for the collector: what its rings hold now, the rest of the ring that is being filled, and
+ * one ring more are to be kept. Any time.
+ */
+void lane_reader_mark(LaneReader *reader);
+
+/* How far somebody who only looks has come, in a lane whose rings may be taken back unseen. Zeroed: at its start. */
+typedef struct LanePeek {
+    uint64_t next_record;
+    uint64_t base; /* of the ring that was looked at last */
+    uint32_t ring;
+    uint32_t reserved;
+    uint64_t position; /* within it */
+} LanePeek;
+
+/* As lane_reader_next(), but what is found stays where it is. The drain is held. 1; 0: nothing new; -EPROTO. */
+int lane_reader_peek(LaneReader *reader, const LanePeek *peek, LaneChunk *chunk_out);
+
+/* Notes that `records` records, `bytes` bytes, of the chunk were looked at. */
+void lane_peek_advance(LanePeek *peek, const LaneChunk *chunk, uint32_t records, uint32_t bytes);
 
 /* Gives consumed rings back to the producer and wakes it if it waits, for a ring or for ada_flush(). Needs no drain_owner. */
 void lane_reader_return_rings(LaneReader *reader);

@@ -93,6 +93,12 @@ static inline int spsc_queue_peek(SpscConsumer *consumer, uint32_t *value_out)
     return 1;
 }
 
+/* The value `offset` behind the oldest, below what spsc_queue_length() said. */
+static inline uint32_t spsc_queue_peek_at(const SpscConsumer *consumer, uint64_t offset)
+{
+    return ada_load_relaxed(&consumer->values[(consumer->head + offset) & (consumer->capacity - 1)]);
+}
+
 /* Takes the value that peek returned: its place goes back to the producer. */
 static inline void spsc_queue_pop(SpscConsumer *consumer)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/file/event_pack.h"
 #include "user/reader/reader.h"
 
 /* One thread on its way through the trace. */
@@ -16,6 +17,8 @@ typedef struct LaneCursor {
     int64_t time; /* of the event at `position`; of the next block, as its header says, if none is loaded */
     size_t next_block;
     BlockBuffer block;
+    AdaIndexEvent *events; /* of the loaded block, unpacked */
+    size_t events_capacity;
     uint32_t position; /* in the loaded block */
     uint32_t count;    /* events in it; 0 = none is loaded */
     uint64_t first_record;
@@ -82,15 +85,13 @@ static int64_t lane_convert(const AdatCursor *cursor, LaneCursor *lane, uint64_t
     return clock_line_convert(&cursor->reader->clock, lane->clock_kind, ticks, &lane->clock_hint);
 }
 
-static const uint8_t *lane_event(const LaneCursor *lane, uint32_t position)
-{
-    return lane->block.data + sizeof(AdatBlockHeader) + (size_t)position * ADA_INDEX_EVENT_SIZE;
-}
-
 static void lane_free(LaneCursor *lane)
 {
     block_buffer_free(&lane->block);
     block_buffer_free(&lane->detail_block);
+    free(lane->events);
+    lane->events = NULL;
+    lane->events_capacity = 0;
     free(lane->details);
     lane->details = NULL;
     lane->details_capacity = 0;
@@ -117,27 +118,47 @@ static bool lane_seek_block(const AdatCursor *cursor, LaneCursor *lane)
 static bool lane_seek_event(const AdatCursor *cursor, LaneCursor *lane)
 {
     for (; lane->position < lane->count; lane->position++) {
-        uint64_t ticks;
-
-        memcpy(&ticks, lane_event(lane, lane->position), sizeof(ticks));
-        lane->time = lane_convert(cursor, lane, ticks);
+        lane->time = lane_convert(cursor, lane, lane->events[lane->position].timestamp);
         if (lane->time >= cursor->from_ns)
             return true;
     }
     return false;
 }
 
+static int reserve_events(LaneCursor *lane, size_t count)
+{
+    AdaIndexEvent *events;
+
+    if (count <= lane->events_capacity)
+        return 0;
+    events = malloc(count * sizeof(*events));
+    if (!events)
+        return -ENOMEM;
+    free(lane->events);
+    lane->events = events;
+    lane->events_capacity = count;
+    return 0;
+}
+
 static int lane_load(const AdatCursor *cursor, LaneCursor *lane)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
-    uint32_t held = block->payload_bytes / ADA_INDEX_EVENT_SIZE;
+    AdatBlockHeader header;
+    uint32_t held, count;
     int err = block_load(cursor->reader->fd, block, &lane->block);
 
     if (err)
         return err;
+    memcpy(&header, lane->block.data, sizeof(header));
+    held = (uint32_t)(block->payload_bytes / event_pack_size(header.flags));
+    count = block->record_count < held ? block->record_count : held;
+    err = reserve_events(lane, count);
+    if (err)
+        return err;
+    event_unpack(header.flags, header.first_time, lane->block.data + sizeof(header), count, lane->events);
     lane->next_block++;
     lane->position = 0;
-    lane->count = block->record_count < held ? block->record_count : held;
+    lane->count = count;
     lane->first_record = block->first_record;
     return 0;
 }
@@ -243,7 +264,7 @@ int adat_cursor_next(AdatCursor *cursor, AdatEvent *event_out)
         event_out->thread = &lane->thread->info;
         event_out->process = adat_reader_process(cursor->reader, lane->thread->info.process);
         event_out->record = lane->first_record + lane->position;
-        memcpy(&event_out->event, lane_event(lane, lane->position), sizeof(event_out->event));
+        event_out->event = lane->events[lane->position];
         cursor->event = event_out->event;
         cursor->current = lane;
         lane->position++;

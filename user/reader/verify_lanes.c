@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "user/file/event_pack.h"
 #include "user/reader/verify.h"
 
 static bool refers_to_descriptor(uint32_t kind)
@@ -47,25 +48,29 @@ static void check_first_last(Check *check, const AdatBlockHeader *header, uint64
 static void check_index_records(Check *check, const Block *block, LaneCheck *lane)
 {
     const AdatBlockHeader *header = block->header;
-    size_t count = header->payload_bytes / ADA_INDEX_EVENT_SIZE;
-    uint64_t first_time = 0;
+    const uint16_t packed = ADAT_FLAG_PACKED_SHORT | ADAT_FLAG_PACKED_LONG;
+    size_t size = event_pack_size(header->flags);
+    uint64_t first_time = 0, time = header->first_time;
 
-    if (header->payload_bytes != (uint64_t)header->record_count * ADA_INDEX_EVENT_SIZE) {
+    if ((header->flags & packed) == packed)
+        verify_problem(check, "thread %u: a block that is packed in two ways", header->thread);
+    if (header->payload_bytes != (uint64_t)header->record_count * size) {
         verify_problem(check, "thread %u: %u bytes are not %u events", header->thread, header->payload_bytes,
                        header->record_count);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < header->record_count; i++) {
         AdaIndexEvent event;
 
-        memcpy(&event, block->payload + i * sizeof(event), sizeof(event));
+        event_unpack(header->flags, time, block->payload + i * size, 1, &event);
+        time = event.timestamp;
         if (i == 0)
-            first_time = event.timestamp;
-        check_time(check, header, lane, event.timestamp);
+            first_time = time;
+        check_time(check, header, lane, time);
         check_event(check, header, event.word, event.id);
     }
     check_first_last(check, header, first_time, lane->last_time);
-    check->verdict->events += count;
+    check->verdict->events += header->record_count;
 }
 
 static void check_detail_records(Check *check, const Block *block)

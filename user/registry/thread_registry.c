@@ -102,6 +102,8 @@ ThreadLaneSet *thread_registry_register(const Segment *segment, uint32_t thread_
     ADA_TEST_POINT("register.initialized");
     /* Pairs with the acquire in thread_registry_next(): grants the drain everything above. */
     ada_store_release(&set->state, ADA_SLOT_ACTIVE);
+    /* Pairs with thread_registry_take_hints(): who looks finds the slot ACTIVE. */
+    (void)ada_fetch_or_release(&registry->dirty_slots[slot / 64], 1ull << slot % 64);
     return set;
 
 full:
@@ -112,16 +114,28 @@ rejected:
     return NULL;
 }
 
-bool thread_registry_unregister(ThreadLaneSet *set)
+/* Which slot a lane set of this segment is. */
+static uint32_t slot_of(const Segment *segment, const ThreadLaneSet *set)
 {
-    return move_state(set, ADA_SLOT_ACTIVE, ADA_SLOT_DRAINING);
+    return (uint32_t)(((uintptr_t)set - (uintptr_t)segment_lane_set(segment, 0)) /
+                      segment->geometry.slot_stride);
+}
+
+bool thread_registry_unregister(const Segment *segment, ThreadLaneSet *set)
+{
+    uint32_t slot = slot_of(segment, set);
+
+    if (!move_state(set, ADA_SLOT_ACTIVE, ADA_SLOT_DRAINING))
+        return false;
+    /* Pairs with thread_registry_take_hints(). The slot may be another thread's by now: it is only a hint. */
+    (void)ada_fetch_or_release(&segment_registry(segment)->ended_slots[slot / 64], 1ull << slot % 64);
+    return true;
 }
 
 bool thread_registry_release(const Segment *segment, ThreadLaneSet *set)
 {
     ThreadRegistry *registry = segment_registry(segment);
-    uint32_t slot =
-        (uint32_t)(((uintptr_t)set - (uintptr_t)segment_lane_set(segment, 0)) / segment->geometry.slot_stride);
+    uint32_t slot = slot_of(segment, set);
 
     if (!move_state(set, ADA_SLOT_DRAINING, ADA_SLOT_FREE))
         return false;
@@ -139,21 +153,53 @@ static uint32_t taken_bound(const Segment *segment)
     return bound < segment->geometry.slot_capacity ? bound : segment->geometry.slot_capacity;
 }
 
+ThreadLaneSet *thread_registry_at(const Segment *segment, uint32_t slot)
+{
+    ThreadLaneSet *set = segment_lane_set(segment, slot);
+    uint32_t state = ada_load_acquire(&set->state); /* pairs with thread_registry_register() and _unregister() */
+
+    return state == ADA_SLOT_ACTIVE || state == ADA_SLOT_DRAINING ? set : NULL;
+}
+
 ThreadLaneSet *thread_registry_next(const Segment *segment, uint32_t from, uint32_t *slot_out)
 {
     uint32_t bound = taken_bound(segment);
 
     for (uint32_t slot = from; slot < bound; slot++) {
-        ThreadLaneSet *set = segment_lane_set(segment, slot);
-        uint32_t state =
-            ada_load_acquire(&set->state); /* pairs with thread_registry_register() and _unregister() */
+        ThreadLaneSet *set = thread_registry_at(segment, slot);
 
-        if (state == ADA_SLOT_ACTIVE || state == ADA_SLOT_DRAINING) {
+        if (set) {
             *slot_out = slot;
             return set;
         }
     }
     return NULL;
+}
+
+uint32_t thread_registry_words(const Segment *segment)
+{
+    return (taken_bound(segment) + 63) / 64;
+}
+
+/* Takes the bits of a word that is mostly 0: then nothing is written, and its line stays where it is. */
+static uint64_t take_bits(uint64_t *word)
+{
+    /* Pairs with the fetch-or of who set a bit. */
+    return ada_load_relaxed(word) ? ada_exchange_acquire(word, 0ull) : 0;
+}
+
+SlotHints thread_registry_take_hints(const Segment *segment, uint32_t word)
+{
+    ThreadRegistry *registry = segment_registry(segment);
+    uint32_t slots = segment->geometry.slot_capacity - word * 64;
+    uint64_t valid = slots < 64 ? (1ull << slots) - 1 : UINT64_MAX;
+
+    return (SlotHints){
+        /* Relaxed: a slot that looks free yet is found on the next visit, and its state is read with acquire. */
+        .taken = ~ada_load_relaxed(&registry->free_slots[word]) & valid,
+        .dirty = take_bits(&registry->dirty_slots[word]) & valid,
+        .ended = take_bits(&registry->ended_slots[word]) & valid,
+    };
 }
 
 ThreadLaneSet *thread_registry_find(const Segment *segment, uint32_t thread_id)

@@ -29,7 +29,7 @@ ThreadLaneSet *thread_registry_register(const Segment *segment, uint32_t thread_
                                         int *error_out);
 
 /* ACTIVE -> DRAINING, by the thread after its last write or by the collector when the thread is dead. False: it was not ACTIVE. */
-bool thread_registry_unregister(ThreadLaneSet *set);
+bool thread_registry_unregister(const Segment *segment, ThreadLaneSet *set);
 
 /* DRAINING -> FREE, by the collector once everything is in the file. False: it was not DRAINING. */
 bool thread_registry_release(const Segment *segment, ThreadLaneSet *set);
@@ -42,6 +42,24 @@ ThreadLaneSet *thread_registry_next(const Segment *segment, uint32_t from, uint3
 
 /* The ACTIVE lane set of a thread, by its id: for callers that thread-local storage can't serve. NULL: none. */
 ThreadLaneSet *thread_registry_find(const Segment *segment, uint32_t thread_id);
+
+/*
+ * For the drain: which slots of 64 from `word` * 64 on may have news since the last call, so that it need not
+ * look at all of them. A hint is given after its cause, which is visible then (acquire); causes without a hint
+ * are found by looking at the lane.
+ */
+typedef struct SlotHints {
+    uint64_t taken; /* not free: compare with the slots that are known */
+    uint64_t dirty; /* became ACTIVE, submitted a ring, or published in a ring that is watched */
+    uint64_t ended; /* became DRAINING */
+} SlotHints;
+SlotHints thread_registry_take_hints(const Segment *segment, uint32_t word);
+
+/* Words of 64 slots that were ever in use. */
+uint32_t thread_registry_words(const Segment *segment);
+
+/* The lane set of a slot that is ACTIVE or DRAINING, as thread_registry_next() sees it; else NULL. */
+ThreadLaneSet *thread_registry_at(const Segment *segment, uint32_t slot);
 
 /* Whether a new thread would be accepted now, as far as one can know: one load or two, for callers that were refused before. */
 bool thread_registry_has_room(const Segment *segment);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/collector/session_internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/base/array.h"
+#include "user/collector/clock_anchor.h"
+#include "user/lane/clock.h"
+#include "user/lane/futex.h"
+
+/* After an iteration that found lanes short of rings the next one mostly comes soon: how long to look out for it. */
+#define SESSION_LINGER_NS 50000ull
+#define SESSION_HOUSEKEEPING_NS NS_PER_S
+/* More processes than it can wait for at once it looks after itself. */
+#define SESSION_UNWATCHED_NS (10 * NS_PER_MS)
+/* Ledger entries of threads that are done with go out when there are so many, or with housekeeping. */
+#define SESSION_LEDGER_ENTRIES 512u
+#define SESSION_LEDGER_ENTRIES_MAX 65536u /* in one block: 8 MB */
+
+/* ---- obeying commands ------------------------------------------------------------------------- */
+
+static TracedProcess *find_process(const Session *session, uint32_t number)
+{
+    for (size_t i = 0; i < session->process_count; i++) {
+        if (traced_process_number(session->processes[i]) == number)
+            return session->processes[i];
+    }
+    return NULL;
+}
+
+static void add_process(Session *session, TracedProcess *process)
+{
+    if (array_reserve_one(&session->processes, &session->process_capacity, session->process_count,
+                          sizeof(session->processes[0])) != 0) {
+        traced_process_destroy(process); /* no memory even for a pointer: it is not traced */
+        return;
+    }
+    session->processes[session->process_count++] = process;
+    session->result.processes++;
+}
+
+/* All images that the process has run as; for 0, all processes. */
+static void mark_processes(Session *session, pid_t pid)
+{
+    for (size_t i = 0; i < session->process_count; i++) {
+        if (pid == 0 || traced_process_pid(session->processes[i]) == pid)
+            traced_process_mark(session->processes[i]);
+    }
+}
+
+static void obey(Session *session, const Command *command)
+{
+    TracedProcess *process = find_process(session, command->number);
+
+    switch (command->type) {
+    case COMMAND_ATTACH:
+        add_process(session, command->process);
+        break;
+    case COMMAND_IDENTIFY:
+        if (process)
+            traced_process_identify(process, command->pid);
+        break;
+    case COMMAND_ENDED:
+        if (process)
+            traced_process_end(process, command->end);
+        break;
+    case COMMAND_MARK:
+        mark_processes(session, command->pid);
+        break;
+    case COMMAND_STOP:
+        session->stopping = true;
+        break;
+    }
+}
+
+static void obey_commands(Session *session)
+{
+    CommandQueue todo;
+
+    pthread_mutex_lock(&session->lock);
+    todo = session->inbox;
+    session->inbox = (CommandQueue){0};
+    pthread_mutex_unlock(&session->lock);
+    for (size_t i = 0; i < todo.count; i++)
+        obey(session, &todo.items[i]);
+    free(todo.items);
+    if (session->stopping) {
+        for (size_t i = 0; i < session->process_count; i++) {
+            if (traced_process_ended(session->processes[i]).kind == 0) {
+                traced_process_detach(session->processes[i]);
+                session->result.detached++;
+            }
+        }
+    }
+}
+
+/* ---- what the iterator tells ------------------------------------------------------------------- */
+
+static void on_deregistered(void *context, ThreadDrainState *state)
+{
+    TracedProcess *process = traced_process_of(state);
+
+    (void)context;
+    traced_process_close_thread(process, state, state->producer_gone || traced_process_gone(process));
+}
+
+static void on_hostile(void *context, ThreadDrainState *state)
+{
+    (void)context;
+    traced_process_give_up(traced_process_of(state));
+}
+
+static void session_summarize(const Session *session, AdatDrainSummary *summary)
+{
+    const DrainMetrics *metrics = &session->metrics;
+    struct timespec cpu = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu); /* cannot fail: the clock exists, the pointer is good */
+    *summary = (AdatDrainSummary){
+        .iterations = metrics->iterations,
+        .iteration_ns = metrics->iteration_ns,
+        .iteration_max_ns = metrics->iteration_max_ns,
+        .visits = metrics->visits,
+        .skips = metrics->skips,
+        .sweeps = metrics->sweeps,
+        .wakeups = metrics->wakeups,
+        .records = metrics->records,
+        .bytes = metrics->bytes,
+        .flushes = metrics->flushes,
+        .failed_writes = session->batch.failures,
+        .marks = metrics->marks,
+        .wait_total = metrics->wait_total,
+        .wait_max = metrics->wait_max,
+        .cpu_ns = (uint64_t)cpu.tv_sec * NS_PER_S + (uint64_t)cpu.tv_nsec,
+        .latency_count = metrics->latency.count,
+        .latency_p50_ns = latency_histogram_percentile(&metrics->latency, 0.5),
+        .latency_p90_ns = latency_histogram_percentile(&metrics->latency, 0.9),
+        .latency_p99_ns = latency_histogram_percentile(&metrics->latency, 0.99),
+        .latency_max_ns = metrics->latency.max,
+        .jain_ppb = (uint64_t)(jain_index_value(&session->accounts.jain) * 1e9),
+    };
+    (void)snprintf(summary->scheduler, sizeof(summary->scheduler), "%s",
+                   drain_scheduler_name(session->config.scheduler));
+}
+
+/* What the file is told of the drain, and of threads that are done with. */
+static void put_ledger(Session *session, uint16_t flags)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER, .flags = flags};
+    size_t count = session->accounts.entry_count;
+    AdatDrainSummary *summary;
+    size_t bytes;
+
+    if (count > SESSION_LEDGER_ENTRIES_MAX)
+        count = SESSION_LEDGER_ENTRIES_MAX;
+    bytes = sizeof(*summary) + count * sizeof(AdatLedgerEntry);
+    summary = malloc(bytes);
+    if (!summary)
+        return; /* tried again later */
+    for (size_t i = 0; i < session->accounts.undescribed_count; i++) {
+        const AdatThread *thread = &session->accounts.undescribed[i];
+        AdatBlockHeader described = {
+            .type = ADAT_BLOCK_THREAD, .process = thread->process, .thread = thread->thread};
+
+        drain_batch_put(&session->batch, &described, thread, sizeof(*thread));
+    }
+    session_summarize(session, summary);
+    if (count > 0)
+        memcpy(summary + 1, session->accounts.entries, count * sizeof(AdatLedgerEntry));
+    drain_batch_put(&session->batch, &header, summary, bytes);
+    session->ledger_count = count;
+    session->ledger_epoch = session->batch.epoch;
+    free(summary);
+}
+
+/* After a write: entries that were in a batch which failed stay, for the next one. */
+static void settle_ledger(Session *session)
+{
+    if (session->ledger_count > 0 && session->ledger_epoch == session->batch.epoch)
+        account_book_entries_written(&session->accounts, session->ledger_count);
+    session->ledger_count = 0;
+}
+
+static void before_write(void *context)
+{
+    Session *session = context;
+    size_t entries = session->accounts.entry_count;
+
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_complete(session->processes[i], &session->batch);
+    if (entries >= SESSION_LEDGER_ENTRIES || (entries > 0 && session->ledger_due))
+        put_ledger(session, ADAT_FLAG_CLOSED);
+    session->ledger_due = false;
+}
+
+/* ---- the drain thread ------------------------------------------------------------------------- */
+
+void session_write_clock_anchor(Session *session)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_CLOCK};
+    AdatClock anchor;
+
+    clock_anchor_take(&anchor);
+    if (session->first_anchor.monotonic_ns == 0)
+        session->first_anchor = anchor;
+    drain_batch_put(&session->batch, &header, &anchor, sizeof(anchor));
+}
+
+/* The longer the time since the first anchor, the better. Within the first millisecond nothing is said. */
+static void measure_cycles(Session *session, uint64_t now)
+{
+    uint64_t elapsed = now - session->first_anchor.monotonic_ns;
+
+    if (session->first_anchor.tsc != 0 && elapsed >= NS_PER_MS)
+        session->batch.ns_per_cycle =
+            (double)elapsed / (double)(ada_clock_cycles() - session->first_anchor.tsc);
+}
+
+static void keep_house(Session *session, uint64_t now)
+{
+    if ((int64_t)(now - session->next_housekeeping) < 0)
+        return;
+    session->next_housekeeping = now + SESSION_HOUSEKEEPING_NS;
+    session->ledger_due = true;
+    session_write_clock_anchor(session);
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_check_threads(session->processes[i]);
+}
+
+static void forget_process(Session *session, size_t index)
+{
+    TracedProcess *process = session->processes[index];
+    ProcessEnd end = traced_process_ended(process);
+
+    if (traced_process_claimed(process)) {
+        ProcessAccount account = {
+            .pid = (uint32_t)traced_process_pid(process),
+            .end = end.kind,
+            .code = end.code,
+            .threads = traced_process_threads(process),
+        };
+
+        traced_process_write_death(process, &session->batch);
+        account_book_add_process(&session->accounts, &account);
+    } else {
+        session->result.processes--; /* a segment that nobody ever took over */
+        if (end.kind == ADAT_DEATH_DETACHED)
+            session->result.detached--;
+    }
+    if (traced_process_quarantine(process)) {
+        session->result.quarantined++;
+        session->result.quarantine = traced_process_quarantine(process);
+        session->result.quarantine_pid = traced_process_pid(process);
+    }
+    session->result.threads += traced_process_threads(process);
+    traced_process_destroy(process);
+    session->processes[index] = session->processes[--session->process_count];
+}
+
+static void tell_write_state(Session *session)
+{
+    int32_t state = session->batch.failing ? session->batch.last_error : 0;
+    const uint64_t one = 1;
+
+    if (state == session->write_error) /* ours alone to write */
+        return;
+    ada_store_relaxed(&session->write_error, state);
+    if (session->config.state_fd >= 0)
+        (void)!write(session->config.state_fd, &one, sizeof(one));
+}
+
+/* One round over all processes and one write. True: do the next at once. */
+static bool iterate(Session *session)
+{
+    DrainIteration iteration;
+
+    measure_cycles(session, ada_clock_monotonic_ns());
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_prepare(session->processes[i], &session->batch);
+    drain_iteration(session->iterator, session->stopping, &iteration);
+    settle_ledger(session);
+    tell_write_state(session);
+    for (size_t i = session->process_count; i-- > 0;) {
+        if (traced_process_settle(session->processes[i]))
+            forget_process(session, i);
+    }
+    if (!iteration.pressed && !iteration.more)
+        return false;
+    session->last_busy = ada_clock_monotonic_ns();
+    return true;
+}
+
+/* Whether a ring was submitted, a thread ended, or a command came. */
+static bool something_waits(const Session *session, uint32_t control)
+{
+    if (ada_load_relaxed(&session->control) != control)
+        return true;
+    for (size_t i = 0; i < session->process_count; i++) {
+        if (traced_process_has_hints(session->processes[i]))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * While rings fill up quickly the next mostly comes within the time that falling asleep and being woken would
+ * take (some 50 us in a virtual machine), so look out for it that long. Yields to producers that need the CPU.
+ */
+static bool linger(const Session *session, uint32_t control)
+{
+    uint64_t until = session->last_busy + SESSION_LINGER_NS;
+
+    while ((int64_t)(until - ada_clock_monotonic_ns()) > 0) {
+        if (something_waits(session, control))
+            return true;
+        sched_yield();
+    }
+    return false;
+}
+
+/* ---- resting ----------------------------------------------------------------------------------- */
+
+/* Sleeps until a doorbell is rung, a command comes, or the time is over. `how`: ADA_COLLECTOR_NAPS or _SLEEPS. */
+static void sleep_for(Session *session, uint32_t control, uint32_t how, uint64_t timeout_ns)
+{
+    uint32_t *words[ADA_FUTEX_WAIT_MAX];
+    uint32_t values[ADA_FUTEX_WAIT_MAX];
+    uint32_t count = 0;
+
+    words[count] = &session->control;
+    values[count++] = control;
+    for (size_t i = 0; i < session->process_count && count < ADA_FUTEX_WAIT_MAX; i++, count++)
+        traced_process_prepare_sleep(session->processes[i], how, &words[count], &values[count]);
+    /* After the doorbells were read: see announce_ring() in lane_producer.c. */
+    if (!something_waits(session, control)) {
+        session->metrics.wakeups++;
+        if (ada_futex_wait_any(words, values, count, timeout_ns) == -ENOSYS) {
+            const struct timespec delay = {.tv_nsec = (long)NS_PER_MS};
+
+            (void)nanosleep(&delay, NULL); /* before Linux 5.16: no waiting for several words */
+        }
+    }
+    for (size_t i = 0; i < session->process_count && i + 1 < ADA_FUTEX_WAIT_MAX; i++)
+        traced_process_awake(session->processes[i]);
+}
+
+/* Until the next iteration: a tick, or, while all threads are quiet and watched, until somebody records. */
+static void rest(Session *session, uint32_t control)
+{
+    uint64_t now, longest;
+
+    if (session->stopping || !drain_iterator_is_quiet(session->iterator)) {
+        sleep_for(session, control, ADA_COLLECTOR_NAPS, drain_iterator_tick(session->iterator));
+        return;
+    }
+    now = ada_clock_monotonic_ns();
+    longest = (int64_t)(session->next_housekeeping - now) > 0 ? session->next_housekeeping - now : 1;
+    if (session->process_count >= ADA_FUTEX_WAIT_MAX && longest > SESSION_UNWATCHED_NS)
+        longest = SESSION_UNWATCHED_NS;
+    sleep_for(session, control, ADA_COLLECTOR_SLEEPS, longest);
+}
+
+/* ---- closing ----------------------------------------------------------------------------------- */
+
+static void close_file(Session *session)
+{
+    SessionResult *result = &session->result;
+    struct timespec cpu;
+
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)
+        result->drain_cpu_ns = (uint64_t)cpu.tv_sec * NS_PER_S + (uint64_t)cpu.tv_nsec;
+    session_write_clock_anchor(session);
+    while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
+        put_ledger(session, ADAT_FLAG_CLOSED);
+        session->close_error = session->ledger_count == 0 ? -ENOMEM : drain_batch_flush(&session->batch);
+        settle_ledger(session);
+    }
+    if (!session->close_error) {
+        size_t entries = session->accounts.entry_count;
+
+        put_ledger(session, ADAT_FLAG_FINAL);
+        session->close_error = session->ledger_count != entries ? -ENOMEM : drain_batch_flush(&session->batch);
+    }
+    if (!session->close_error)
+        session->close_error = adat_writer_finish(session->batch.writer);
+    result->closed = session->close_error == 0;
+    result->bytes = adat_writer_bytes(session->batch.writer);
+    result->failed_writes = session->batch.failures;
+    result->write_error = session->close_error ? session->close_error : session->batch.last_error;
+    result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
+}
+
+void *session_drain_main(void *argument)
+{
+    Session *session = argument;
+
+    /* Ticks are to come when they are due, and not up to 50 us later. */
+    (void)prctl(PR_SET_TIMERSLACK, 1ul);
+    session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
+    for (;;) {
+        uint32_t control =
+            ada_load_acquire(&session->control); /* pairs with post(): before we look into the inbox */
+        bool again;
+
+        obey_commands(session);
+        again = iterate(session);
+        keep_house(session, ada_clock_monotonic_ns());
+        if (session->stopping && session->process_count == 0)
+            break;
+        if (!again && !linger(session, control))
+            rest(session, control);
+    }
+    close_file(session);
+    return NULL;
+}
+
+DrainCallbacks session_drain_callbacks(Session *session)
+{
+    return (DrainCallbacks){
+        .on_deregistered = on_deregistered,
+        .on_hostile = on_hostile,
+        .before_write = before_write,
+        .context = session,
+    };
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session from within: session.c is what others call, session_drain.c the thread that drains. They share this structure
+ * and nothing else.
+ */
+#ifndef ADA_COLLECTOR_SESSION_INTERNAL_H
+#define ADA_COLLECTOR_SESSION_INTERNAL_H
+
+#include <pthread.h>
+
+#include "user/collector/session.h"
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+enum command_type { COMMAND_ATTACH, COMMAND_IDENTIFY, COMMAND_ENDED, COMMAND_MARK, COMMAND_STOP };
+
+typedef struct Command {
+    enum command_type type;
+    uint32_t number;
+    pid_t pid;
+    ProcessEnd end;
+    TracedProcess *process; /* COMMAND_ATTACH */
+} Command;
+
+typedef struct CommandQueue {
+    Command *items;
+    size_t count;
+    size_t capacity;
+} CommandQueue;
+
+struct Session {
+    /* shared between threads */
+    pthread_mutex_t lock; /* guards inbox, next_number */
+    CommandQueue inbox;
+    uint32_t next_number;
+    uint32_t control; /* futex: one more with each command */
+    int32_t write_error;
+
+    SessionConfig config;
+    TracedProcessConfig process_config;
+    DrainTopology topology;
+    pthread_t thread;
+    bool started;
+
+    /* the drain thread's, once started */
+    uint32_t thread_counter; /* numbers of threads in the file */
+    TracedProcess **processes;
+    size_t process_count;
+    size_t process_capacity;
+    DrainIterator *iterator;
+    DrainBatch batch;
+    DrainMetrics metrics;
+    AccountBook accounts;
+    AdatClock first_anchor; /* from here on the rate of the cycle counter is measured */
+    uint64_t started_at;
+    uint64_t next_housekeeping;
+    uint64_t last_busy;
+    size_t ledger_count; /* entries that are in the batch */
+    uint32_t ledger_epoch;
+    bool ledger_due;
+    bool stopping;
+    SessionResult result;
+    int close_error;
+};
+
+/* The drain thread's main function. */
+void *session_drain_main(void *session);
+
+/* What the iterator is to tell. */
+DrainCallbacks session_drain_callbacks(Session *session);
+
+/* Adds an anchor to the batch. */
+void session_write_clock_anchor(Session *session);
+
+#endif

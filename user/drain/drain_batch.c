@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/drain/drain_batch.h"
+
+#include <string.h>
+
+#include "user/lane/clock.h"
+
+/* Of as many as are copied at a time: the first, which waits longest, and some more. Each costs 4 ns. */
+#define SAMPLES_EACH 4u
+
+void drain_batch_init(DrainBatch *batch, AdatWriter *writer, DrainMetrics *metrics)
+{
+    *batch = (DrainBatch){.writer = writer, .metrics = metrics, .epoch = 1};
+}
+
+static void settle_lane(LaneDrain *lane, bool written)
+{
+    if (written)
+        lane->in_file += lane->batched;
+    else
+        lane->dropped_io += lane->batched;
+    lane->batched = 0;
+    lane_reader_return_rings(&lane->reader);
+}
+
+/* What the samples waited until now, where the write that has them has just returned. */
+static void take_latencies(DrainBatch *batch)
+{
+    uint64_t cycles = ada_clock_cycles();
+    uint64_t now = ada_clock_monotonic_ns();
+
+    for (uint32_t i = 0; i < batch->sample_count; i++) {
+        const LatencySample *sample = &batch->samples[i];
+        bool counted = sample->clock_kind == ADA_CLOCK_TSC;
+        int64_t ticks = (int64_t)((counted ? cycles : now) - sample->timestamp);
+        double ns = (double)ticks * (counted ? batch->ns_per_cycle : 1);
+
+        if (counted && batch->ns_per_cycle <= 0)
+            continue;
+        latency_histogram_add(&batch->metrics->latency, ns > 0 ? (uint64_t)ns : 0, sample->weight);
+    }
+}
+
+int drain_batch_flush(DrainBatch *batch)
+{
+    bool had_something = adat_writer_buffered(batch->writer) > 0;
+    int error = adat_writer_flush(batch->writer);
+
+    batch->failing = error != 0;
+    if (error) {
+        batch->failures++;
+        batch->last_error = error;
+        batch->epoch++;
+    } else if (had_something) {
+        batch->metrics->flushes++;
+        take_latencies(batch);
+    }
+    batch->sample_count = 0;
+    while (batch->touched) {
+        ThreadDrainState *state = batch->touched;
+
+        batch->touched = state->next_touched;
+        state->touched = false;
+        settle_lane(&state->index, error == 0);
+        settle_lane(&state->detail, error == 0);
+    }
+    return error;
+}
+
+void drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes)
+{
+    if (adat_writer_room(batch->writer) < bytes)
+        (void)drain_batch_flush(batch);
+    /* Room enough now: this can only fail for lack of memory to grow, and then the block is lost as in a failed write. */
+    if (adat_writer_put_block(batch->writer, header, payload, bytes) != 0)
+        batch->epoch++;
+}
+
+void drain_batch_touch(DrainBatch *batch, ThreadDrainState *state)
+{
+    if (state->touched)
+        return;
+    state->touched = true;
+    state->next_touched = batch->touched;
+    batch->touched = state;
+}
+
+void drain_batch_forget(DrainBatch *batch, ThreadDrainState *state)
+{
+    ThreadDrainState **link = &batch->touched;
+
+    while (*link && *link != state)
+        link = &(*link)->next_touched;
+    if (*link)
+        *link = state->next_touched;
+    state->touched = false;
+}
+
+void drain_batch_sample(DrainBatch *batch, uint32_t clock_kind, const void *events, uint32_t count)
+{
+    uint32_t step = (count + SAMPLES_EACH - 1) / SAMPLES_EACH;
+
+    for (uint32_t i = 0; i < count && batch->sample_count < DRAIN_SAMPLES_MAX; i += step) {
+        AdaIndexEvent event;
+
+        memcpy(&event, (const char *)events + (size_t)i * sizeof(event), sizeof(event));
+        batch->samples[batch->sample_count++] = (LatencySample){
+            .timestamp = event.timestamp,
+            .weight = count - i < step ? count - i : step,
+            .clock_kind = clock_kind,
+        };
+    }
+}

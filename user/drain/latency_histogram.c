@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/drain/latency_histogram.h"
+
+/* Values below LATENCY_SUBBUCKETS have a bucket each; above, the highest bits say which. */
+static uint32_t bucket_of(uint64_t ns)
+{
+    uint32_t highest, shift;
+
+    if (ns < LATENCY_SUBBUCKETS)
+        return (uint32_t)ns;
+    highest = 63u - (uint32_t)__builtin_clzll(ns);
+    shift = highest - LATENCY_SUBBUCKET_BITS;
+    return (shift + 1) * LATENCY_SUBBUCKETS + ((uint32_t)(ns >> shift) & (LATENCY_SUBBUCKETS - 1));
+}
+
+/* The largest value of a bucket. */
+static uint64_t bucket_end(uint32_t bucket)
+{
+    uint32_t group = bucket / LATENCY_SUBBUCKETS;
+    uint64_t place = bucket % LATENCY_SUBBUCKETS;
+
+    if (group == 0)
+        return place;
+    return ((LATENCY_SUBBUCKETS + place + 1) << (group - 1)) - 1; /* the last one wraps to 2^64 - 1 */
+}
+
+void latency_histogram_add(LatencyHistogram *histogram, uint64_t ns, uint64_t weight)
+{
+    histogram->buckets[bucket_of(ns)] += weight;
+    histogram->count += weight;
+    if (ns > histogram->max && weight > 0)
+        histogram->max = ns;
+}
+
+uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double share)
+{
+    double wanted = share * (double)histogram->count;
+    uint64_t seen = 0;
+
+    if (histogram->count == 0)
+        return 0;
+    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+        seen += histogram->buckets[bucket];
+        if (histogram->buckets[bucket] > 0 && (double)seen >= wanted) {
+            uint64_t end = bucket_end(bucket);
+
+            return end < histogram->max ? end : histogram->max;
+        }
+    }
+    return histogram->max;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A histogram of times over the whole range of 64 bits, with a relative error below 1/32: buckets are
+ * linear up to 32, then each power of two is divided into 32. Adding costs a few instructions, merging a
+ * loop; nothing is allocated. One thread writes; a copy is consistent when that thread makes it.
+ */
+#ifndef ADA_DRAIN_LATENCY_HISTOGRAM_H
+#define ADA_DRAIN_LATENCY_HISTOGRAM_H
+
+#include <stdint.h>
+
+#define LATENCY_SUBBUCKET_BITS 5u
+#define LATENCY_SUBBUCKETS (1u << LATENCY_SUBBUCKET_BITS)
+#define LATENCY_BUCKETS ((64u - LATENCY_SUBBUCKET_BITS + 1u) * LATENCY_SUBBUCKETS)
+
+/* Values are in nanoseconds. */
+typedef struct LatencyHistogram {
+    uint64_t count;
+    uint64_t max;
+    uint64_t buckets[LATENCY_BUCKETS];
+} LatencyHistogram;
+
+/* Counts `weight` events that took `ns` each. */
+void latency_histogram_add(LatencyHistogram *histogram, uint64_t ns, uint64_t weight);
+
+/*
+ * The time that a share of all events did not exceed, `share` in (0, 1]: the upper end of its bucket, but
+ * never more than the maximum. 0 when nothing was counted.
+ */
+uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double share);
+
+#endif

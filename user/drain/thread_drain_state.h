@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread as the drain knows it, from its registration to the return of its slot.
+ *
+ *     REGISTERED ----> PENDING ----> DRAINING ----> ACTIVE <----> (PENDING)
+ *                         ^             |              |
+ *                         |<--- more ---+              v
+ *                         +---------- work ---------- IDLE
+ *
+ *     any of these, once the thread ended:  DEREGISTERING ----> FINAL ----> DRAINED
+ *
+ * ACTIVE threads are looked at in every iteration, IDLE ones in turns (or when a hint names them). PENDING
+ * is the promise that a visit follows; a thread that stays PENDING for an iteration waits, and that is counted.
+ * DRAINED means that all that the thread published is in a batch that was written (or counted as lost), so that
+ * its account may be closed and its slot given back.
+ *
+ * A state belongs to the drain thread, but for what the iterator's header says about arriving and leaving.
+ */
+#ifndef ADA_DRAIN_THREAD_DRAIN_STATE_H
+#define ADA_DRAIN_THREAD_DRAIN_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "user/drain/mark_matcher.h"
+#include "user/lane/lane_reader.h"
+#include "user/lane/segment.h"
+
+enum thread_drain_phase {
+    THREAD_DRAIN_REGISTERED,
+    THREAD_DRAIN_ACTIVE,
+    THREAD_DRAIN_PENDING,
+    THREAD_DRAIN_DRAINING,
+    THREAD_DRAIN_IDLE,
+    THREAD_DRAIN_DEREGISTERING,
+    THREAD_DRAIN_FINAL,
+    THREAD_DRAIN_DRAINED,
+    THREAD_DRAIN_PHASES,
+};
+
+/* The process that a thread belongs to, as far as draining its threads takes it. */
+typedef struct DrainSource DrainSource;
+
+typedef struct LaneDrain {
+    LaneReader reader;
+    uint64_t in_file;
+    uint64_t dropped_io;
+    uint32_t batched; /* records copied into the batch, not written yet */
+} LaneDrain;
+
+/* What the thread's visits came to. Waits are in iterations of the drain. */
+typedef struct ThreadDrainStats {
+    uint64_t visits;
+    uint64_t skips; /* visits in vain: the producer held the drain */
+    uint64_t bytes; /* taken over, both lanes */
+    uint64_t wait_total;
+    uint32_t wait_max;
+    uint32_t wait; /* the present one */
+} ThreadDrainStats;
+
+typedef struct ThreadDrainState {
+    ThreadLaneSet *lanes; /* shared */
+    DrainSource *source;
+    uint32_t process; /* numbers in the file */
+    uint32_t thread;
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t tid;
+    uint64_t registered_at;
+    char name[ADA_THREAD_NAME_SIZE];
+    uint32_t name_version; /* ThreadLaneSet.name_version of `name` */
+    uint32_t described;    /* batch epoch in which the THREAD block was written; 0 = never */
+    bool producer_gone;    /* the thread ended: nothing more will be published */
+    bool touched;          /* in the batch's list */
+    bool hostile;          /* it holds impossible values: not to be visited any more */
+    struct ThreadDrainState *next_touched;
+    LaneDrain index;
+    LaneDrain detail;
+
+    enum thread_drain_phase phase;
+    ThreadDrainStats stats;
+    uint64_t last_found; /* iteration in which a visit last took something */
+    uint32_t place;      /* index in the iterator's list of hot or of cold threads */
+    bool hot;
+
+    /* the scheduler's */
+    uint32_t weight;  /* 1..DRAIN_WEIGHT_MAX: its share of the service when there is not enough for all */
+    uint64_t budget;  /* bytes that the next visit may take */
+    int64_t credit;   /* bytes granted and not used yet; below 0: used ahead */
+    int64_t priority; /* higher goes first */
+    uint32_t node;    /* NUMA node that its rings are on */
+
+    /* arriving and leaving: see drain_iterator.h */
+    struct ThreadDrainState *next_arrival;
+    struct ThreadDrainState *next_departure;
+    uint32_t leaving; /* enum thread_leaving: written by compare-exchange, once */
+
+    /* for rules; at the end, as it is large and mostly not looked at */
+    bool hit_found;
+    MarkHit hit;          /* to be acted upon, if hit_found */
+    LanePeek peek;        /* how far rules about fields have looked into the detail lane */
+    uint64_t mark_losses; /* events lost so far that leave no hole in the records' numbers */
+    MarkThread mark;      /* spans that rules about durations watch */
+} ThreadDrainState;
+
+#define DRAIN_WEIGHT_MAX 1000u
+
+/* Steps into another phase. False, and nothing changes: no such step leads out of the present phase. */
+bool thread_drain_move(ThreadDrainState *state, enum thread_drain_phase to);
+
+/* For messages: "idle". */
+const char *thread_drain_phase_name(enum thread_drain_phase phase);
+
+/* Notes that the thread had work and an iteration passed without a visit; and that its visit came. */
+void thread_drain_waited(ThreadDrainState *state);
+void thread_drain_visited(ThreadDrainState *state);
+
+#endif
