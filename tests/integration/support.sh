@@ -54,3 +54,13 @@ verify() {
 dump() {
     "$out/adatrace" dump --json "$work/t.adat"
 }
+
+# wrong STATUS TEXT COMMAND...: exit status, and one line on stderr that contains TEXT
+wrong() {
+    local status=$1 text=$2
+    shift 2
+    "$@" >"$work/stdout" 2>"$work/stderr"
+    equal $? "$status" || { cat "$work/stderr"; return 1; }
+    equal "$(wc -l <"$work/stderr")" 1 || { cat "$work/stderr"; return 1; }
+    grep -qF -- "$text" "$work/stderr" || { cat "$work/stderr"; return 1; }
+}

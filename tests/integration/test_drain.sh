@@ -132,6 +132,73 @@ around_marks() {
         select($mark))]')" '[10000,30000]'
 }
 
+# ---- marks from outside ---------------------------------------------------------------------------
+
+# rule RULE: one record in 40,000 is what it finds; some before and some after are kept.
+rule_keeps() {
+    record "$work/t.adat" --policy block --ring-size 64K --mark "$1" -- "$out/tests/prog_detail" 40000 20000 || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(dump | jq -c 'select(.kind == "marked") | .name')" "$(jq -n -c --arg rule "$1" '$rule')" || return 1
+    equal "$(summary .drain.marks)" 1
+}
+
+# A rule is met when the recorder comes to see its event; then the rings may have gone on. What is kept has no hole.
+field_rule() {
+    rule_keeps 'detail.record.number == 39000' || return 1
+    equal "$(numbers 'index(39000) != null and index(39999) != null')" true
+}
+
+# The program itself marks number 20000: that keeps payloads, too.
+event_rule() {
+    rule_keeps event=detail.mark && equal "$(numbers 'index(20000) != null')" true
+}
+
+rule_that_never_matches() {
+    record "$work/t.adat" --policy block --mark 'detail.record.number > 99999' --mark event=nothing -- "$out/tests/prog_detail" 5000 || return 1
+    equal "$(summary '.drain.marks, .detail.in_file' | paste -sd ,)" 0,0 && verify "$work/t.adat"
+}
+
+# adatrace mark -p PID: of ten payloads before, and ten after.
+marked_by_command() {
+    local recorder target status
+    rm -f "$work/t.adat" "$work/in" "$work/out"
+    mkfifo "$work/in"
+    "$out/adatrace" record --json -o "$work/t.adat" -- "$out/tests/prog_detail" wait <"$work/in" >"$work/out" 2>"$work/stderr" &
+    recorder=$!
+    exec 9>"$work/in"
+    until grep -q ready "$work/out" 2>/dev/null; do kill -0 $recorder || return 1; done
+    target=$(pgrep -P $recorder -x prog_detail)
+    "$out/adatrace" mark -p "$target"
+    status=$?
+    echo >&9
+    exec 9>&-
+    wait $recorder || return 1
+    tail -n 1 "$work/stderr" >"$work/summary.json"
+    equal $status 0 && equal "$(numbers '. == [range(20)]')" true && verify "$work/t.adat" || return 1
+    equal "$(dump | jq -c 'select(.kind == "marked") | .name')" '"adatrace mark"'
+}
+
+mark_refused() {
+    wrong 1 "nothing records it" "$out/adatrace" mark -p $$ && wrong 1 "there is none" "$out/adatrace" mark -p 999999999 &&
+        wrong 2 "no process given" "$out/adatrace" mark && wrong 2 "not the number" "$out/adatrace" mark -p 1x &&
+        wrong 2 "unexpected" "$out/adatrace" mark -p 1 2
+}
+
+bad_rules() {
+    wrong 2 "at character" "$out/adatrace" record --mark 'span=request' -- true &&
+        wrong 2 "operator: == != > >= < <= at character 5" "$out/adatrace" record --mark 'name' -- true &&
+        wrong 2 "--detail off" "$out/adatrace" record --detail off --mark event=x -- true
+}
+
+scheduler() {
+    record "$work/t.adat" --policy block --scheduler "$1" -- "$out/tests/prog_load" 16 $((burst / 10)) || return 1
+    equal "$(summary .drain.scheduler)" "$1" && verify "$work/t.adat" &&
+        "$out/tests/check_load" "$work/t.adat" 16 $((burst / 10)) all || return 1
+    equal "$(summary '.drain | .jain == 1 and .latency_us.p50 > 0 and .latency_us.p50 <= .latency_us.p99 and .wait_max <= 2')" true ||
+        { summary .drain; return 1; }
+    equal "$("$out/adatrace" info --json "$work/t.adat" | jq -c '.drain | [.scheduler, .jain]')" "[\"$1\",1]"
+}
+
 check "churn: $churn threads through 64 slots, by content" churn
 check "churn: each thread had a slot" no_thread_without_slot
 has_wakeups=$(summary '.drain | has("wakeups")')
@@ -155,5 +222,15 @@ fi
 check "detail: unmarked payloads stay out of the file" unmarked_is_recycled
 check "detail: a mark keeps what the rings hold" marked_is_kept
 check "detail: around each mark, in order" around_marks
+check "mark: a field" field_rule
+check "mark: an event" event_rule
+check "mark: rules that never match" rule_that_never_matches
+check "mark: by command" marked_by_command
+check "mark: refused, with the reason" mark_refused
+check "mark: bad rules" bad_rules
+for name in adaptive round-robin weighted priority; do
+    check "scheduler: $name" scheduler $name
+done
+check "unknown scheduler" wrong 2 "unknown scheduler 'fifo'" "$out/adatrace" record --scheduler fifo -- true
 check "soak: everything at once, $soak s" "$source_dir/tests/stress/soak" --seconds "$soak" --out "$out"
 exit $failed
