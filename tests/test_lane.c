@@ -144,24 +144,86 @@ static void lane__drained_in_small_steps__then_each_record_once(void)
     lane_fixture_destroy(fixture);
 }
 
-static void lane__swap__then_old_ring_submitted_and_doorbell_rung_from_half_full(void)
+static uint32_t wakes;
+
+static void count_wakes(const char *point)
+{
+    wakes += strcmp(point, "doorbell.wake") == 0;
+}
+
+/* Swaps as a writer does whose ring is full. How often it woke the collector. */
+static uint32_t swap(LaneFixture *fixture)
+{
+    wakes = 0;
+    ada_test_point_hook = count_wakes;
+    fixture->writer.frame = 1;
+    CU_ASSERT_EQUAL(lane_swap_active_ring(&fixture->producer), 0);
+    fixture->writer.frame = 0;
+    ada_test_point_hook = NULL;
+    return wakes;
+}
+
+static void lane__swap__then_collector_woken_as_it_sleeps(void)
+{
+    static const struct {
+        uint32_t sleeping;
+        uint32_t wakes[3]; /* with three, two, one of four rings empty before */
+    } cases[] = {
+        {ADA_COLLECTOR_AWAKE, {0, 0, 0}},
+        {ADA_COLLECTOR_NAPS, {0, 1, 1}}, /* the first can wait for the next look around */
+        {ADA_COLLECTOR_SLEEPS, {1, 1, 1}},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        LaneFixture *fixture = index_lane(ADA_POLICY_DISCARD);
+
+        fixture->header.collector_sleeping = cases[i].sleeping;
+        for (uint32_t s = 0; s < 3; s++) {
+            CU_ASSERT_EQUAL(swap(fixture), cases[i].wakes[s]);
+            CU_ASSERT_EQUAL(fixture->header.doorbell, s + 1);
+        }
+        lane_fixture_destroy(fixture);
+    }
+}
+
+static void lane__watched_ring__then_next_record_gives_a_hint_and_rings(void)
+{
+    LaneFixture *fixture = index_lane(ADA_POLICY_DISCARD);
+    uint64_t hints = 0;
+
+    fixture->producer.dirty_word = &hints;
+    fixture->producer.dirty_bit = 1u << 5;
+    CU_ASSERT_EQUAL(write_events(fixture, 0, 3), 3);
+    CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 3);
+    CU_ASSERT_FALSE(lane_reader_stirred(&fixture->reader));
+    CU_ASSERT_EQUAL(hints, 0);
+    for (uint32_t round = 0; round < 2; round++) { /* by the event path, and by the slow one */
+        lane_reader_watch(&fixture->reader);
+        if (round == 0) {
+            CU_ASSERT_EQUAL(write_events(fixture, 0, 2), 2);
+        } else {
+            CU_ASSERT_EQUAL(lane_write_index_slow(&fixture->producer, 0, 1, 2, 0), 0);
+        }
+        CU_ASSERT_EQUAL(hints, 1u << 5);
+        CU_ASSERT_EQUAL(fixture->header.doorbell, round + 1);
+        CU_ASSERT_EQUAL(fixture->lane.rings[0].watch, 0);
+        CU_ASSERT(lane_reader_stirred(&fixture->reader));
+        hints = 0;
+        CU_ASSERT(lane_fixture_drain(fixture, ALL, false) > 0);
+    }
+    lane_fixture_destroy(fixture);
+}
+
+static void lane__swap__then_old_ring_submitted(void)
 {
     LaneFixture *fixture = index_lane(ADA_POLICY_DISCARD);
     uint32_t ring = 99;
 
     CU_ASSERT_EQUAL(write_events(fixture, 0, 5), 5);
-    fixture->writer.frame = 1;
-    CU_ASSERT_EQUAL(lane_swap_active_ring(&fixture->producer), 0);
-    fixture->writer.frame = 0;
+    (void)swap(fixture);
     CU_ASSERT_EQUAL(fixture->lane.active_ring_index, 1);
     CU_ASSERT_EQUAL(fixture->lane.rings[1].sequence, 1);
     CU_ASSERT_EQUAL(fixture->lane.rings[1].base_record, 5);
-    CU_ASSERT_EQUAL(fixture->header.doorbell,
-                    0); /* three of four rings are empty: it can wait for the next look around */
-    fixture->writer.frame = 1;
-    CU_ASSERT_EQUAL(lane_swap_active_ring(&fixture->producer), 0);
-    fixture->writer.frame = 0;
-    CU_ASSERT_EQUAL(fixture->header.doorbell, 1);
     CU_ASSERT_EQUAL(lane_reader_begin(&fixture->reader, false), 1);
     CU_ASSERT_EQUAL(spsc_queue_peek(&fixture->reader.submit, &ring), 1);
     CU_ASSERT_EQUAL(ring, 0);
@@ -193,7 +255,7 @@ static void lane__collector_sleeps__then_swap_wakes_it(void)
     }
     CU_ASSERT_EQUAL(write_events(fixture, 0, 2 * RING_EVENTS + 1), 2 * RING_EVENTS + 1);
     CU_ASSERT_EQUAL(pthread_join(collector, NULL), 0);
-    CU_ASSERT_EQUAL(fixture->header.doorbell, 1);
+    CU_ASSERT_EQUAL(fixture->header.doorbell, 2);
     lane_fixture_destroy(fixture);
 }
 
@@ -533,7 +595,9 @@ static const TestCase tests[] = {
     TEST(lane__event_written__then_read_as_it_was),
     TEST(lane__ring_partly_filled__then_read_in_place),
     TEST(lane__drained_in_small_steps__then_each_record_once),
-    TEST(lane__swap__then_old_ring_submitted_and_doorbell_rung_from_half_full),
+    TEST(lane__swap__then_collector_woken_as_it_sleeps),
+    TEST(lane__watched_ring__then_next_record_gives_a_hint_and_rings),
+    TEST(lane__swap__then_old_ring_submitted),
     TEST(lane__collector_sleeps__then_swap_wakes_it),
     TEST(lane__closed__then_published_and_refused),
     TEST(lane__closed_amid_record__then_record_not_published),

@@ -59,11 +59,12 @@ void client_wake_collector(void)
 {
     SegmentHeader *header = process.segment.header;
 
-    /* Before it sleeps it looks at what we did: so a flag that we do not see yet does no harm for longer than its housekeeping. */
-    if (!header || ada_load_relaxed(&header->collector_sleeping) != ADA_COLLECTOR_SLEEPS)
+    if (!header)
         return;
+    /* By read-modify-write in any case: see announce_ring() in lane_producer.c. */
     (void)ada_fetch_add_acq_rel(&header->doorbell, 1u);
-    ada_futex_wake(&header->doorbell);
+    if (ada_load_relaxed(&header->collector_sleeping) == ADA_COLLECTOR_SLEEPS)
+        ada_futex_wake(&header->doorbell);
 }
 
 const Segment *client_segment(void)

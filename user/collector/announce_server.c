@@ -158,12 +158,15 @@ static int take_descriptor(struct msghdr *packet)
     return kept;
 }
 
-static bool may_announce(int connection, struct ucred *peer)
+/* A traced program may have another user than the recorder, if that is root; who asks for marks may not. */
+static bool may_say(int connection, uint32_t type, struct ucred *peer)
 {
     socklen_t size = sizeof(*peer);
 
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0 || peer->pid <= 0)
         return false;
+    if (type == ADA_ANNOUNCE_MARK)
+        return peer->uid == 0 || peer->uid == geteuid();
     return geteuid() == 0 || peer->uid == geteuid();
 }
 
@@ -209,7 +212,7 @@ static int receive(int connection, Announcement *announcement)
     if (size < 0)
         return -1;
     fd = take_descriptor(&packet);
-    if (!message_is_valid(&message, &packet, size, fd) || !may_announce(connection, &peer)) {
+    if (!message_is_valid(&message, &packet, size, fd) || !may_say(connection, message.type, &peer)) {
         if (fd >= 0)
             close(fd);
         return -1;

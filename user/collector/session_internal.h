@@ -65,7 +65,7 @@ struct Session {
 };
 
 /* The drain thread's main function. */
-void *session_drain_main(void *session);
+void *session_drain_main(void *argument);
 
 /* What the iterator is to tell. */
 DrainCallbacks session_drain_callbacks(Session *session);

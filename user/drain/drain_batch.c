@@ -10,7 +10,10 @@
 
 void drain_batch_init(DrainBatch *batch, AdatWriter *writer, DrainMetrics *metrics)
 {
-    *batch = (DrainBatch){.writer = writer, .metrics = metrics, .epoch = 1};
+    memset(batch, 0, sizeof(*batch));
+    batch->writer = writer;
+    batch->metrics = metrics;
+    batch->epoch = 1;
 }
 
 static void settle_lane(LaneDrain *lane, bool written)

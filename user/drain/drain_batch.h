@@ -25,6 +25,7 @@ typedef struct LatencySample {
 } LatencySample;
 
 #define DRAIN_SAMPLES_MAX 2048u
+#define DRAIN_PEEK_BYTES 65536u /* some records of the largest size */
 
 typedef struct DrainBatch {
     AdatWriter *writer;
@@ -35,6 +36,7 @@ typedef struct DrainBatch {
     int last_error;      /* of the last failed flush, as -errno; 0 = none yet */
     bool failing;        /* the last flush failed */
     double ns_per_cycle; /* of the cycle counter; 0 = not known yet: then latencies in cycles are not taken */
+    char peek[DRAIN_PEEK_BYTES]; /* where thread_marks_scan_details() copies to */
     uint32_t sample_count;
     LatencySample samples[DRAIN_SAMPLES_MAX];
 } DrainBatch;

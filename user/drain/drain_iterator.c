@@ -105,6 +105,7 @@ static void make_hot(DrainIterator *iterator, ThreadDrainState *state)
     list_remove(&iterator->cold, state);
     list_add(&iterator->hot, state, true);
     state->last_found = iterator->iteration;
+    state->watched = false;
     (void)thread_drain_move(state, THREAD_DRAIN_ACTIVE);
 }
 
@@ -275,11 +276,12 @@ static bool must_be_visited(const ThreadDrainState *state)
  */
 static void ask_to_rest(DrainIterator *iterator, ThreadDrainState *state)
 {
-    uint64_t rested = iterator->iteration - state->last_found;
-
-    if (rested == iterator->hot_iterations) {
+    if (iterator->iteration - state->last_found < iterator->hot_iterations)
+        return;
+    if (!state->watched) {
+        state->watched = true;
         lane_reader_watch(&state->index.reader);
-    } else if (rested > iterator->hot_iterations) {
+    } else {
         list_remove(&iterator->hot, state);
         list_add(&iterator->cold, state, false);
         (void)thread_drain_move(state, THREAD_DRAIN_IDLE);
@@ -349,6 +351,7 @@ static void note_visit(DrainIterator *iterator, ThreadDrainState *state, const D
     }
     if (visit->bytes > 0) {
         state->last_found = iterator->iteration;
+        state->watched = false;
         state->source->last_found = iterator->iteration;
     }
 }
@@ -424,14 +427,14 @@ static void hand_back_drained(DrainIterator *iterator, DrainIteration *result)
     iterator->work_count = 0;
 }
 
-void drain_iteration(DrainIterator *iterator, bool final, DrainIteration *result)
+void drain_iteration(DrainIterator *iterator, bool final, DrainIteration *iteration_out)
 {
     DrainMetrics *metrics = iterator->batch->metrics;
     uint64_t start = ada_clock_monotonic_ns();
     bool in_place = final || (int64_t)(start - iterator->next_in_place) >= 0;
     uint64_t took;
 
-    *result = (DrainIteration){0};
+    *iteration_out = (DrainIteration){0};
     iterator->iteration++;
     if (in_place)
         iterator->next_in_place = start + iterator->in_place_ns;
@@ -443,11 +446,11 @@ void drain_iteration(DrainIterator *iterator, bool final, DrainIteration *result
         ask_quiet(iterator);
     iterator->scheduler.ops->plan(&iterator->scheduler, iterator->work, iterator->work_count);
     drain_topology_order(&iterator->topology, iterator->work, iterator->work_count, iterator->scratch);
-    visit_all(iterator, in_place, result);
+    visit_all(iterator, in_place, iteration_out);
     if (iterator->callbacks.before_write)
         iterator->callbacks.before_write(iterator->callbacks.context);
-    result->write_error = drain_batch_flush(iterator->batch);
-    hand_back_drained(iterator, result);
+    iteration_out->write_error = drain_batch_flush(iterator->batch);
+    hand_back_drained(iterator, iteration_out);
 
     took = ada_clock_monotonic_ns() - start;
     metrics->iterations++;

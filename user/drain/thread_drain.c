@@ -360,7 +360,7 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
     int error;
 
     describe_thread(state, batch);
-    error = thread_marks_scan_details(state);
+    error = thread_marks_scan_details(state, batch);
     if (!error)
         error = visit_lane(state, &state->index, batch, &index, &visit);
     if (error)

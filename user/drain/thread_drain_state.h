@@ -82,6 +82,7 @@ typedef struct ThreadDrainState {
     uint64_t last_found; /* iteration in which a visit last took something */
     uint32_t place;      /* index in the iterator's list of hot or of cold threads */
     bool hot;
+    bool watched; /* since it had nothing for some time: its next record gives a hint */
 
     /* the scheduler's */
     uint32_t weight;  /* 1..DRAIN_WEIGHT_MAX: its share of the service when there is not enough for all */

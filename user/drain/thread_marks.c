@@ -61,21 +61,18 @@ void thread_marks_act(ThreadDrainState *state, DrainBatch *batch)
                       state->hit.record);
 }
 
-#define PEEK_BYTES 65536u /* some records of the largest size at a time */
-
 /* Looks for marks in the detail records that came since the last visit; those that nobody wants stay where they are. 0 or -EPROTO. */
-static int match_details(ThreadDrainState *state)
+static int match_details(ThreadDrainState *state, char *copy)
 {
-    static char copy[PEEK_BYTES]; /* the drain thread's alone */
     LaneReader *reader = &state->detail.reader;
     LaneChunk chunk;
     MarkHit hit;
     /* A ring comes in pieces; a process that keeps us here by lies is left after what all its rings can hold. */
-    uint64_t pieces = (uint64_t)(reader->ring_count + 1) * (reader->ring_bytes / (PEEK_BYTES / 2) + 1);
+    uint64_t pieces = (uint64_t)(reader->ring_count + 1) * (reader->ring_bytes / (DRAIN_PEEK_BYTES / 2) + 1);
     int found;
 
     while (pieces-- > 0 && (found = lane_reader_peek(reader, &state->peek, &chunk)) != 0) {
-        uint32_t size = chunk.bytes < sizeof(copy) ? chunk.bytes : (uint32_t)sizeof(copy);
+        uint32_t size = chunk.bytes < DRAIN_PEEK_BYTES ? chunk.bytes : DRAIN_PEEK_BYTES;
         AdatBlockHeader times = {0};
         uint32_t records = 0;
         int64_t bytes;
@@ -96,7 +93,7 @@ static int match_details(ThreadDrainState *state)
     return 0;
 }
 
-int thread_marks_scan_details(ThreadDrainState *state)
+int thread_marks_scan_details(ThreadDrainState *state, DrainBatch *batch)
 {
     MarkMatcher *matcher = state->source->matcher;
     int held, error;
@@ -109,7 +106,7 @@ int thread_marks_scan_details(ThreadDrainState *state)
     held = lane_reader_begin(&state->detail.reader, state->producer_gone);
     if (held <= 0)
         return held;
-    error = match_details(state);
+    error = match_details(state, batch->peek);
     lane_reader_end(&state->detail.reader);
     return error;
 }

@@ -21,7 +21,7 @@ void thread_marks_scan(ThreadDrainState *state, const void *copy, uint32_t recor
  * Looks for them in the detail records that came since the last visit. Field rules decide about records before those may be
  * taken back, so the rings are looked at on every visit; what nobody wants stays where it is. 0 or -EPROTO.
  */
-int thread_marks_scan_details(ThreadDrainState *state);
+int thread_marks_scan_details(ThreadDrainState *state, DrainBatch *batch);
 
 /* Marks the thread if something was found. */
 void thread_marks_act(ThreadDrainState *state, DrainBatch *batch);

@@ -45,11 +45,17 @@ void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, 
 
 /* ---- telling the collector -------------------------------------------------------------------- */
 
+static void wake_collector(SegmentHeader *header)
+{
+    ADA_TEST_POINT("doorbell.wake");
+    ada_futex_wake(&header->doorbell);
+}
+
 static void ring_doorbell(SegmentHeader *header)
 {
     (void)ada_fetch_add_acq_rel(&header->doorbell, 1u);
     if (ada_load_relaxed(&header->collector_sleeping))
-        ada_futex_wake(&header->doorbell);
+        wake_collector(header);
 }
 
 /* Pairs with the exchange in thread_registry_take_hints(): grants what was published or submitted before. */
@@ -195,17 +201,23 @@ static bool find_ring(LaneProducer *producer, uint32_t *ring_out)
  * events/s (17.1 instead of 12.1 in a virtual machine), a rate that the looks around serve well.
  *
  * The collector says that it sleeps first, then reads the doorbell by read-modify-write, then looks at the
- * hints and queues, then sleeps unless the doorbell has changed: so either our submission is seen, or its sleep is.
+ * hints, then sleeps unless the doorbell has changed. We give the hint first, then ring by read-modify-write, then look whether
+ * it sleeps. One of the two read-modify-writes comes after the other and sees (acquire) what was before that (release): so
+ * either our hint is seen, or its sleep is.
  */
 static void announce_ring(LaneProducer *producer, const RingControl *submitted)
 {
     SegmentHeader *header = producer->header;
+    uint32_t sleeping;
 
-    if (ada_load_relaxed(&header->collector_sleeping) != ADA_COLLECTOR_SLEEPS &&
-        (ring_is_unmarked(producer, submitted) ||
-         spsc_queue_length(&producer->free) >= (int64_t)producer->lane->ring_count / 2))
+    (void)ada_fetch_add_acq_rel(&header->doorbell, 1u);
+    sleeping = ada_load_relaxed(&header->collector_sleeping);
+    if (sleeping == ADA_COLLECTOR_AWAKE)
         return;
-    ring_doorbell(header);
+    if (sleeping == ADA_COLLECTOR_SLEEPS ||
+        (!ring_is_unmarked(producer, submitted) &&
+         spsc_queue_length(&producer->free) < (int64_t)producer->lane->ring_count / 2))
+        wake_collector(header);
 }
 
 /* Number of the ring's first record; also for a handler that interrupts the swap to this ring. */
