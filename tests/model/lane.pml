@@ -7,12 +7,13 @@
  *     producer.inc    lane_producer.c
  *     collector.inc   lane_reader.c, thread_drain.c
  *
- * -DRINGS=, -DRECORDS= (that a ring holds), -DATTEMPTS= (to write one); -DOVERWRITE=1: the producer takes its oldest submitted ring
- * back, so both try for drain_owner; -DDEATH=1: it dies at any step.
+ * -DRINGS=, -DRECORDS= (that a ring holds), -DATTEMPTS= (to write one); -DOVERWRITE=1: the producer takes its oldest
+ * submitted ring back, so both try for drain_owner; -DDEATH=1: it dies at any step. Left out: signal handlers, and
+ * counters that wrap (tests/test_lane_signals.c, test_spsc_queue.c).
  *
  * What holds, by assertion:
  *     each record is taken once, in order, with its own content, and what is missing is what was counted   account()
- *     no record, number or queue slot is read while it may be written                                       Plain
+ *     no record, number or queue slot is read while it may be written                                       memory.inc
  *     a ring is in one place, and is read only while it is active or submitted                              move()
  *     no queue is overrun; nothing that the collector takes for hostile ever happens                        collector.inc
  *     both sides end: none waits for the other                                                              Spin

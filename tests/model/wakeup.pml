@@ -24,9 +24,9 @@
  *                                  ring that is submitted just then waits for the next look around
  *
  * Not needed, as the model goes through without it:
- *     MUTATE_WAITING_CLEAR_STORE   the producer takes its flag back by a store. That may hide the collector's last step from
- *                                  the producer's next wait, which begins in vain then; but the producer has rung for a ring of its
- *                                  own since, so the collector comes by once more. With the read-modify-write the flag alone is enough.
+ *     MUTATE_WAITING_CLEAR_STORE   the producer takes its flag back by a store. That may hide the collector's last step
+ *                                  from the producer's next wait, which it begins although a ring is there. But it has rung
+ *                                  for a ring of its own since, so the collector comes by once more.
  */
 #ifndef RINGS
 #define RINGS 3
