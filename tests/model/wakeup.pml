@@ -4,10 +4,10 @@
  * which the collector sleeps while there is nothing to do. Rings are only counted here; what is in them is lane.pml's.
  *
  * Both sides sleep without a time limit here, although in the code they never do: what holds here does not need the
- * collector's next look around (SESSION_TICK_NS) or the producer's patience (block_timeout_ns).
+ * collector's next look around (a tick) or the producer's patience (block_timeout_ns).
  *
  * What holds when both sides have come to rest: the producer has written everything; and the collector has taken every
- * ring, or sleeps over few of them, as ring_doorbell() means it to.
+ * ring, or sleeps over few of them, as announce_ring() means it to.
  *
  * The kernel's part: waiting and waking take the lock of the futex's queue, which orders them, and nothing else does. A thread
  * that waits may still compare an old value of the word if nothing orders the newer one before the lock.
@@ -19,9 +19,8 @@
  *     MUTATE_DOORBELL_STORE        the producer rings by a load and a store
  *     MUTATE_DOORBELL_LOAD         the collector reads the doorbell by a load
  *     MUTATE_SLEEPING_LATE         the collector says that it sleeps after it has read the doorbell
- *     MUTATE_NO_LOOK               the collector does not look at the queue between the doorbell and its sleep. So it is, in
- *                                  session.c, with detail lanes (traced_process_submitted() looks at index lanes): a detail
- *                                  ring that is submitted just then waits for the next look around
+ *     MUTATE_NO_LOOK               the collector does not look at the hints (here: at the queue) between the doorbell and its
+ *                                  sleep
  *
  * Not needed, as the model goes through without it:
  *     MUTATE_WAITING_CLEAR_STORE   the producer takes its flag back by a store. That may hide the collector's last step
@@ -141,31 +140,31 @@ inline wait_for_ring()
     }
 }
 
-/* ring_doorbell() */
-inline ring_doorbell()
+/* announce_ring(), for a collector that naps: one that sleeps is woken in any case */
+inline announce_ring()
 {
+#ifdef MUTATE_DOORBELL_STORE
     atomic {
-        atomic_load(PRODUCER, FREE_TAIL, ACQUIRE, seen); /* spsc_queue_length() */
-        needed = seen - free_head < RINGS / 2;
+        atomic_load(PRODUCER, DOORBELL, ACQUIRE, seen);
+        atomic_store(PRODUCER, DOORBELL, seen + 1, RELEASE);
+        seen = 0
+    }
+#else
+    atomic {
+        atomic_exchange(PRODUCER, DOORBELL, 1, 1, seen);
+        seen = 0
+    }
+#endif
+    atomic {
+        atomic_load(PRODUCER, COLLECTOR_SLEEPING, RELAXED, seen);
+        needed = seen;
         seen = 0
     }
     if
     :: needed ->
-#ifdef MUTATE_DOORBELL_STORE
         atomic {
-            atomic_load(PRODUCER, DOORBELL, ACQUIRE, seen);
-            atomic_store(PRODUCER, DOORBELL, seen + 1, RELEASE);
-            seen = 0
-        }
-#else
-        atomic {
-            atomic_exchange(PRODUCER, DOORBELL, 1, 1, seen);
-            seen = 0
-        }
-#endif
-        atomic {
-            atomic_load(PRODUCER, COLLECTOR_SLEEPING, RELAXED, seen);
-            needed = seen;
+            atomic_load(PRODUCER, FREE_TAIL, ACQUIRE, seen); /* spsc_queue_length() */
+            needed = seen - free_head < RINGS / 2;
             seen = 0
         }
         if
@@ -194,13 +193,13 @@ proctype producer()
             submit_tail++;
             atomic_store(PRODUCER, SUBMIT_TAIL, submit_tail, RELEASE)
         }
-        ring_doorbell()
+        announce_ring()
     :: else -> break
     od;
     done = true
 }
 
-/* ---- lane_reader.c, thread_drain.c, session.c -------------------------------------------------- */
+/* ---- lane_reader.c, thread_drain.c, session_drain.c ----------------------------------------------- */
 
 /* wake_producer() */
 inline wake_producer()
@@ -277,7 +276,7 @@ inline visit()
     fi
 }
 
-/* sleep_until_tick(), with traced_process_prepare_sleep(), something_waits() and traced_process_awake() */
+/* sleep_for(), with traced_process_prepare_sleep(), something_waits() and traced_process_awake() */
 inline sleep()
 {
 #ifndef MUTATE_SLEEPING_LATE
