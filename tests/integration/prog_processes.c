@@ -139,8 +139,9 @@ static void fork_in_handler(int number)
         ADA_INSTANT("process.child", getpid());
         _exit(0);
     }
-    if (finish(pid) == 0)
-        forked++;
+    if (finish(pid) != 0)
+        _exit(3);
+    forked++;
 }
 
 /* Forks in a signal handler that interrupts the recording of events. */

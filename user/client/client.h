@@ -89,9 +89,9 @@ int thread_register(void);
 void client_count_unregistered(void);
 
 /*
- * In the child of a fork that came from a handler which interrupted the recording of an event: gives the interrupted code,
- * which may go on when the handler returns, what the kernel emptied - with addresses in the parent's segment, where
- * the caller then puts other memory.
+ * In the child of a fork, which may have come from a handler that interrupted the recording of an event: gives the interrupted
+ * code, which goes on when the handler returns, a context in place of the one that the kernel emptied. It refuses
+ * everything, and leads to where the parent's segment was: `segment`, empty private memory by now.
  */
 void client_thread_mend(const Segment *segment);
 

@@ -44,7 +44,6 @@ typedef struct ClientProcess {
     Segment segment;
     SegmentConfig config; /* of segments that we make */
     ClientShared *shared;
-    size_t shared_bytes;
     struct sockaddr_un announce;
 } ClientProcess;
 
@@ -234,7 +233,7 @@ static void keep_descriptor(int fd)
 }
 
 /* The mapping that children find empty. */
-static ClientShared *map_shared(uint32_t slots, size_t *bytes_out)
+static ClientShared *map_shared(uint32_t slots)
 {
     size_t bytes = sizeof(ClientShared) + (size_t)slots * sizeof(ada_thread_context_t);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -245,23 +244,18 @@ static ClientShared *map_shared(uint32_t slots, size_t *bytes_out)
         munmap(memory, bytes);
         return NULL; /* without it a child might write into our lanes: rather record nothing */
     }
-    *bytes_out = bytes;
     return memory;
 }
 
 /* Makes `segment` the one that this process records into. */
 static bool start_recording(const Segment *segment)
 {
-    if (process.shared &&
-        process.shared_bytes !=
-            sizeof(ClientShared) + (size_t)segment->geometry.slot_capacity * sizeof(ada_thread_context_t)) {
-        munmap(process.shared, process.shared_bytes);
-        process.shared = NULL;
-    }
-    if (!process.shared)
-        process.shared = map_shared(segment->geometry.slot_capacity, &process.shared_bytes);
-    if (!process.shared)
+    /* That of a parent stays where it is: interrupted code may still have addresses in it. */
+    ClientShared *shared = map_shared(segment->geometry.slot_capacity);
+
+    if (!shared)
         return false;
+    ada_store_release(&process.shared, shared); /* pairs with client_process_enter() */
     process.segment = *segment;
     describe_owner(segment->header);
     return true;
@@ -279,8 +273,9 @@ static void cut_off_parent(void)
 
     if (!segment->header)
         return;
-    (void)mmap(segment->header, segment->geometry.segment_bytes, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (mmap(segment->header, segment->geometry.segment_bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
+        client_thread_mend(segment);
     segment->header = NULL;
 }
 
@@ -290,8 +285,6 @@ static void on_fork_in_child(void)
 
     /* Shut meanwhile: a preloaded library may record the calls we make, and must not start the child now. */
     ada_store_release(&ada_gate, &gate_shut);
-    if (process.segment.header)
-        client_thread_mend(&process.segment);
     client_thread_forget();
     cut_off_parent();
     ada_store_release(&ada_gate, recording && process.announces ? &gate_open : &gate_shut);
@@ -319,15 +312,23 @@ static bool start_child(void)
     return started;
 }
 
+/* Whether the segment belongs to this process. Each acquire pairs with the release of what it reads. */
+static bool is_started(void)
+{
+    const ClientShared *shared = ada_load_acquire(&process.shared);
+
+    return shared && ada_load_acquire(&shared->alive);
+}
+
 int client_process_enter(void)
 {
     uint32_t nobody = 0;
     int cancellation;
     uint32_t self;
 
-    if (!process.loaded || !process.shared)
+    if (!process.loaded)
         return -EAGAIN;
-    if (ada_load_acquire(&process.shared->alive)) /* pairs with the release below */
+    if (is_started())
         return process.segment.header ? 0 : -EAGAIN;
 
     /* A child's first event; its other threads, if it has any by now, wait for the few system calls. */
@@ -335,7 +336,7 @@ int client_process_enter(void)
     if (!ada_compare_exchange_acq_rel(&process.starter, &nobody, self)) {
         if (nobody == self)
             return -EAGAIN; /* a handler that interrupted the start */
-        while (ada_load_acquire(&process.starter) == nobody && !ada_load_acquire(&process.shared->alive))
+        while (ada_load_acquire(&process.starter) == nobody && !is_started())
             sched_yield();
         return process.segment.header ? 0 : -EAGAIN;
     }

@@ -73,24 +73,26 @@ void client_thread_forget(void)
     /* The writers' `frame` stays: the fork may have come from a handler, and the interrupted writer ends its own level. */
     ada_thread.index.active = &ada_closed_view;
     ada_thread.detail.active = &ada_closed_view;
-    ada_thread.context = NULL;
-    ada_thread.state = THREAD_NEW;
+    ada_thread.state = THREAD_NEW; /* the context stays, too, until the thread has another */
     ada_thread.destructor_rounds = 0;
 }
 
 /* ---- a child of fork() in a handler -------------------------------------------------------------- */
 
+/* A producer's side that refuses everything, but whose addresses may be stored to. */
 static void mend_lane(LaneProducer *producer, LaneWriter *writer, const Segment *segment, uint32_t slot,
                       Lane *lane, uint32_t kind)
 {
-    LaneView *active = writer->active;
+    const SegmentGeometry *geometry = &segment->geometry;
+    bool index = kind == ADA_LANE_INDEX;
+    uint32_t rings = index ? geometry->index_ring_count : geometry->detail_ring_count;
+    uint32_t bytes = index ? geometry->index_ring_bytes : geometry->detail_ring_bytes;
+    char *data = segment_at(segment, segment_rings_offset(geometry, slot, kind));
 
-    lane_producer_init(producer, writer, lane,
-                       segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind)),
-                       segment->header);
-    for (uint32_t ring = 0; ring < ADA_RINGS_MAX; ring++)
-        producer->views[ring].limit = 0;
-    writer->active = active;
+    lane_producer_init(producer, writer, lane, data, segment->header); /* an empty lane: it has no rings */
+    for (uint32_t ring = 0; ring < rings; ring++)
+        producer->views[ring] = (LaneView){.data = data + (size_t)ring * bytes, .ring = &lane->rings[ring]};
+    writer->active = &ada_closed_view;
 }
 
 void client_thread_mend(const Segment *segment)
@@ -99,7 +101,7 @@ void client_thread_mend(const Segment *segment)
     ThreadLaneSet *lanes;
     uint32_t slot;
 
-    if (!context || (ada_thread.index.frame == 0 && ada_thread.detail.frame == 0))
+    if (!context)
         return;
     /* The context is empty, but where it lies tells the slot. */
     slot = (uint32_t)(context - client_context(0));
