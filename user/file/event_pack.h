@@ -6,8 +6,8 @@
  *   ADAT_FLAG_PACKED_LONG   24 bytes: others without a detail record, as those of functions are
  *
  * Times are kept as differences to the event before, in 32 bits: 2 s of a 2 GHz counter. Half the bytes are
- * half the pages to write, which is what most of the drain's time goes into: 22 ns per event became 14 (64
- * threads flat out, ext4).
+ * half the pages to write, which is what most of the drain's time goes into: some 22 ns per event became 14 to 17
+ * (flat out, ext4).
  */
 #ifndef ADA_FILE_EVENT_PACK_H
 #define ADA_FILE_EVENT_PACK_H
