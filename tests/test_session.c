@@ -309,7 +309,7 @@ static void session__disk_full_and_free_again__then_exact_and_valid(void)
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
     CU_ASSERT(result.closed);
-    CU_ASSERT(result.failed_writes > 0);
+    CU_ASSERT(result.drain.failed_writes > 0);
     CU_ASSERT(result.accounts->index.dropped_io > 0);
     CU_ASSERT_EQUAL(result.accounts->index.attempted,
                     result.accounts->index.in_file + result.accounts->index.dropped_io);

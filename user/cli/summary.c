@@ -7,7 +7,6 @@
 #include "user/cli/trace.h"
 
 #define NS_PER_S 1e9
-#define NS_PER_US 1e3
 
 static double seconds(uint64_t ns)
 {
@@ -130,6 +129,13 @@ static void json_threads(JsonWriter *json, const AccountBook *accounts)
         const ThreadAccount *account = &accounts->threads[i];
         const AdatAccount index = adat_account_of(&account->index);
         const AdatAccount detail = adat_account_of(&account->detail);
+        const AdatThreadDrain drain = {
+            .visits = account->index.visits,
+            .skips = account->index.skips,
+            .bytes = account->index.bytes,
+            .wait_total = account->index.wait_total,
+            .wait_max = account->index.wait_max,
+        };
 
         json_begin_object(json, NULL);
         json_u64(json, "pid", account->pid);
@@ -137,63 +143,11 @@ static void json_threads(JsonWriter *json, const AccountBook *accounts)
         json_string_bytes(json, "name", account->name, strnlen(account->name, sizeof(account->name)));
         trace_json_account(json, "events", &index);
         trace_json_account(json, "detail", &detail);
-        json_begin_object(json, "drain");
-        json_u64(json, "visits", account->index.visits);
-        json_u64(json, "skips", account->index.skips);
-        json_u64(json, "bytes", account->index.bytes);
-        json_u64(json, "wait_max", account->index.wait_max);
-        json_f64(json, "wait_average",
-                 account->index.visits ? (double)account->index.wait_total / (double)account->index.visits : 0);
-        json_end_object(json);
+        trace_json_thread_drain(json, "drain", &drain);
         json_end_object(json);
     }
     json_end_array(json);
     json_u64(json, "threads_omitted", accounts->threads_omitted);
-}
-
-/* null where no latency was measured. */
-static void json_latency(JsonWriter *json, const LatencyHistogram *latency)
-{
-    static const struct {
-        const char *name;
-        double share;
-    } rows[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}};
-
-    if (latency->count == 0) {
-        json_null(json, "latency_us");
-        return;
-    }
-    json_begin_object(json, "latency_us");
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        json_f64(json, rows[i].name, (double)latency_histogram_percentile(latency, rows[i].share) / NS_PER_US);
-    json_f64(json, "max", (double)latency->max / NS_PER_US);
-    json_end_object(json);
-}
-
-static void json_drain(JsonWriter *json, const SessionResult *result)
-{
-    const DrainMetrics *drain = result->drain;
-
-    json_begin_object(json, "drain");
-    json_string(json, "scheduler", result->scheduler);
-    json_u64(json, "iterations", drain->iterations);
-    json_f64(json, "iteration_us_average",
-             drain->iterations ? (double)drain->iteration_ns / (double)drain->iterations / NS_PER_US : 0);
-    json_f64(json, "iteration_us_max", (double)drain->iteration_max_ns / NS_PER_US);
-    json_f64(json, "jain", jain_index_value(&result->accounts->jain));
-    json_latency(json, &drain->latency);
-    json_f64(json, "cpu_s", seconds(result->drain_cpu_ns));
-    json_u64(json, "threads_visited", drain->visits);
-    json_u64(json, "threads_skipped", drain->skips);
-    json_u64(json, "sweeps", drain->sweeps);
-    json_u64(json, "wakeups", drain->wakeups);
-    json_u64(json, "wait_max", drain->wait_max);
-    json_u64(json, "records", drain->records);
-    json_u64(json, "bytes", drain->bytes);
-    json_u64(json, "writes", drain->flushes);
-    json_u64(json, "failed_writes", result->failed_writes);
-    json_u64(json, "marks", drain->marks);
-    json_end_object(json);
 }
 
 void summary_print_json(const RecordSummary *summary, FILE *out)
@@ -214,7 +168,7 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
     json_threads(json, result->accounts);
     trace_json_account(json, "events", &result->accounts->index);
     trace_json_account(json, "detail", &result->accounts->detail);
-    json_drain(json, result);
+    trace_json_drain(json, "drain", &result->drain);
     json_bool(json, "closed", result->closed);
     if (result->write_error)
         json_string(json, "write_error", strerror(-result->write_error));

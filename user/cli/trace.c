@@ -70,6 +70,9 @@ void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary 
     json_begin_object(json, key);
     json_string_bytes(json, "scheduler", drain->scheduler, strnlen(drain->scheduler, sizeof(drain->scheduler)));
     json_u64(json, "iterations", drain->iterations);
+    json_f64(json, "iteration_us_average",
+             drain->iterations ? (double)drain->iteration_ns / (double)drain->iterations / 1e3 : 0);
+    json_f64(json, "iteration_us_max", (double)drain->iteration_max_ns / 1e3);
     json_f64(json, "jain", (double)drain->jain_ppb / 1e9);
     json_latency(json, drain);
     json_f64(json, "cpu_s", (double)drain->cpu_ns / 1e9);
@@ -78,8 +81,11 @@ void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary 
     json_u64(json, "sweeps", drain->sweeps);
     json_u64(json, "wakeups", drain->wakeups);
     json_u64(json, "wait_max", drain->wait_max);
-    json_u64(json, "marks", drain->marks);
+    json_u64(json, "records", drain->records);
+    json_u64(json, "bytes", drain->bytes);
+    json_u64(json, "writes", drain->flushes);
     json_u64(json, "failed_writes", drain->failed_writes);
+    json_u64(json, "marks", drain->marks);
     json_end_object(json);
 }
 
@@ -94,6 +100,7 @@ void trace_json_thread_drain(JsonWriter *json, const char *key, const AdatThread
     json_u64(json, "skips", drain->skips);
     json_u64(json, "bytes", drain->bytes);
     json_u64(json, "wait_max", drain->wait_max);
+    json_f64(json, "wait_average", drain->visits ? (double)drain->wait_total / (double)drain->visits : 0);
     json_end_object(json);
 }
 

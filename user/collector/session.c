@@ -198,6 +198,4 @@ void session_result(const Session *session, SessionResult *result)
 {
     *result = session->result;
     result->accounts = &session->accounts;
-    result->drain = &session->metrics;
-    result->scheduler = drain_scheduler_name(session->config.scheduler);
 }

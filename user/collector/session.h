@@ -38,10 +38,7 @@ typedef struct SessionResult {
     uint32_t detached; /* of them still running at the end */
     uint32_t threads;
     const AccountBook *accounts;
-    const DrainMetrics *drain;
-    const char *scheduler;
-    uint64_t drain_cpu_ns;
-    uint64_t failed_writes;
+    AdatDrainSummary drain;
     int write_error;        /* last error of writing the file, as -errno; 0 = none */
     bool closed;            /* the file has its ledger and its trailer */
     uint32_t quarantined;   /* processes given up because of impossible values */

@@ -373,10 +373,7 @@ static void rest(Session *session, uint32_t control)
 static void close_file(Session *session)
 {
     SessionResult *result = &session->result;
-    struct timespec cpu;
 
-    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) == 0)
-        result->drain_cpu_ns = (uint64_t)cpu.tv_sec * NS_PER_S + (uint64_t)cpu.tv_nsec;
     session_write_clock_anchor(session);
     while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
         put_ledger(session, ADAT_FLAG_CLOSED);
@@ -393,7 +390,7 @@ static void close_file(Session *session)
         session->close_error = adat_writer_finish(session->batch.writer);
     result->closed = session->close_error == 0;
     result->bytes = adat_writer_bytes(session->batch.writer);
-    result->failed_writes = session->batch.failures;
+    session_summarize(session, &result->drain);
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
 }

@@ -89,9 +89,10 @@ uint32_t event_pack(uint16_t form, const AdaIndexEvent *events, uint32_t count, 
         return pack_short(events, count, time, out);
     if (form == ADAT_FLAG_PACKED_LONG)
         return pack_long(events, count, time, out);
-    memcpy(out, events, (size_t)count * sizeof(*events));
-    if (count > 0)
+    if (count > 0) {
+        memcpy(out, events, (size_t)count * sizeof(*events));
         *time = events[count - 1].timestamp;
+    }
     return count;
 }
 
@@ -132,6 +133,6 @@ void event_unpack(uint16_t flags, uint64_t first_time, const void *payload, uint
         unpack_short(first_time, payload, count, events);
     else if (flags & ADAT_FLAG_PACKED_LONG)
         unpack_long(first_time, payload, count, events);
-    else
+    else if (count > 0)
         memcpy(events, payload, (size_t)count * sizeof(*events));
 }
