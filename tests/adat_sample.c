@@ -140,7 +140,7 @@ AdatDrainSummary sample_drain(void)
     return (AdatDrainSummary){
         .scheduler = "weighted-fair",
         .iterations = 77,
-        .iteration_ns = 900000,
+        .iteration_ns = 770000,
         .iteration_max_ns = 45600,
         .visits = 55,
         .skips = 5,

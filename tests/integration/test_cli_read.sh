@@ -126,11 +126,12 @@ run info --json small.adat
 report "info --json"
 run info --json parts.adat
 [ $status -eq 0 ] && jq -e '
-    .drain == {"scheduler":"weighted-fair","iterations":77,"jain":0.998,
+    .drain == {"scheduler":"weighted-fair","iterations":77,"iteration_us_average":10,"iteration_us_max":45.6,"jain":0.998,
         "latency_us":{"p50":12.5,"p90":90,"p99":99,"max":1000},"cpu_s":0.0015,"threads_visited":55,
-        "threads_skipped":5,"sweeps":6,"wakeups":7,"wait_max":2,"marks":3,"failed_writes":1} and .marks == 3 and
-    [.threads[].drain] == [{"visits":3,"skips":1,"bytes":256,"wait_max":2},
-        {"visits":3,"skips":1,"bytes":256,"wait_max":2}]' out >/dev/null
+        "threads_skipped":5,"sweeps":6,"wakeups":7,"wait_max":2,"records":16,"bytes":512,
+        "writes":12,"failed_writes":1,"marks":3} and .marks == 3 and
+    [.threads[].drain] == [{"visits":3,"skips":1,"bytes":256,"wait_max":2,"wait_average":(4/3)},
+        {"visits":3,"skips":1,"bytes":256,"wait_max":2,"wait_average":(4/3)}]' out >/dev/null
 report "info --json: drain, marks"
 run info half.adat
 [ $status -eq 0 ] && [ ! -s err ] && grep -q "no final ledger: of threads that had not ended" out && grep -q "^drain$" out
