@@ -30,6 +30,31 @@ static LaneFixture *half_drained_lane(uint32_t kind)
     return fixture;
 }
 
+static void check_chunk(const LaneFixture *fixture, const LaneChunk *chunk)
+{
+    const LaneReader *reader = &fixture->reader;
+    const char *end = fixture->rings + (size_t)reader->ring_count * reader->ring_bytes;
+
+    CU_ASSERT_TRUE_FATAL(chunk->data >= fixture->rings && chunk->data <= end);
+    CU_ASSERT_TRUE_FATAL(chunk->bytes <= RING && chunk->bytes <= (size_t)(end - chunk->data));
+    CU_ASSERT_TRUE_FATAL(chunk->bytes % 8 == 0);
+    CU_ASSERT_TRUE_FATAL((uint64_t)chunk->records * ADA_INDEX_EVENT_SIZE <= chunk->bytes);
+}
+
+/* Looks at what the lane holds, as rules about fields do, and leaves it. The drain is held. */
+static void look(LaneFixture *fixture)
+{
+    static char copy[RING];
+    LanePeek peek = {0};
+    LaneChunk chunk;
+
+    for (uint32_t n = 0; n < 2 * ADA_RINGS_MAX && lane_reader_peek(&fixture->reader, &peek, &chunk) == 1; n++) {
+        check_chunk(fixture, &chunk);
+        memcpy(copy, chunk.data, chunk.bytes);
+        lane_peek_advance(&peek, &chunk, chunk.records, chunk.bytes);
+    }
+}
+
 /*
  * Visits the lane as the drain does, with every check the drain would make on its copy left out: what
  * comes must be sane without them. Returns the last result of lane_reader_next() or _begin().
@@ -44,13 +69,9 @@ static int visit(LaneFixture *fixture)
 
     if (found < 0)
         return found;
+    look(fixture);
     while ((found = lane_reader_next(reader, &chunk)) == 1) {
-        const char *end = fixture->rings + (size_t)reader->ring_count * reader->ring_bytes;
-
-        CU_ASSERT_TRUE_FATAL(chunk.data >= fixture->rings && chunk.data <= end);
-        CU_ASSERT_TRUE_FATAL(chunk.bytes <= RING && chunk.bytes <= (size_t)(end - chunk.data));
-        CU_ASSERT_TRUE_FATAL(chunk.bytes % 8 == 0);
-        CU_ASSERT_TRUE_FATAL((uint64_t)chunk.records * ADA_INDEX_EVENT_SIZE <= chunk.bytes);
+        check_chunk(fixture, &chunk);
         CU_ASSERT_TRUE_FATAL(++chunks <= 2 * ADA_RINGS_MAX);
         memcpy(copy, chunk.data, chunk.bytes);
         lane_reader_consume(reader, &chunk, chunk.records, chunk.bytes);
@@ -259,7 +280,56 @@ static void lane_reader__queue_indices_impossible__then_begin_refuses(void)
     lane_fixture_destroy(fixture);
 }
 
+static void lane_reader_peek__impossible_values__then_refused(void)
+{
+    LaneFixture *fixture = half_drained_lane(ADA_LANE_DETAIL);
+    Lane *lane = &fixture->lane;
+    LanePeek peek = {0};
+    LaneChunk chunk;
+    uint64_t tail;
+    uint32_t active, slot;
+
+    CU_ASSERT_EQUAL_FATAL(lane_reader_begin(&fixture->reader, false), 1);
+    CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), 1);
+    tail = lane->submit_queue.tail;
+    lane->submit_queue.tail = tail + ADA_QUEUE_SLOTS + 1;
+    CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), -EPROTO);
+    lane->submit_queue.tail = lane->submit_queue.head + 1;
+    slot = lane->submit_queue.slots[lane->submit_queue.head % ADA_QUEUE_SLOTS];
+    lane->submit_queue.slots[lane->submit_queue.head % ADA_QUEUE_SLOTS] = ADA_DETAIL_RINGS;
+    CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), -EPROTO);
+    lane->submit_queue.slots[lane->submit_queue.head % ADA_QUEUE_SLOTS] = slot;
+    lane->submit_queue.tail = lane->submit_queue.head;
+    active = lane->active_ring_index;
+    lane->active_ring_index = ADA_DETAIL_RINGS;
+    CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), -EPROTO);
+    lane->active_ring_index = active;
+    lane->rings[active].sequence = lane->submit_queue.head + 7; /* as amid a swap */
+    CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), 0);
+    lane_reader_end(&fixture->reader);
+    lane_fixture_destroy(fixture);
+}
+
+static void lane_reader_mark__again_or_hostile__then_never_goes_back(void)
+{
+    LaneFixture *fixture = half_drained_lane(ADA_LANE_DETAIL);
+    Lane *lane = &fixture->lane;
+    uint64_t sequence = lane->rings[lane->active_ring_index].sequence;
+
+    lane_reader_mark(&fixture->reader);
+    CU_ASSERT_EQUAL(lane->collector_mark_until, sequence + 2);
+    lane->rings[lane->active_ring_index].sequence = 0;
+    lane_reader_mark(&fixture->reader);
+    CU_ASSERT_EQUAL(lane->collector_mark_until, sequence + 2);
+    lane->active_ring_index = UINT32_MAX;
+    lane_reader_mark(&fixture->reader);
+    CU_ASSERT(lane->collector_mark_until >= sequence + 2);
+    lane_fixture_destroy(fixture);
+}
+
 static const TestCase tests[] = {
+    TEST(lane_reader_peek__impossible_values__then_refused),
+    TEST(lane_reader_mark__again_or_hostile__then_never_goes_back),
     TEST(lane_reader__each_field_hostile__then_sane_or_refused),
     TEST(lane_reader__random_fields_hostile__then_sane_or_refused),
     TEST(lane_reader__position_impossible__then_refused),
