@@ -175,7 +175,8 @@ static void put_ledger(Session *session, uint16_t flags)
     session_summarize(session, summary);
     if (count > 0)
         memcpy(summary + 1, session->accounts.entries, count * sizeof(AdatLedgerEntry));
-    drain_batch_put(&session->batch, &header, summary, bytes);
+    if (drain_batch_put(&session->batch, &header, summary, bytes) != 0)
+        count = 0; /* as without memory above */
     session->ledger_count = count;
     session->ledger_epoch = session->batch.epoch;
     free(summary);

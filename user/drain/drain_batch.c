@@ -70,13 +70,17 @@ int drain_batch_flush(DrainBatch *batch)
     return error;
 }
 
-void drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes)
+int drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes)
 {
+    int error;
+
     if (adat_writer_room(batch->writer) < bytes)
         (void)drain_batch_flush(batch);
     /* Room enough now: this can only fail for lack of memory to grow, and then the block is lost as in a failed write. */
-    if (adat_writer_put_block(batch->writer, header, payload, bytes) != 0)
+    error = adat_writer_put_block(batch->writer, header, payload, bytes);
+    if (error)
         batch->epoch++;
+    return error;
 }
 
 void drain_batch_touch(DrainBatch *batch, ThreadDrainState *state)

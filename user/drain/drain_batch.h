@@ -49,9 +49,9 @@ int drain_batch_flush(DrainBatch *batch);
 
 /*
  * Adds one block without lane data, flushing first if there is no room. A failed write is the batch's matter
- * (failing, epoch).
+ * (failing, epoch). 0; -ENOMEM, -EMSGSIZE: this block is lost, and counts as one of a failed write.
  */
-void drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes);
+int drain_batch_put(DrainBatch *batch, const AdatBlockHeader *header, const void *payload, size_t bytes);
 
 /* Notes that the batch holds records of the thread, or that it has rings to give back. */
 void drain_batch_touch(DrainBatch *batch, ThreadDrainState *state);

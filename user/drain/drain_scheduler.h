@@ -97,7 +97,7 @@ void drain_scheduler_rotate(DrainScheduler *self, ThreadDrainState **threads, si
 /* The budget of one visit when `count` threads share an iteration. */
 uint64_t drain_scheduler_share(const DrainScheduler *self, size_t count);
 
-/* Orders by falling priority, as thread_drain_urgency() has it; threads of the same priority keep their turns. */
+/* Orders by falling urgency (see urgency() in drain_scheduler.c); threads of the same priority keep their turns. */
 void drain_scheduler_by_urgency(DrainScheduler *self, ThreadDrainState **threads, size_t count);
 
 #endif
