@@ -16,6 +16,8 @@
 #include "user/reader/adat_cursor.h"
 #include "user/registry/thread_registry.h"
 
+#define RING_BYTES (1u << 20) /* a full lane is more than is taken of it in one iteration */
+
 /* What a traced process has of its segment: its own mapping, one thread. */
 typedef struct Client {
     Segment segment;
@@ -59,17 +61,25 @@ static void bind(Client *client)
     lane_producer_set_hint(&client->producer, segment_registry(&client->segment), client->lanes->slot_index);
 }
 
-/* A process with one thread `tid`, attached through a mapping of the collector's own. */
-static uint32_t attach(Session *session, Client *client, uint32_t pid, uint32_t tid)
+/* Another thread, which record() then records for. */
+static void add_thread(Client *client, uint32_t tid)
+{
+    int error = 0;
+
+    client->lanes = thread_registry_register(&client->segment, tid, 1, &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(client->lanes);
+    bind(client);
+}
+
+/* A process with one thread `tid`; without pid: one that nobody took over. */
+static void create_client(Client *client, uint32_t pid, uint32_t tid)
 {
     SegmentConfig config;
-    Segment mapping;
-    uint32_t number = 0;
-    int error = 0;
 
     memset(client, 0, sizeof(*client));
     segment_config_init(&config);
     config.threads = 4;
+    config.ring_bytes = RING_BYTES;
     config.enabled = 1;
     CU_ASSERT_EQUAL_FATAL(segment_create(&config, &client->segment, &client->fd), 0);
     if (pid != 0) {
@@ -78,13 +88,26 @@ static uint32_t attach(Session *session, Client *client, uint32_t pid, uint32_t 
         memcpy(client->segment.header->command, "client\0-x", 10);
         client->segment.header->command_bytes = 10;
         ada_store_release(&client->segment.header->owner_ready, 1u);
-        client->lanes = thread_registry_register(&client->segment, tid, 1, &error);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(client->lanes);
-        bind(client);
+        add_thread(client, tid);
     }
+}
+
+/* Attaches it through a mapping of the collector's own. */
+static uint32_t attach_client(Session *session, Client *client)
+{
+    Segment mapping;
+    uint32_t number = 0;
+
     CU_ASSERT_EQUAL_FATAL(segment_attach(client->fd, &mapping), 0);
-    CU_ASSERT_EQUAL_FATAL(session_attach(session, &mapping, (pid_t)pid, &number), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        session_attach(session, &mapping, (pid_t)client->segment.header->owner_pid, &number), 0);
     return number;
+}
+
+static uint32_t attach(Session *session, Client *client, uint32_t pid, uint32_t tid)
+{
+    create_client(client, pid, tid);
+    return attach_client(session, client);
 }
 
 /* As a client does when a thread came or went, for a collector that sleeps. */
@@ -163,6 +186,37 @@ static void session__process_ends__then_all_in_file_and_death_recorded(void)
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.drain_complete, 1);
     adat_reader_close(reader);
     session_destroy(session);
+    detach(&client);
+}
+
+/* The full lane takes several iterations, while the others are done with after one: nobody is taken twice. */
+static void session__threads_of_a_dead_process_end_apart__then_each_counted_once(void)
+{
+    SessionResult result;
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    uint64_t many = 3ull * RING_BYTES / ADA_INDEX_EVENT_SIZE;
+
+    create_client(&client, 600, 601);
+    record(&client, 0, 1);
+    add_thread(&client, 602);
+    record(&client, 0, many);
+    add_thread(&client, 603);
+    record(&client, 0, 7);
+    session_process_ended(session, attach_client(session, &client), (ProcessEnd){.kind = ADAT_DEATH_EXIT});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.threads, 3);
+    CU_ASSERT_EQUAL(result.accounts->index.in_file, many + 8);
+    CU_ASSERT_EQUAL(result.accounts->index.attempted, many + 8);
+    session_destroy(session);
+    reader = open_trace(trace);
+    CU_ASSERT_EQUAL(count_events(reader, 601), 1);
+    CU_ASSERT_EQUAL(count_events(reader, 602), many);
+    CU_ASSERT_EQUAL(count_events(reader, 603), 7);
+    adat_reader_close(reader);
     detach(&client);
 }
 
@@ -371,6 +425,7 @@ static void session__first_write_fails__then_create_fails(void)
 
 static const TestCase tests[] = {
     TEST(session__process_ends__then_all_in_file_and_death_recorded),
+    TEST(session__threads_of_a_dead_process_end_apart__then_each_counted_once),
     TEST(session__stop_while_running__then_detached_and_gate_shut),
     TEST(session__segment_never_claimed__then_not_a_process),
     TEST(session__hostile_process__then_quarantined_and_others_unharmed),

@@ -30,6 +30,7 @@ struct TracedProcess {
     ThreadDrainState **threads; /* by slot; NULL = nobody known there */
     uint32_t threads_found;
     uint32_t threads_here; /* not NULL in `threads` */
+    uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
     AccountBook *accounts; /* the session's */
     const uint32_t *epoch; /* of the session's batch */
     ProcessEnd end;
@@ -213,7 +214,8 @@ static void look_at_slots(TracedProcess *process, uint32_t word)
 {
     SlotHints hints = thread_registry_take_hints(&process->segment, word);
 
-    for (uint64_t bits = hints.taken | hints.dirty | hints.ended; bits != 0; bits &= bits - 1) {
+    for (uint64_t bits = (hints.taken | hints.dirty | hints.ended) & ~process->done[word]; bits != 0;
+         bits &= bits - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(bits);
         uint32_t slot = word * 64 + bit;
 
@@ -313,8 +315,9 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
     process->threads_here--;
-    if (process->end.kind == 0 && !process->quarantine)
-        (void)thread_registry_release(&process->segment, state->lanes);
+    if (process->end.kind != 0 || process->quarantine ||
+        !thread_registry_release(&process->segment, state->lanes))
+        process->done[state->slot / 64] |= 1ull << state->slot % 64;
 }
 
 /* Closes the accounts of a process that is read no more with what was taken. */
