@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/metrics/metrics_snapshot.h"
+
+#include <stdlib.h>
+
+#include "user/lane/atomic.h"
+
+MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads)
+{
+    MetricsSnapshot *snapshot;
+    size_t bytes = sizeof(*snapshot) + processes * sizeof(MetricsProcess) + threads * sizeof(MetricsThread);
+
+    snapshot = calloc(1, bytes);
+    if (!snapshot)
+        return NULL;
+    snapshot->references = 1;
+    snapshot->processes = (MetricsProcess *)(snapshot + 1);
+    snapshot->threads = (MetricsThread *)(snapshot->processes + processes);
+    return snapshot;
+}
+
+void metrics_snapshot_release(const MetricsSnapshot *snapshot)
+{
+    MetricsSnapshot *mine = (MetricsSnapshot *)snapshot;
+
+    /* Each release (by the others) pairs with the acquire of the last one: nobody reads it any more. */
+    if (mine && ada_fetch_sub_acq_rel(&mine->references, 1u) == 1)
+        free(mine);
+}
+
+void metrics_hub_init(MetricsHub *hub)
+{
+    *hub = (MetricsHub){.latest = NULL};
+    pthread_mutex_init(&hub->lock, NULL);
+}
+
+void metrics_hub_fini(MetricsHub *hub)
+{
+    metrics_snapshot_release(hub->latest);
+    hub->latest = NULL;
+    pthread_mutex_destroy(&hub->lock);
+}
+
+bool metrics_hub_try_publish(MetricsHub *hub, MetricsSnapshot *snapshot)
+{
+    MetricsSnapshot *before;
+
+    if (pthread_mutex_trylock(&hub->lock) != 0)
+        return false;
+    before = hub->latest;
+    hub->latest = snapshot;
+    pthread_mutex_unlock(&hub->lock);
+    metrics_snapshot_release(before);
+    return true;
+}
+
+const MetricsSnapshot *metrics_hub_acquire(MetricsHub *hub)
+{
+    MetricsSnapshot *snapshot;
+
+    pthread_mutex_lock(&hub->lock);
+    snapshot = hub->latest;
+    if (snapshot)
+        (void)ada_fetch_add_acq_rel(&snapshot->references, 1u);
+    pthread_mutex_unlock(&hub->lock);
+    return snapshot;
+}
