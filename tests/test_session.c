@@ -99,8 +99,8 @@ static uint32_t attach_client(Session *session, Client *client)
     uint32_t number = 0;
 
     CU_ASSERT_EQUAL_FATAL(segment_attach(client->fd, &mapping), 0);
-    CU_ASSERT_EQUAL_FATAL(
-        session_attach(session, &mapping, (pid_t)client->segment.header->owner_pid, &number), 0);
+    CU_ASSERT_EQUAL_FATAL(session_attach(session, &mapping, (pid_t)client->segment.header->owner_pid, &number),
+                          0);
     return number;
 }
 

@@ -29,10 +29,10 @@ struct TracedProcess {
     uint32_t *thread_counter;   /* the session's */
     ThreadDrainState **threads; /* by slot; NULL = nobody known there */
     uint32_t threads_found;
-    uint32_t threads_here; /* not NULL in `threads` */
+    uint32_t threads_here;           /* not NULL in `threads` */
     uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
-    AccountBook *accounts; /* the session's */
-    const uint32_t *epoch; /* of the session's batch */
+    AccountBook *accounts;           /* the session's */
+    const uint32_t *epoch;           /* of the session's batch */
     ProcessEnd end;
     const char *quarantine;
     uint32_t next_check; /* slot: see traced_process_check_threads() */
