@@ -284,6 +284,53 @@ static void scan__torn_behind_a_part__then_short_and_no_damage(void)
     close(fd);
 }
 
+/* The same with the zeros that it wrote ahead: whole blocks, one that is torn at any place, then room. */
+static void scan__torn_before_room_for_blocks__then_short_and_no_damage(void)
+{
+    static const uint8_t zeros[ADAT_AHEAD_BYTES + 8];
+    int fd = sample_trace(&small, -1);
+    size_t size;
+    uint8_t *bytes = file_content(fd, &size);
+    size_t block = (size_t)(find_block(bytes, 3) - bytes);
+    size_t after = (size_t)(find_block(bytes, 4) - bytes);
+    size_t part = (size_t)(find_block(bytes, first_part(bytes) + 1) - bytes);
+    AdatReader *reader;
+    bool whole;
+
+    for (size_t end = block; end <= after; end++) {
+        set_content(fd, bytes, end);
+        CU_ASSERT_EQUAL(pwrite(fd, zeros, 5000, (off_t)end), 5000);
+        reader = open_trace(fd);
+        whole = memcmp(bytes + end, zeros, after - end) == 0; /* it ends in zeros, so the room completes it */
+        CU_ASSERT_EQUAL(adat_reader_info(reader)->valid_bytes, whole ? after : block);
+        CU_ASSERT_EQUAL(adat_reader_info(reader)->cut, whole || end == block ? ADAT_CUT_NONE : ADAT_CUT_SHORT);
+        adat_reader_close(reader);
+    }
+
+    set_content(fd, bytes, part);
+    CU_ASSERT_EQUAL(pwrite(fd, zeros, ADAT_AHEAD_BYTES, (off_t)part), ADAT_AHEAD_BYTES);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_info(reader)->cut, ADAT_CUT_NONE);
+    CU_ASSERT_EQUAL(adat_cut_bytes(adat_reader_info(reader)), 0);
+    CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+
+    /* More zeros than any recorder writes, or something behind them, is damage. */
+    CU_ASSERT_EQUAL(pwrite(fd, zeros, sizeof(zeros), (off_t)after), sizeof(zeros));
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_info(reader)->cut, ADAT_CUT_MAGIC);
+    adat_reader_close(reader);
+    set_content(fd, bytes, block);
+    CU_ASSERT_EQUAL(pwrite(fd, zeros, 5000, (off_t)block), 5000);
+    CU_ASSERT_EQUAL(pwrite(fd, "x", 1, (off_t)block + 5000), 1);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_info(reader)->cut, ADAT_CUT_MAGIC);
+    CU_ASSERT_EQUAL(adat_cut_bytes(adat_reader_info(reader)), 5001);
+    adat_reader_close(reader);
+    free(bytes);
+    close(fd);
+}
+
 static void scan__file_shrinks_or_cannot_be_read__then_short_or_error(void)
 {
     int fd = sample_trace(&small, -1);
@@ -366,6 +413,7 @@ static const TestCase tests[] = {
     TEST(hostile__any_field_of_any_block__then_no_crash),
     TEST(scan__every_kind_of_damage__then_named),
     TEST(scan__torn_behind_a_part__then_short_and_no_damage),
+    TEST(scan__torn_before_room_for_blocks__then_short_and_no_damage),
     TEST(scan__file_shrinks_or_cannot_be_read__then_short_or_error),
     TEST(scan__bytes_after_the_footer__then_cut_off),
     TEST(scan__block_of_the_largest_size__then_read),

@@ -23,6 +23,7 @@ static struct {
     unsigned fail_call;  /* this call, from 1, fails; 0 = none */
     int fail_errno;      /* 0: it writes nothing and says so */
     size_t most;         /* bytes a call writes at most; 0 = all */
+    size_t full_beyond;  /* calls that write more than that find no space; 0 = none */
     unsigned interrupts; /* each call fails so often with EINTR first */
     unsigned interrupted;
     long allocations; /* array growths that still succeed; -1 = all */
@@ -45,6 +46,10 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
     if (++fault.calls == fault.fail_call) {
         errno = fault.fail_errno;
         return fault.fail_errno ? -1 : 0;
+    }
+    if (fault.full_beyond && size > fault.full_beyond) {
+        errno = ENOSPC;
+        return -1;
     }
     if (fault.most && size > fault.most)
         size = fault.most;
@@ -923,14 +928,34 @@ static void writer__no_memory_for_the_index_after_a_part__then_all_blocks_but_no
     close(fd);
 }
 
-/* Blocks reserved behind the end make writing cheaper; none of them is left when the file is closed. */
+/* Whether all of the file from `offset` on is zero; it is not longer than a reader expects. */
+static bool is_room_for_blocks(int fd, uint64_t offset)
+{
+    static uint8_t rest[ADAT_AHEAD_BYTES + 1];
+    ssize_t bytes = pread(fd, rest, sizeof(rest), (off_t)offset);
+
+    if (bytes < 0 || bytes > (ssize_t)ADAT_AHEAD_BYTES)
+        return false;
+    for (ssize_t i = 0; i < bytes; i++) {
+        if (rest[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Blocks and zeros behind the end make writing cheaper; a reader takes what is there for whole at any moment, and none of
+ * it is left when the file is closed.
+ */
 static void writer__large_file__then_reserve_given_back(void)
 {
     char path[] = "/tmp/adatrace-test-XXXXXX";
-    char payload[64 << 10];
+    char payload[20 << 10];
     AdatBlockHeader header = {.type = ADAT_BLOCK_SESSION};
     AdatWriter *writer = NULL;
     struct stat status;
+    uint64_t zeroed = 0;
+    BlockScan scan;
     uint64_t bytes;
     int fd = mkstemp(path);
     int watch = dup(fd);
@@ -942,20 +967,62 @@ static void writer__large_file__then_reserve_given_back(void)
     no_faults();
     memset(payload, 'p', sizeof(payload));
     CU_ASSERT_EQUAL_FATAL(adat_writer_create(fd, NULL, &writer), 0);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 320; i++) {
         CU_ASSERT_EQUAL(adat_writer_put_block(writer, &header, payload, sizeof(payload)), 0);
         CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+        CU_ASSERT_EQUAL(fstat(watch, &status), 0);
+        CU_ASSERT(is_room_for_blocks(watch, adat_writer_bytes(writer)));
+        zeroed += (uint64_t)status.st_size > adat_writer_bytes(writer);
     }
+    scan = scan_file(watch, NULL, NULL);
+    CU_ASSERT_EQUAL(scan.cut, ADAT_CUT_NONE);
+    CU_ASSERT_EQUAL(scan.blocks, 320);
+    CU_ASSERT_EQUAL(scan.offset, adat_writer_bytes(writer));
+    if (reserves) {
+        CU_ASSERT((uint64_t)status.st_blocks * 512 > (uint64_t)status.st_size + (1u << 20));
+        CU_ASSERT(zeroed > 80);
+    }
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
     CU_ASSERT_EQUAL(fstat(watch, &status), 0);
     CU_ASSERT_EQUAL((uint64_t)status.st_size, adat_writer_bytes(writer));
-    if (reserves)
-        CU_ASSERT((uint64_t)status.st_blocks * 512 > (uint64_t)status.st_size + (1u << 20));
-    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
     bytes = adat_writer_bytes(writer);
     adat_writer_destroy(writer);
     CU_ASSERT_EQUAL(fstat(watch, &status), 0);
     CU_ASSERT_EQUAL((uint64_t)status.st_size, bytes);
     CU_ASSERT((uint64_t)status.st_blocks * 512 < bytes + (256u << 10));
+    close(watch);
+}
+
+/* The zeros are a matter of speed alone: no block is lost for them. */
+static void writer__disk_full_while_zeros_are_written__then_done_without(void)
+{
+    const AdatWriterConfig config = {.pwrite = faulty_pwrite};
+    char path[] = "/tmp/adatrace-test-XXXXXX";
+    char payload[20 << 10];
+    AdatBlockHeader header = {.type = ADAT_BLOCK_SESSION};
+    AdatWriter *writer = NULL;
+    struct stat status;
+    int fd = mkstemp(path);
+    int watch = dup(fd);
+
+    (void)unlink(path);
+    no_faults();
+    memset(payload, 'p', sizeof(payload));
+    CU_ASSERT_EQUAL_FATAL(adat_writer_create(fd, &config, &writer), 0);
+    while (adat_writer_bytes(writer) < 4 << 20) {
+        CU_ASSERT_EQUAL(adat_writer_put_block(writer, &header, payload, sizeof(payload)), 0);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    }
+    fault.full_beyond = 100000;
+    for (int i = 0; i < 100; i++) {
+        CU_ASSERT_EQUAL(adat_writer_put_block(writer, &header, payload, sizeof(payload)), 0);
+        CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+        CU_ASSERT_EQUAL(fstat(watch, &status), 0);
+        CU_ASSERT_EQUAL((uint64_t)status.st_size, adat_writer_bytes(writer));
+    }
+    no_faults();
+    CU_ASSERT_EQUAL(adat_writer_finish(writer), 0);
+    adat_writer_destroy(writer);
     close(watch);
 }
 
@@ -993,5 +1060,6 @@ static const TestCase tests[] = {
     TEST(writer__no_memory_for_the_index__then_all_blocks_but_no_footer),
     TEST(writer__no_memory_for_the_index_after_a_part__then_all_blocks_but_no_footer),
     TEST(writer__large_file__then_reserve_given_back),
+    TEST(writer__disk_full_while_zeros_are_written__then_done_without),
 };
 TEST_MAIN("adat_writer", tests)

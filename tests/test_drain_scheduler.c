@@ -211,7 +211,7 @@ static void adaptive_scheduler__load__then_quantum_and_tick_follow(void)
     CU_ASSERT_EQUAL(bench->states[1].budget, (1u << 20) / 64);
     for (uint32_t i = 0; i < 1000; i++)
         bench->scheduler.ops->ended(&bench->scheduler, &calm);
-    CU_ASSERT_EQUAL(bench->scheduler.tick_ns, 1375000);
+    CU_ASSERT_EQUAL(bench->scheduler.tick_ns, 1500000);
     plan(bench, 2);
     CU_ASSERT_EQUAL(bench->states[1].budget, 512u << 10);
     free(bench);

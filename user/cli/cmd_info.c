@@ -69,7 +69,7 @@ static void put_file(JsonWriter *json, const AdatFileInfo *info)
     json_u64(json, "bytes", info->file_bytes);
     json_u64(json, "blocks", info->blocks);
     json_bool(json, "closed", info->closed);
-    json_u64(json, "cut_bytes", info->file_bytes - info->valid_bytes);
+    json_u64(json, "cut_bytes", adat_cut_bytes(info));
     put_string_or_null(json, "cut_reason", info->cut ? adat_cut_text(info->cut) : NULL);
     json_begin_object(json, "header");
     json_u64(json, "major", info->header.major);
@@ -177,8 +177,7 @@ static void print_file(const char *path, const AdatReader *reader)
     printf("%-10s %" PRIu64 " bytes, %" PRIu64 " blocks, %s\n", "size", info->file_bytes, info->blocks,
            info->closed ? "closed" : "not closed: its recorder was killed, or is still at work");
     if (info->cut)
-        printf("%-10s %" PRIu64 " bytes: %s\n", "cut off", info->file_bytes - info->valid_bytes,
-               adat_cut_text(info->cut));
+        printf("%-10s %" PRIu64 " bytes: %s\n", "cut off", adat_cut_bytes(info), adat_cut_text(info->cut));
     printf("%-10s %s, id %s, chunk %u\n", "created", created, uuid, info->header.chunk);
     for (size_t i = 0; i < session.count; i++)
         print_value(session.items[i].key, session.items[i].value);

@@ -29,7 +29,7 @@ int trace_report_cut(const char *command, const char *path, const AdatReader *re
               " are left out; see 'adatrace verify'",
               info->cut == ADAT_CUT_SHORT ? "warning: " : "", path,
               info->cut == ADAT_CUT_SHORT ? "cut off" : "damaged", adat_cut_text(info->cut),
-              info->file_bytes - info->valid_bytes, info->file_bytes);
+              adat_cut_bytes(info), info->file_bytes);
     return info->cut == ADAT_CUT_SHORT ? CLI_OK : CLI_FAILURE;
 }
 

@@ -8,7 +8,8 @@
  * Little-endian, fixed width, payloads padded with zeros to 8 bytes (`payload_bytes` is without the
  * padding). A block's crc32 (zlib's polynomial) covers its header, with the crc field as 0, and its
  * payload, without the padding. A file may end anywhere: what counts is the longest prefix of whole
- * blocks. Readers skip block types they don't know.
+ * blocks. A file that is being written, or whose writer was killed, may end in up to ADAT_AHEAD_BYTES zeros: room for
+ * blocks that did not come. Readers skip block types they don't know.
  *
  * Threads and processes are named by small numbers that are unique in the file (`thread`,
  * `process`, from 1; 0 = none). A thread is one occupation of one slot; its lanes' records are
@@ -26,6 +27,7 @@
 #define ADAT_BLOCK_MAGIC 0x42414441u  /* "ADAB" */
 #define ADAT_FOOTER_MAGIC 0x46414441u /* "ADAF" */
 #define ADAT_PAYLOAD_MAX (64u << 20)  /* a reader refuses longer ones */
+#define ADAT_AHEAD_BYTES (512u << 10) /* at most so many zeros stand behind the last block */
 
 typedef struct AdatFileHeader {
     uint8_t magic[8];

@@ -18,8 +18,14 @@
 
 #define BUFFER_BYTES_DEFAULT ((size_t)256 << 10)
 /*
- * Blocks of the disk are reserved ahead, behind the end of the file: writing into them costs 4.9 ns per 32-byte
- * event instead of 7.1 (ext4, 256 KiB at a time). Closing gives back what was not used. Small files do without.
+ * Behind the end of a file that has grown, two things are done ahead. Closing undoes what was not used of them.
+ *
+ * Blocks of the disk are reserved: writing into them costs 4.9 ns per 32-byte event instead of 7.1 (ext4, 256 KiB
+ * at a time).
+ *
+ * Zeros are written: the page cache takes them in large pieces, and what is written over them later finds its pages
+ * there. 22 KB at a time, as come within a tick, then cost 6.3 us instead of 11, the zeros included; without large
+ * folios (before Linux 6.16, or other file systems) it is about the same.
  */
 #define RESERVE_FROM ((uint64_t)4 << 20)
 #define RESERVE_MAX ((uint64_t)64 << 20)
@@ -32,6 +38,7 @@ struct AdatWriter {
     uint64_t file_end;     /* whole blocks end here: where the next flush writes */
     bool tail_dirty;       /* the file may be longer than file_end, with rubbish */
     uint64_t reserved_end; /* blocks are reserved up to here; UINT64_MAX: the file system can't */
+    uint64_t zeroed_end;   /* the file has zeros from file_end to here; below file_end: it has none */
 
     uint8_t *buffer; /* a part of the index, if one is due, then blocks */
     size_t capacity; /* for blocks; a multiple of 8. For a part there is room besides, see part_bytes_max() */
@@ -101,6 +108,7 @@ static int write_all(const AdatWriter *writer, const void *data, size_t size, ui
 
 static void cut_tail(AdatWriter *writer)
 {
+    writer->zeroed_end = 0;
     writer->tail_dirty = ftruncate(writer->fd, (off_t)writer->file_end) != 0;
 }
 
@@ -124,10 +132,33 @@ static void reserve_blocks(AdatWriter *writer, size_t size)
         writer->reserved_end = UINT64_MAX; /* full, or not supported: writing will tell */
 }
 
-/* Gives the blocks behind the end of the file back. */
+/* Extends the file by zeros where the next blocks will stand. */
+static void write_zeros_ahead(AdatWriter *writer, size_t size)
+{
+    static char zeros[ADAT_AHEAD_BYTES]; /* never written to */
+    uint64_t end = writer->file_end + size;
+    uint64_t step = sizeof(zeros) / 2;
+
+    if (writer->reserved_end == UINT64_MAX || end > writer->reserved_end || end <= writer->zeroed_end ||
+        size > step / 2)
+        return; /* a large write fares as well without */
+    if (writer->zeroed_end < writer->file_end)
+        writer->zeroed_end = writer->file_end;
+    /* No more than a reader expects: so that the rest, if the recorder is killed, is not taken for damage. Aligned, for large folios. */
+    end = (writer->file_end + sizeof(zeros)) / step * step;
+    if (write_all(writer, zeros, (size_t)(end - writer->zeroed_end), writer->zeroed_end) == 0) {
+        writer->zeroed_end = end;
+    } else {
+        cut_tail(writer);
+        writer->reserved_end = UINT64_MAX;
+    }
+}
+
+/* Gives back what lies behind the end of the file. */
 static void release_reserve(AdatWriter *writer)
 {
-    if (writer->reserved_end > writer->file_end && writer->reserved_end != UINT64_MAX)
+    if ((writer->reserved_end > writer->file_end && writer->reserved_end != UINT64_MAX) ||
+        writer->zeroed_end > writer->file_end)
         cut_tail(writer);
     writer->reserved_end = UINT64_MAX;
 }
@@ -375,6 +406,7 @@ int adat_writer_flush(AdatWriter *writer)
     writer->used = 0;
     writer->part_bytes = 0;
     reserve_blocks(writer, size);
+    write_zeros_ahead(writer, size);
     err = write_all(writer, writer->buffer, size, writer->file_end);
     if (err) {
         /* Sequence numbers of lost blocks go to the next ones. A lost part's entries wait on. */
@@ -410,7 +442,9 @@ int adat_writer_finish(AdatWriter *writer)
     footer.crc32 = adat_crc32(0, &footer, offsetof(AdatFooter, crc32));
     memcpy(writer->buffer + writer->used, &footer, sizeof(footer));
     writer->used += sizeof(footer);
-    return adat_writer_flush(writer);
+    err = adat_writer_flush(writer);
+    release_reserve(writer); /* a reader looks for the footer at the end */
+    return err;
 }
 
 size_t adat_writer_buffered(const AdatWriter *writer)

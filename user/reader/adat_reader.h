@@ -46,8 +46,8 @@ typedef struct AdatFileInfo {
     uint64_t file_bytes;  /* when it was opened */
     uint64_t valid_bytes; /* of the valid prefix */
     uint64_t blocks;      /* in it, parts of the index included */
-    AdatCut cut;          /* why the other file_bytes - valid_bytes are cut off */
-    bool closed;          /* the footer is there */
+    AdatCut cut; /* why the other file_bytes - valid_bytes are cut off; NONE: they are room for more blocks */
+    bool closed; /* the footer is there */
     bool has_ledger;      /* all accounts are the recorder's final ones; else some come from the blocks */
     uint64_t bad_padding; /* offset of a block whose padding is not zero; 0 = none */
 } AdatFileInfo;
@@ -67,6 +67,12 @@ void adat_reader_close(AdatReader *reader);
 
 /* What an error of adat_reader_open() means to a user: why, and what to do. */
 const char *adat_reader_error_text(int err);
+
+/* How many bytes are cut off. */
+static inline uint64_t adat_cut_bytes(const AdatFileInfo *info)
+{
+    return info->cut == ADAT_CUT_NONE ? 0 : info->file_bytes - info->valid_bytes;
+}
 
 /* What a cut means to a user. */
 const char *adat_cut_text(AdatCut cut);

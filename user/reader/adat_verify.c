@@ -238,7 +238,7 @@ static void check_file(Check *check)
     check->offset = info->valid_bytes;
     if (info->cut != ADAT_CUT_NONE)
         verify_problem(check, "%s: %" PRIu64 " bytes are cut off", adat_cut_text(info->cut),
-                       info->file_bytes - info->valid_bytes);
+                       adat_cut_bytes(info));
     check->offset = info->bad_padding;
     if (info->bad_padding)
         verify_problem(check, "the padding of a block is not zero");
@@ -252,7 +252,7 @@ static void check_file(Check *check)
 int adat_verify(const AdatReader *reader, AdatVerdict *verdict_out)
 {
     AdatVerdict verdict = {
-        .cut_bytes = reader->info.file_bytes - reader->info.valid_bytes,
+        .cut_bytes = adat_cut_bytes(&reader->info),
         .closed = reader->info.closed,
     };
     Check check = {.reader = reader, .verdict = &verdict, .known_process = UINT32_MAX};

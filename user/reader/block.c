@@ -100,6 +100,34 @@ static int cut(BlockScan *scan, AdatCut why)
     return 0;
 }
 
+/* Whether room for more blocks is all that follows from `offset` on. 1, 0, or -errno. */
+static int is_room(const BlockScan *scan, uint64_t offset)
+{
+    uint8_t bytes[4096];
+
+    if (offset >= scan->end || scan->end - offset > ADAT_AHEAD_BYTES)
+        return 0;
+    while (offset < scan->end) {
+        uint64_t left = scan->end - offset;
+        ssize_t got = read_at(scan->fd, bytes, left < sizeof(bytes) ? (size_t)left : sizeof(bytes), offset);
+
+        if (got < 0)
+            return (int)got;
+        if (got == 0 || !is_zero(bytes, (size_t)got))
+            return 0;
+        offset += (uint64_t)got;
+    }
+    return 1;
+}
+
+/* What stands up to `end` is no block. In front of room for blocks it is one that a killed recorder did not complete. */
+static int cut_before(BlockScan *scan, AdatCut why, uint64_t end)
+{
+    int room = is_room(scan, end);
+
+    return room < 0 ? room : cut(scan, room ? ADAT_CUT_SHORT : why);
+}
+
 /*
  * Looks at what stands behind a part of the index. 1: a footer, valid or not, or rubbish, and the scan is over;
  * 0: it may be another block; -errno.
@@ -133,11 +161,22 @@ int block_scan_next(BlockScan *scan, Block *block_out)
     uint64_t left = scan->end - scan->offset;
     const AdatBlockHeader *header;
     const uint8_t *bytes;
+    uint32_t magic = ADAT_BLOCK_MAGIC;
     size_t size;
     int got;
 
     if (left == 0 || scan->closed)
         return 0;
+    if (left >= sizeof(magic)) {
+        got = window_fill(scan, sizeof(magic), &bytes);
+        if (got < 0)
+            return got;
+        if (got > 0)
+            memcpy(&magic, bytes, sizeof(magic));
+        got = magic == 0 ? is_room(scan, scan->offset) : 0;
+        if (got != 0)
+            return got < 0 ? got : 0;
+    }
     if (scan->part_offset > 0 && left >= sizeof(AdatFooter)) {
         got = scan_footer(scan);
         if (got != 0)
@@ -150,7 +189,7 @@ int block_scan_next(BlockScan *scan, Block *block_out)
         return got < 0 ? got : cut(scan, ADAT_CUT_SHORT);
     header = (const AdatBlockHeader *)(const void *)bytes;
     if (header->magic != ADAT_BLOCK_MAGIC)
-        return cut(scan, ADAT_CUT_MAGIC);
+        return cut_before(scan, ADAT_CUT_MAGIC, scan->offset + sizeof(magic));
     if (header->payload_bytes > ADAT_PAYLOAD_MAX)
         return cut(scan, ADAT_CUT_LENGTH);
 
@@ -164,7 +203,7 @@ int block_scan_next(BlockScan *scan, Block *block_out)
     /* The window may have been read anew, so the length is checked again along with the rest. */
     if (sizeof(*header) + ADAT_PADDED((size_t)header->payload_bytes) != size ||
         header->magic != ADAT_BLOCK_MAGIC || header->crc32 != block_crc32(header, bytes + sizeof(*header)))
-        return cut(scan, ADAT_CUT_CRC);
+        return cut_before(scan, ADAT_CUT_CRC, scan->offset + size);
     if (header->sequence != scan->blocks)
         return cut(scan, ADAT_CUT_SEQUENCE);
     if (scan->bad_padding == 0 && !is_zero(bytes + sizeof(*header) + header->payload_bytes,
