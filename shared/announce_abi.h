@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How a process tells a collector about its segment: environment and one message. And how somebody asks the collector to
- * mark a moment. Data only.
+ * mark a moment, or how it fares. Data only.
  *
  * ADATRACE_ANNOUNCE  path of a Unix SOCK_SEQPACKET socket. The library connects, sends one
  *                    AnnounceMessage with the segment's descriptor attached (SCM_RIGHTS), and closes.
@@ -29,7 +29,10 @@
     2u /* the segment named in ADATRACE_SEGMENT was claimed: descriptor attached too */
 
 #define ADA_ANNOUNCE_MARK 3u /* from `adatrace mark`: keep the payloads of process `pid` around this moment */
-#define ADA_ANNOUNCE_MARKED 4u /* the collector's answer to it; `pid` 0: that process is not recorded here */
+#define ADA_ANNOUNCE_MARKED 4u  /* the collector's answer to it; `pid` 0: that process is not recorded here */
+#define ADA_ANNOUNCE_METRICS 5u /* from `adatrace status` and `top`: how does the recording go? `pid` 0 */
+#define ADA_ANNOUNCE_REPORT \
+    6u /* the answer: a descriptor of a file with JSON is attached, if there is anything to tell */
 
 typedef struct AnnounceMessage {
     uint32_t magic;

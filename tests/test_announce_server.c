@@ -151,6 +151,65 @@ static void announce_server__bad_messages__then_dropped_without_leak(void)
     announce_server_fini(&server);
 }
 
+/* What a question is answered with, and the descriptor that came along, or -1. */
+static AnnounceMessage receive_answer(int connection, int *fd_out)
+{
+    AnnounceMessage answer = {0};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec data = {&answer, sizeof(answer)};
+    struct msghdr packet = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+    *fd_out = -1;
+    CU_ASSERT_EQUAL(recvmsg(connection, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC), (ssize_t)sizeof(answer));
+    if (CMSG_FIRSTHDR(&packet))
+        memcpy(fd_out, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(*fd_out));
+    return answer;
+}
+
+static void announce_server__asked_for_metrics__then_report_comes_as_a_file(void)
+{
+    const AnnounceMessage question = {ADA_ANNOUNCE_MAGIC, ADA_ANNOUNCE_VERSION, ADA_ANNOUNCE_METRICS, 0};
+    int report = memfd_create("report", MFD_CLOEXEC);
+    Announcement announcement;
+    AnnounceServer server;
+    AnnounceMessage answer;
+    char text[8] = "";
+    int connection, fd, before;
+
+    CU_ASSERT_EQUAL_FATAL(announce_server_init(&server), 0);
+    CU_ASSERT_EQUAL(pwrite(report, "{}", 2, 0), 2);
+    before = lowest_free();
+    for (int with = 0; with < 2; with++) {
+        connection = connect_to(&server);
+        send_message(connection, &question, sizeof(question), -1, 0);
+        CU_ASSERT_EQUAL_FATAL(announce_server_next(&server, &announcement), 1);
+        CU_ASSERT_EQUAL(announcement.type, ADA_ANNOUNCE_METRICS);
+        CU_ASSERT_EQUAL(announcement.segment, -1);
+        CU_ASSERT_EQUAL(announcement.pidfd, -1);
+        announce_server_report(&announcement, with ? report : -1);
+        answer = receive_answer(connection, &fd);
+        CU_ASSERT_EQUAL(answer.type, ADA_ANNOUNCE_REPORT);
+        CU_ASSERT_EQUAL(fd >= 0, with);
+        if (with)
+            CU_ASSERT_EQUAL(pread(fd, text, sizeof(text), 0), 2);
+        close(fd);
+        close(connection);
+    }
+    CU_ASSERT_STRING_EQUAL(text, "{}");
+    /* A question brings no descriptor of its own. */
+    connection = connect_to(&server);
+    send_message(connection, &question, sizeof(question), report, 1);
+    CU_ASSERT_EQUAL(announce_server_next(&server, &announcement), 0);
+    close(connection);
+    CU_ASSERT_EQUAL(lowest_free(), before);
+    announce_server_fini(&server);
+    close(report);
+}
+
 static void announce_server__silent_connections__then_they_give_way(void)
 {
     int silent[ANNOUNCE_PENDING_MAX + 10];
@@ -240,6 +299,7 @@ static void announce_server__bad_directory__then_error(void)
 static const TestCase tests[] = {
     TEST(announce_server__good_message__then_attested_pid_and_descriptor),
     TEST(announce_server__bad_messages__then_dropped_without_leak),
+    TEST(announce_server__asked_for_metrics__then_report_comes_as_a_file),
     TEST(announce_server__silent_connections__then_they_give_way),
     TEST(announce_server__sender_died__then_message_still_counts),
     TEST(announce_server__fini__then_nothing_left),

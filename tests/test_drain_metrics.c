@@ -79,10 +79,51 @@ static void jain_index__shares__then_as_the_formula_says(void)
     CU_ASSERT_DOUBLE_EQUAL(jain_index_value(&jain), 0.9, 1e-12);
 }
 
+static void latency_histogram__below_and_sum__then_by_whole_buckets(void)
+{
+    LatencyHistogram times = {0};
+
+    latency_histogram_add(&times, 10, 3);
+    latency_histogram_add(&times, 1000000, 2);
+    latency_histogram_add(&times, UINT64_MAX, 1);
+    CU_ASSERT_EQUAL(latency_histogram_below(&times, 9), 0);
+    CU_ASSERT_EQUAL(latency_histogram_below(&times, 10), 3);
+    CU_ASSERT_EQUAL(latency_histogram_below(&times, 900000), 3);
+    CU_ASSERT_EQUAL(latency_histogram_below(&times, 1100000), 5);
+    CU_ASSERT_EQUAL(latency_histogram_below(&times, UINT64_MAX), 6);
+    times = (LatencyHistogram){0};
+    latency_histogram_add(&times, 10, 3);
+    CU_ASSERT_DOUBLE_EQUAL(latency_histogram_sum(&times), 30, 1e-9);
+    latency_histogram_add(&times, 1000000, 2);
+    CU_ASSERT_DOUBLE_EQUAL(latency_histogram_sum(&times), 2000030, 2000030.0 / 32);
+}
+
+static void latency_histogram__since__then_only_what_came_after(void)
+{
+    LatencyHistogram before = {0}, now, since;
+
+    latency_histogram_add(&before, 50000000, 5);
+    now = before;
+    latency_histogram_since(&now, &before, &since);
+    CU_ASSERT_EQUAL(since.count, 0);
+    CU_ASSERT_EQUAL(since.max, 0);
+    latency_histogram_add(&now, 1000, 4);
+    latency_histogram_add(&now, 2000, 1);
+    latency_histogram_since(&now, &before, &since);
+    CU_ASSERT_EQUAL(since.count, 5);
+    CU_ASSERT(since.max >= 2000 && since.max < 2100);
+    CU_ASSERT(latency_histogram_percentile(&since, 0.5) < 1100);
+    latency_histogram_add(&now, 60000000, 1);
+    latency_histogram_since(&now, &before, &since);
+    CU_ASSERT_EQUAL(since.max, 60000000);
+}
+
 static const TestCase tests[] = {
     TEST(latency_histogram__empty__then_zero),
     TEST(latency_histogram__any_value__then_relative_error_below_a_thirty_second),
     TEST(latency_histogram__percentiles__then_by_weight_and_at_most_the_maximum),
+    TEST(latency_histogram__below_and_sum__then_by_whole_buckets),
+    TEST(latency_histogram__since__then_only_what_came_after),
     TEST(jain_index__shares__then_as_the_formula_says),
 };
 TEST_MAIN("drain_metrics", tests)

@@ -40,9 +40,14 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
     return pwrite(fd, data, size, offset);
 }
 
-static Session *start_session(int *trace_out)
+/* With metrics, if there is a hub for them. */
+static Session *start_measured_session(int *trace_out, MetricsHub *hub)
 {
-    SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}, .state_fd = -1};
+    SessionConfig config = {.strings = strings,
+                            .writer = {.pwrite = faulty_pwrite},
+                            .metrics_hub = hub,
+                            .metrics_interval_ns = hub ? 1000000 : 0,
+                            .state_fd = -1};
     Session *session = NULL;
     int fd = memfd_create("trace", MFD_CLOEXEC);
 
@@ -51,6 +56,11 @@ static Session *start_session(int *trace_out)
     CU_ASSERT_EQUAL_FATAL(session_create(fd, &config, &session), 0);
     CU_ASSERT_EQUAL_FATAL(session_start(session), 0);
     return session;
+}
+
+static Session *start_session(int *trace_out)
+{
+    return start_measured_session(trace_out, NULL);
 }
 
 static void bind(Client *client)
@@ -412,6 +422,83 @@ static void session__many_events_and_modules__then_described(void)
     detach(&client);
 }
 
+static bool account_closes(const MetricsFigures *figures)
+{
+    return figures->index.attempted == adat_account_sum(&figures->index) &&
+           figures->detail.attempted == adat_account_sum(&figures->detail);
+}
+
+/* Threads come and go, and at every moment what is told adds up, and is never less than before. */
+static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_account(void)
+{
+    MetricsHub hub;
+    const MetricsSnapshot *snapshot;
+    SessionResult result;
+    Client client;
+    int trace;
+    Session *session;
+    uint64_t sequence = 0, attempted = 0, threads = 0;
+    uint32_t number;
+
+    metrics_hub_init(&hub);
+    session = start_measured_session(&trace, &hub);
+    number = attach(session, &client, 800, 801);
+    strcpy(client.lanes->name, "measured");
+    for (uint32_t round = 0; round < 30; round++) {
+        ThreadLaneSet *lanes = client.lanes;
+
+        record(&client, 0, 100);
+        CU_ASSERT(thread_registry_unregister(&client.segment, lanes));
+        ring(&client);
+        while (ada_load_acquire(&lanes->state) != ADA_SLOT_FREE)
+            sched_yield();
+        add_thread(&client, 802 + round);
+        ring(&client);
+        do {
+            snapshot = metrics_hub_acquire(&hub);
+            if (snapshot && snapshot->sequence > sequence)
+                break;
+            metrics_snapshot_release(snapshot);
+            sched_yield();
+        } while (true);
+        CU_ASSERT(account_closes(&snapshot->total));
+        CU_ASSERT(snapshot->total.index.attempted >= attempted);
+        CU_ASSERT(snapshot->threads_ever >= threads);
+        CU_ASSERT(snapshot->thread_count <= 2);
+        for (size_t i = 0; i < snapshot->thread_count; i++)
+            CU_ASSERT(account_closes(&snapshot->threads[i].figures));
+        for (size_t i = 0; i < snapshot->process_count; i++) {
+            CU_ASSERT(account_closes(&snapshot->processes[i].figures));
+            CU_ASSERT_EQUAL(snapshot->processes[i].pid, 800);
+            CU_ASSERT_STRING_EQUAL(snapshot->processes[i].program, "/bin/client");
+        }
+        sequence = snapshot->sequence;
+        attempted = snapshot->total.index.attempted;
+        threads = snapshot->threads_ever;
+        metrics_snapshot_release(snapshot);
+    }
+    session_process_ended(session, number, (ProcessEnd){.kind = ADAT_DEATH_EXIT});
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_result(session, &result);
+    snapshot = metrics_hub_acquire(&hub);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+    CU_ASSERT_EQUAL(snapshot->total.index.in_file, 3000);
+    CU_ASSERT_EQUAL(snapshot->total.index.attempted, result.accounts->index.attempted);
+    CU_ASSERT_EQUAL(snapshot->total.index.pending, 0);
+    CU_ASSERT_EQUAL(snapshot->total.bytes, 3000 * ADA_INDEX_EVENT_SIZE);
+    CU_ASSERT_EQUAL(snapshot->threads_ever, 31);
+    CU_ASSERT_EQUAL(snapshot->threads_alive, 0);
+    CU_ASSERT_EQUAL(snapshot->processes_ever, 1);
+    CU_ASSERT_EQUAL(snapshot->latency.count, result.drain.latency_count);
+    CU_ASSERT_EQUAL(snapshot->file_bytes, result.bytes);
+    CU_ASSERT(snapshot->memory_bytes > 100000);
+    metrics_snapshot_release(snapshot);
+    session_destroy(session);
+    metrics_hub_fini(&hub);
+    close(trace);
+    detach(&client);
+}
+
 static void session__first_write_fails__then_create_fails(void)
 {
     SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}, .state_fd = -1};
@@ -433,6 +520,7 @@ static const TestCase tests[] = {
     TEST(session__thread_gone_without_destructor__then_slot_recycled),
     TEST(session__disk_full_and_free_again__then_exact_and_valid),
     TEST(session__many_events_and_modules__then_described),
+    TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
     TEST(session__first_write_fails__then_create_fails),
 };
 TEST_MAIN("session", tests)

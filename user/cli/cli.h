@@ -17,6 +17,8 @@
 
 int cmd_record(int argc, char **argv);
 int cmd_mark(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

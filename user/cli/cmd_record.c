@@ -24,6 +24,10 @@
 #define COMMAND_TEXT_SIZE 1024
 /* More than most programs have: a slot that nobody takes costs address space only. */
 #define RECORD_THREADS_DEFAULT 256
+/* The least is the window over which rates are taken. */
+#define METRICS_INTERVAL_NS 1000000000ull
+#define METRICS_INTERVAL_MIN_NS 100000000ull
+#define METRICS_INTERVAL_MAX_NS 60000000000ull
 
 static const char usage[] =
     "usage: adatrace record [OPTION]... -- COMMAND [ARGUMENT]...\n"
@@ -43,6 +47,10 @@ static const char usage[] =
     "                          (default), round-robin, weighted, priority\n"
     "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"
     "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"
+    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"
+    "      --metrics-interval TIME\n"
+    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"
+    "                          100ms to 60s (default 1s)\n"
     "      --json              print the summary as one JSON object\n"
     "  -h, --help              print this\n"
     "\n"
@@ -54,6 +62,8 @@ typedef struct RecordOptions {
     const char *preload_groups;
     SegmentConfig segment;
     enum drain_scheduler_kind scheduler;
+    uint64_t metrics_interval_ns;
+    const char *metrics_file; /* NULL: none */
     MarkRules rules;
     bool json;
     char **argv; /* the command */
@@ -106,6 +116,8 @@ enum {
     OPTION_RING_SIZE,
     OPTION_SCHEDULER,
     OPTION_MARK,
+    OPTION_METRICS_INTERVAL,
+    OPTION_METRICS_FILE,
     OPTION_JSON,
 };
 
@@ -169,6 +181,17 @@ static int apply_option(RecordOptions *options, int option, const char *argument
             return cli_usage_error(
                 "record", "unknown scheduler '%s': use adaptive, round-robin, weighted or priority", argument);
         return 0;
+    case OPTION_METRICS_FILE:
+        if (!argument[0])
+            return cli_usage_error("record", "--metrics-file needs the name of a file");
+        options->metrics_file = argument;
+        return 0;
+    case OPTION_METRICS_INTERVAL:
+        if (parse_duration(argument, METRICS_INTERVAL_MIN_NS, METRICS_INTERVAL_MAX_NS,
+                           &options->metrics_interval_ns) != 0)
+            return cli_usage_error("record", "--metrics-interval '%s' is not a time from 100ms to 60s",
+                                   argument);
+        return 0;
     case OPTION_MARK:
         return add_rule(&options->rules, argument);
     default:
@@ -189,6 +212,8 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
         {"ring-size", required_argument, NULL, OPTION_RING_SIZE},
         {"scheduler", required_argument, NULL, OPTION_SCHEDULER},
         {"mark", required_argument, NULL, OPTION_MARK},
+        {"metrics-file", required_argument, NULL, OPTION_METRICS_FILE},
+        {"metrics-interval", required_argument, NULL, OPTION_METRICS_INTERVAL},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -199,6 +224,7 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
     options->segment.threads = RECORD_THREADS_DEFAULT;
     options->segment.clock_kind = ada_clock_detect();
     options->scheduler = DRAIN_SCHEDULER_ADAPTIVE;
+    options->metrics_interval_ns = METRICS_INTERVAL_NS;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:h", long_options, NULL)) != -1) {
         int status;
@@ -294,9 +320,27 @@ static void format_command(char *const *argv, char text[COMMAND_TEXT_SIZE])
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
+/* Whose writing is told of. */
+typedef struct OutputPaths {
+    const char *trace;
+    const char *metrics;
+} OutputPaths;
+
+static void on_metrics_state(void *context, int error)
+{
+    const OutputPaths *paths = context;
+
+    if (error)
+        cli_error("record", "writing metrics to '%s' failed: %s; the recording goes on, and it is tried again",
+                  paths->metrics, strerror(-error));
+    else
+        cli_error("record", "writing metrics to '%s' works again", paths->metrics);
+}
+
 static void on_write_state(void *context, int error)
 {
-    const char *path = context;
+    const OutputPaths *paths = context;
+    const char *path = paths->trace;
 
     if (error)
         cli_error("record", "writing '%s' failed: %s; events are lost, and counted, until it works again",
@@ -401,16 +445,20 @@ static int record(const RecordOptions *options, const char *path, int output)
         "ring_size", ring_size,
         NULL,
     };
+    OutputPaths paths = {.trace = path, .metrics = options->metrics_file};
     RecorderConfig config = {
         .argv = options->argv,
         .segment = options->segment,
         .output = output,
         .strings = strings,
         .scheduler = options->scheduler,
+        .metrics_interval_ns = options->metrics_interval_ns,
+        .metrics_file = options->metrics_file,
         .rules = &options->rules,
         .preload_groups = options->preload_groups,
         .on_write_state = on_write_state,
-        .context = (void *)(uintptr_t)path,
+        .on_metrics_state = on_metrics_state,
+        .context = &paths,
     };
     enum recorder_stage stage;
     RecordSummary summary;

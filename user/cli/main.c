@@ -11,6 +11,10 @@ static const struct {
 } commands[] = {
     {"record", cmd_record, "run a command and record what its threads do"},
     {"mark", cmd_mark, "keep the payloads of a recorded process around this moment"},
+#if ADA_HAVE_LIVE
+    {"status", cmd_status, "say how the recordings that run fare"},
+    {"top", cmd_top, "show what the threads of a running recording do"},
+#endif
     {"info", cmd_info, "show what a trace holds: threads, counts, losses"},
     {"dump", cmd_dump, "print the events of a trace in the order of time"},
     {"verify", cmd_verify, "check a trace"},
@@ -45,5 +49,12 @@ int main(int argc, char **argv)
     }
     if (argv[1][0] == '-')
         return cli_usage_error(NULL, "unknown option '%s'", argv[1]);
+#if !ADA_HAVE_LIVE
+    if (strcmp(argv[1], "status") == 0 || strcmp(argv[1], "top") == 0) {
+        cli_error(argv[1],
+                  "this adatrace was built without libcjson or ncurses: install both and build it again");
+        return CLI_FAILURE;
+    }
+#endif
     return cli_usage_error(NULL, "unknown command '%s'", argv[1]);
 }

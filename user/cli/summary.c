@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "user/cli/format.h"
 #include "user/cli/trace.h"
 
 #define NS_PER_S 1e9
@@ -11,31 +12,6 @@
 static double seconds(uint64_t ns)
 {
     return (double)ns / NS_PER_S;
-}
-
-/* "12.3 MB" */
-static void format_bytes(uint64_t bytes, char *text, size_t size)
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-
-    while (value >= 1000 && unit + 1 < sizeof(units) / sizeof(units[0])) {
-        value /= 1000;
-        unit++;
-    }
-    (void)snprintf(text, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-}
-
-/* "1.2 M" */
-static void format_rate(double rate, char *text, size_t size)
-{
-    if (rate >= 1e6)
-        (void)snprintf(text, size, "%.1f M", rate / 1e6);
-    else if (rate >= 1e3)
-        (void)snprintf(text, size, "%.1f k", rate / 1e3);
-    else
-        (void)snprintf(text, size, "%.0f", rate);
 }
 
 static uint64_t lost(const AdatAccount *totals)

@@ -158,14 +158,19 @@ static int take_descriptor(struct msghdr *packet)
     return kept;
 }
 
-/* A traced program may have another user than the recorder, if that is root; who asks for marks may not. */
+static bool is_question(uint32_t type)
+{
+    return type == ADA_ANNOUNCE_MARK || type == ADA_ANNOUNCE_METRICS;
+}
+
+/* A traced program may have another user than the recorder, if that is root; who asks something may not. */
 static bool may_say(int connection, uint32_t type, struct ucred *peer)
 {
     socklen_t size = sizeof(*peer);
 
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, peer, &size) < 0 || peer->pid <= 0)
         return false;
-    if (type == ADA_ANNOUNCE_MARK)
+    if (is_question(type))
         return peer->uid == 0 || peer->uid == geteuid();
     return geteuid() == 0 || peer->uid == geteuid();
 }
@@ -188,6 +193,8 @@ static bool message_is_valid(const AnnounceMessage *message, const struct msghdr
         return false;
     if (message->type == ADA_ANNOUNCE_MARK)
         return fd < 0 && message->pid > 0 && message->pid <= INT32_MAX;
+    if (message->type == ADA_ANNOUNCE_METRICS)
+        return fd < 0;
     return fd >= 0 && (message->type == ADA_ANNOUNCE_OWN || message->type == ADA_ANNOUNCE_CLAIMED);
 }
 
@@ -218,7 +225,7 @@ static int receive(int connection, Announcement *announcement)
         return -1;
     }
     *announcement = (Announcement){.type = message.type, .pidfd = -1, .segment = fd, .answer_to = -1};
-    if (message.type == ADA_ANNOUNCE_MARK) {
+    if (is_question(message.type)) {
         announcement->pid = (pid_t)message.pid;
         announcement->answer_to = connection;
     } else {
@@ -228,14 +235,38 @@ static int receive(int connection, Announcement *announcement)
     return 1;
 }
 
-void announce_server_answer(Announcement *announcement, bool marked)
+/* One message to who asked, and the end. */
+static void answer(Announcement *announcement, uint32_t type, uint32_t pid, int fd)
 {
-    AnnounceMessage answer = {ADA_ANNOUNCE_MAGIC, ADA_ANNOUNCE_VERSION, ADA_ANNOUNCE_MARKED,
-                              marked ? (uint32_t)announcement->pid : 0};
+    AnnounceMessage message = {ADA_ANNOUNCE_MAGIC, ADA_ANNOUNCE_VERSION, type, pid};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.space = {0}};
+    struct iovec data = {&message, sizeof(message)};
+    struct msghdr packet = {.msg_iov = &data, .msg_iovlen = 1};
 
-    (void)send(announcement->answer_to, &answer, sizeof(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (fd >= 0) {
+        packet.msg_control = &control;
+        packet.msg_controllen = sizeof(control.space);
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+    }
+    (void)sendmsg(announcement->answer_to, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
     close(announcement->answer_to);
     announcement->answer_to = -1;
+}
+
+void announce_server_answer(Announcement *announcement, bool marked)
+{
+    answer(announcement, ADA_ANNOUNCE_MARKED, marked ? (uint32_t)announcement->pid : 0, -1);
+}
+
+void announce_server_report(Announcement *announcement, int fd)
+{
+    answer(announcement, ADA_ANNOUNCE_REPORT, 0, fd);
 }
 
 int announce_server_next(AnnounceServer *server, Announcement *announcement)

@@ -25,11 +25,11 @@ typedef struct AnnounceServer {
 } AnnounceServer;
 
 typedef struct Announcement {
-    uint32_t type; /* ADA_ANNOUNCE_OWN, _CLAIMED or _MARK */
+    uint32_t type; /* ADA_ANNOUNCE_OWN or _CLAIMED; or a question: _MARK or _METRICS */
     pid_t pid;     /* who announces, as the kernel attests, in our pid namespace; MARK: who is to be marked */
-    int pidfd;     /* the receiver's to close; -1 when the process can't be had any more, and for MARK */
-    int segment;   /* the receiver's to close; -1 for MARK */
-    int answer_to; /* MARK: the connection, for announce_server_answer(), which closes it; else -1 */
+    int pidfd;     /* the receiver's to close; -1 when the process can't be had any more, and for questions */
+    int segment;   /* the receiver's to close; -1 for questions */
+    int answer_to; /* questions: the connection, for announce_server_answer() or _report(), which close it; else -1 */
 } Announcement;
 
 /* A server that has nothing: announce_server_fini() may be called on it. */
@@ -43,6 +43,9 @@ void announce_server_fini(AnnounceServer *server);
 
 /* Tells who asked for a mark whether the process is recorded here. */
 void announce_server_answer(Announcement *announcement, bool marked);
+
+/* Answers METRICS: with a descriptor, which stays the caller's, or without (-1). */
+void announce_server_report(Announcement *announcement, int fd);
 
 /* 1: *announcement_out; 0: nothing more now. Malformed messages, and those of other users, are dropped silently. */
 int announce_server_next(AnnounceServer *server, Announcement *announcement_out);

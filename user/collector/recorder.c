@@ -3,11 +3,14 @@
 #include "user/collector/recorder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +18,8 @@
 #include "user/base/array.h"
 #include "user/collector/announce_server.h"
 #include "user/collector/launch.h"
+#include "user/export/metrics_file.h"
+#include "user/export/metrics_json.h"
 #include "user/lane/clock.h"
 
 #define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
@@ -55,6 +60,8 @@ struct Recorder {
     bool polling; /* some member's end is not known yet */
     int write_state;
     uint64_t checked_at;
+    MetricsHub metrics;
+    MetricsFile *metrics_file; /* NULL: not wanted */
 };
 
 /* ---- processes -------------------------------------------------------------------------------- */
@@ -148,6 +155,44 @@ static void mark_member(Recorder *recorder, Announcement *announcement)
     announce_server_answer(announcement, known);
 }
 
+/* The latest metrics in a file of memory that nobody can change any more. Its descriptor, or -1: none, or no memory. */
+static int make_report(MetricsHub *hub)
+{
+    const MetricsSnapshot *snapshot = metrics_hub_acquire(hub);
+    FILE *out = NULL;
+    int fd = -1;
+
+    if (!snapshot)
+        return -1;
+    fd = memfd_create("adatrace-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0)
+        out = fdopen(dup(fd), "w");
+    if (out) {
+        bool failed;
+
+        metrics_json_write(snapshot, out);
+        failed = ferror(out);
+        failed |= fclose(out) != 0;
+        if (!failed && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+            goto out;
+    }
+    if (fd >= 0)
+        close(fd);
+    fd = -1;
+out:
+    metrics_snapshot_release(snapshot);
+    return fd;
+}
+
+static void report_metrics(Recorder *recorder, Announcement *announcement)
+{
+    int fd = make_report(&recorder->metrics);
+
+    announce_server_report(announcement, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
 static void take_announcements(Recorder *recorder)
 {
     Announcement announcement;
@@ -155,6 +200,10 @@ static void take_announcements(Recorder *recorder)
     while (announce_server_next(&recorder->server, &announcement) == 1) {
         if (announcement.type == ADA_ANNOUNCE_MARK) {
             mark_member(recorder, &announcement);
+            continue;
+        }
+        if (announcement.type == ADA_ANNOUNCE_METRICS) {
+            report_metrics(recorder, &announcement);
             continue;
         }
         if (announcement.type == ADA_ANNOUNCE_CLAIMED)
@@ -321,6 +370,19 @@ static int setup_segment(Recorder *recorder, int *fd_out)
     return 0;
 }
 
+static int start_metrics_file(Recorder *recorder)
+{
+    MetricsFileConfig config = {
+        .path = recorder->config->metrics_file,
+        .hub = &recorder->metrics,
+        .interval_ns = recorder->config->metrics_interval_ns,
+        .on_state = recorder->config->on_metrics_state,
+        .context = recorder->config->context,
+    };
+
+    return config.path ? metrics_file_create(&config, &recorder->metrics_file) : 0;
+}
+
 static int launch(Recorder *recorder, int segment)
 {
     LaunchConfig config = {
@@ -346,6 +408,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .strings = config->strings,
         .scheduler = config->scheduler,
         .rules = config->rules,
+        .metrics_interval_ns = config->metrics_interval_ns,
         .state_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
     Recorder *recorder = calloc(1, sizeof(*recorder));
@@ -362,6 +425,8 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         close(config->output);
         return error;
     }
+    metrics_hub_init(&recorder->metrics);
+    session.metrics_hub = &recorder->metrics;
     recorder->config = config;
     recorder->epoll = recorder->signals = recorder->command_pidfd = -1;
     recorder->file_state = session.state_fd;
@@ -390,6 +455,11 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         goto fail;
     }
     started = true;
+    error = start_metrics_file(recorder);
+    if (error) {
+        close(segment);
+        goto fail;
+    }
     *stage_out = RECORDER_STAGE_PROGRAM;
     error = launch(recorder, segment);
     if (error)
@@ -399,6 +469,8 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
     follow_command(recorder);
     finish_members(recorder);
     (void)session_stop(recorder->session); /* its result says what went wrong */
+    metrics_file_destroy(recorder->metrics_file);
+    recorder->metrics_file = NULL;
     announce_server_fini(&recorder->server);
     *recorder_out = recorder;
     return 0;
@@ -424,7 +496,9 @@ void recorder_destroy(Recorder *recorder)
 {
     if (!recorder)
         return;
+    metrics_file_destroy(recorder->metrics_file);
     session_destroy(recorder->session);
+    metrics_hub_fini(&recorder->metrics);
     announce_server_fini(&recorder->server);
     for (size_t i = 0; i < recorder->members.count; i++) {
         if (recorder->members.items[i].pidfd >= 0)

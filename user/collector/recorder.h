@@ -16,11 +16,15 @@ typedef struct RecorderConfig {
     int output;                 /* the empty file; taken over */
     const char *const *strings; /* for the SESSION block */
     enum drain_scheduler_kind scheduler;
-    const MarkRules *rules;      /* NULL: none */
-    const char *preload_library; /* NULL: none */
+    uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
+    const char *metrics_file;     /* where they are written, as text for Prometheus; NULL: nowhere */
+    const MarkRules *rules;       /* NULL: none */
+    const char *preload_library;  /* NULL: none */
     const char *preload_groups;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
+    /* The same of the metrics' file, from a thread of its own. */
+    void (*on_metrics_state)(void *context, int error);
     void *context;
 } RecorderConfig;
 

@@ -183,6 +183,7 @@ void session_destroy(Session *session)
         traced_process_destroy(session->inbox.items[i].process);
     free(session->inbox.items);
     free(session->processes);
+    metrics_snapshot_release(session->unpublished);
     account_book_fini(&session->accounts);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);

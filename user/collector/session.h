@@ -16,6 +16,7 @@
 #include "user/collector/account.h"
 #include "user/collector/traced_process.h"
 #include "user/file/adat_writer.h"
+#include "user/metrics/metrics_snapshot.h"
 
 typedef struct Session Session;
 
@@ -24,7 +25,9 @@ typedef struct SessionConfig {
     const char *const *strings;
     AdatWriterConfig writer;
     enum drain_scheduler_kind scheduler;
-    const MarkRules *rules; /* outlives the session; NULL: none */
+    const MarkRules *rules;       /* outlives the session; NULL: none */
+    MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
+    uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
     int state_fd; /* eventfd(2) that is written to when session_write_error() changes; -1: nobody wants to know */
 } SessionConfig;
 

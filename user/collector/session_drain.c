@@ -262,6 +262,7 @@ static void forget_process(Session *session, size_t index)
         session->result.quarantine_pid = traced_process_pid(process);
     }
     session->result.threads += traced_process_threads(process);
+    metrics_figures_add(&session->measured.ended, traced_process_ended_figures(process));
     traced_process_destroy(process);
     session->processes[index] = session->processes[--session->process_count];
 }
@@ -356,14 +357,17 @@ static void sleep_for(Session *session, uint32_t control, uint32_t how, uint64_t
 /* Until the next iteration: a tick, or, while all threads are quiet and watched, until somebody records. */
 static void rest(Session *session, uint32_t control)
 {
-    uint64_t now, longest;
+    uint64_t now, next, longest;
 
     if (session->stopping || !drain_iterator_is_quiet(session->iterator)) {
         sleep_for(session, control, ADA_COLLECTOR_NAPS, drain_iterator_tick(session->iterator));
         return;
     }
     now = ada_clock_monotonic_ns();
-    longest = (int64_t)(session->next_housekeeping - now) > 0 ? session->next_housekeeping - now : 1;
+    next = session->next_housekeeping;
+    if (session->next_metrics != 0 && (int64_t)(next - session->next_metrics) > 0)
+        next = session->next_metrics;
+    longest = (int64_t)(next - now) > 0 ? next - now : 1;
     if (session->process_count >= ADA_FUTEX_WAIT_MAX && longest > SESSION_UNWATCHED_NS)
         longest = SESSION_UNWATCHED_NS;
     sleep_for(session, control, ADA_COLLECTOR_SLEEPS, longest);
@@ -392,6 +396,7 @@ static void close_file(Session *session)
     result->closed = session->close_error == 0;
     result->bytes = adat_writer_bytes(session->batch.writer);
     session_summarize(session, &result->drain);
+    session_collect_metrics(session, ada_clock_monotonic_ns(), true);
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
 }
@@ -406,11 +411,14 @@ void *session_drain_main(void *argument)
     for (;;) {
         uint32_t control =
             ada_load_acquire(&session->control); /* pairs with post(): before we look into the inbox */
+        uint64_t now;
         bool again;
 
         obey_commands(session);
         again = iterate(session);
-        keep_house(session, ada_clock_monotonic_ns());
+        now = ada_clock_monotonic_ns();
+        keep_house(session, now);
+        session_collect_metrics(session, now, false);
         if (session->stopping && session->process_count == 0)
             break;
         if (!again && !linger(session, control))

@@ -40,6 +40,9 @@ struct TracedProcess {
     bool visited;        /* in the present iteration */
     bool mark_requested;
     uint64_t torn;
+    MetricsFigures ended; /* of threads that are done with */
+    double average;       /* events a second */
+    uint64_t measured;    /* events attempted, when metrics were last collected */
     ProcessDescription description;
 };
 
@@ -295,6 +298,7 @@ void traced_process_complete(TracedProcess *process, DrainBatch *batch)
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
+    MetricsFigures figures;
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
@@ -310,6 +314,8 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
 
         (void)account_book_add_undescribed(process->accounts, &thread);
     }
+    thread_figures_close(state, &account.index, &account.detail, &figures);
+    metrics_figures_add(&process->ended, &figures);
     process->torn += account.index.torn + account.detail.torn;
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
@@ -346,6 +352,8 @@ static void account_unregistered(TracedProcess *process)
     account.index = (AdatLedgerEntry){
         .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
     account.detail = (AdatLedgerEntry){.process = process->process, .lane = ADA_LANE_DETAIL};
+    process->ended.index.attempted += events;
+    process->ended.index.dropped_full += events;
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
 }
@@ -413,6 +421,70 @@ void traced_process_detach(TracedProcess *process)
     ada_store_relaxed(&registry->accepting_registrations, 0u);
     ada_store_relaxed(&registry->shutdown_requested, 1u);
     process->end = (ProcessEnd){.kind = ADAT_DEATH_DETACHED};
+}
+
+/* ---- metrics ----------------------------------------------------------------------------------- */
+
+uint32_t traced_process_threads_here(const TracedProcess *process)
+{
+    return process->threads_here;
+}
+
+const MetricsFigures *traced_process_ended_figures(const TracedProcess *process)
+{
+    return &process->ended;
+}
+
+/* The end of the program's path, if it is too long. */
+static void copy_program(const TracedProcess *process, char *out, size_t size)
+{
+    const char *program = process->segment.header->program;
+    size_t length = strnlen(program, sizeof(process->segment.header->program));
+    size_t skip = length >= size ? length - size + 1 : 0;
+
+    memcpy(out, program + skip, length - skip);
+    out[length - skip] = '\0';
+}
+
+static void measure_thread(const TracedProcess *process, ThreadDrainState *state, MetricsWindow *window,
+                           MetricsThread *thread)
+{
+    *thread = (MetricsThread){
+        .pid = (uint32_t)process->pid, .tid = state->tid, .thread = state->thread, .slot = state->slot};
+    _Static_assert(sizeof(thread->name) == sizeof(state->name), "");
+    memcpy(thread->name, state->name, sizeof(thread->name));
+    thread_figures_take(state, window, &thread->figures);
+}
+
+void traced_process_measure(TracedProcess *process, MetricsWindow *window, MetricsSnapshot *snapshot)
+{
+    MetricsProcess *entry = &snapshot->processes[snapshot->process_count++];
+    MetricsFigures *sum = &entry->figures;
+
+    *entry = (MetricsProcess){
+        .pid = (uint32_t)process->pid,
+        .threads = process->threads_here,
+        .threads_ever = process->threads_found,
+        .ended = process->end.kind != 0,
+        .quarantined = process->quarantine != NULL,
+        .figures = process->ended,
+    };
+    copy_program(process, entry->program, sizeof(entry->program));
+    for (uint32_t slot = 0, left = process->threads_here; left > 0; slot++) {
+        MetricsThread *thread = &snapshot->threads[snapshot->thread_count];
+
+        if (!process->threads[slot])
+            continue;
+        left--;
+        snapshot->thread_count++;
+        measure_thread(process, process->threads[slot], window, thread);
+        metrics_figures_add(sum, &thread->figures);
+    }
+    /* Those that ended meanwhile count, too. */
+    sum->events_per_second = metrics_per_second(sum->index.attempted, process->measured, window->seconds);
+    process->average = metrics_average(process->average, sum->events_per_second, window);
+    sum->events_per_second_average = process->average;
+    process->measured = sum->index.attempted;
 }
 
 bool traced_process_has_hints(const TracedProcess *process)

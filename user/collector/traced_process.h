@@ -16,6 +16,7 @@
 
 #include "user/collector/account.h"
 #include "user/drain/drain_iterator.h"
+#include "user/metrics/thread_figures.h"
 
 typedef struct TracedProcess TracedProcess;
 
@@ -103,6 +104,18 @@ void traced_process_check_threads(TracedProcess *process);
 
 /* Threads found so far. */
 uint32_t traced_process_threads(const TracedProcess *process);
+
+/* Threads known at the moment. */
+uint32_t traced_process_threads_here(const TracedProcess *process);
+
+/*
+ * Takes its figures and those of its threads: adds them to the snapshot, which has room for one more process and for
+ * traced_process_threads_here() more threads.
+ */
+void traced_process_measure(TracedProcess *process, MetricsWindow *window, MetricsSnapshot *snapshot);
+
+/* The sum over its threads that are done with. */
+const MetricsFigures *traced_process_ended_figures(const TracedProcess *process);
 
 /* Whether threads of it have told of full rings, or of their end, since the last look. */
 bool traced_process_has_hints(const TracedProcess *process);

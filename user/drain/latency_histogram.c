@@ -49,3 +49,39 @@ uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double 
     }
     return histogram->max;
 }
+
+uint64_t latency_histogram_below(const LatencyHistogram *histogram, uint64_t ns)
+{
+    uint64_t count = 0;
+
+    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS && bucket_end(bucket) <= ns; bucket++)
+        count += histogram->buckets[bucket];
+    return count;
+}
+
+double latency_histogram_sum(const LatencyHistogram *histogram)
+{
+    double sum = 0;
+
+    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+        double begin = bucket ? (double)bucket_end(bucket - 1) + 1 : 0;
+
+        if (histogram->buckets[bucket] > 0)
+            sum += (double)histogram->buckets[bucket] * (begin + (double)bucket_end(bucket)) / 2;
+    }
+    return sum;
+}
+
+void latency_histogram_since(const LatencyHistogram *now, const LatencyHistogram *before,
+                             LatencyHistogram *since_out)
+{
+    uint64_t end = 0;
+
+    since_out->count = now->count - before->count;
+    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+        since_out->buckets[bucket] = now->buckets[bucket] - before->buckets[bucket];
+        if (since_out->buckets[bucket] > 0)
+            end = bucket_end(bucket);
+    }
+    since_out->max = end < now->max ? end : now->max;
+}

@@ -29,4 +29,14 @@ void latency_histogram_add(LatencyHistogram *histogram, uint64_t ns, uint64_t we
  */
 uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double share);
 
+/* How many took at most `ns`: whole buckets, so up to 1/32 of those around `ns` are missed. */
+uint64_t latency_histogram_below(const LatencyHistogram *histogram, uint64_t ns);
+
+/* What was counted since `before`, an earlier copy of `now`. Its maximum is the end of its highest bucket, at most that of `now`. */
+void latency_histogram_since(const LatencyHistogram *now, const LatencyHistogram *before,
+                             LatencyHistogram *since_out);
+
+/* The sum of all times, each taken for the middle of its bucket, in nanoseconds. */
+double latency_histogram_sum(const LatencyHistogram *histogram);
+
 #endif

@@ -58,6 +58,17 @@ typedef struct ThreadDrainStats {
     uint32_t wait; /* the present one */
 } ThreadDrainStats;
 
+/* What it came to when metrics were last collected: the window's beginning. */
+typedef struct ThreadMeasured {
+    uint64_t events;  /* attempted */
+    uint64_t details; /* the same, of the detail lane */
+    uint64_t settled; /* events that were pending no more: in the file, or lost */
+    uint64_t bytes;
+    uint64_t drained; /* bytes */
+    double average;   /* events a second */
+    bool measured;    /* there was such a moment */
+} ThreadMeasured;
+
 typedef struct ThreadDrainState {
     ThreadLaneSet *lanes; /* shared */
     DrainSource *source;
@@ -95,6 +106,8 @@ typedef struct ThreadDrainState {
     struct ThreadDrainState *next_arrival;
     struct ThreadDrainState *next_departure;
     uint32_t leaving; /* enum thread_leaving: written by compare-exchange, once */
+
+    ThreadMeasured measured; /* see user/metrics/thread_figures.h */
 
     /* for rules; at the end, as it is large and mostly not looked at */
     bool hit_found;

@@ -5,6 +5,30 @@
 
 #include "user/lane/atomic.h"
 
+MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram)
+{
+    return (MetricsPercentiles){
+        .count = histogram->count,
+        .p50 = latency_histogram_percentile(histogram, 0.5),
+        .p90 = latency_histogram_percentile(histogram, 0.9),
+        .p99 = latency_histogram_percentile(histogram, 0.99),
+        .max = histogram->max,
+    };
+}
+
+const char *metrics_anomaly_name(enum metrics_anomaly anomaly)
+{
+    static const char *const names[] = {
+        [METRICS_ANOMALY_DROP_BURST] = "drop_burst",
+        [METRICS_ANOMALY_STALLED_LANE] = "stalled_lane",
+        [METRICS_ANOMALY_RATE] = "rate",
+        [METRICS_ANOMALY_LATENCY] = "latency",
+    };
+    _Static_assert(sizeof(names) / sizeof(names[0]) == METRICS_ANOMALIES, "a name for each");
+
+    return (unsigned)anomaly < METRICS_ANOMALIES ? names[anomaly] : NULL;
+}
+
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads)
 {
     MetricsSnapshot *snapshot;

@@ -26,10 +26,7 @@ typedef struct MetricsFigures {
     double bytes_per_second;
     double events_per_second_average; /* moving average, over some ten seconds */
     uint64_t swaps;
-    uint64_t swap_ns;        /* spent in them, stalls excluded */
-    uint64_t swap_max_ns;    /* the longest of them */
-    uint64_t pool_exhausted; /* swaps that found no free ring */
-    uint64_t stalls;         /* waits under `block` */
+    uint64_t stalls; /* waits under `block` */
     uint64_t stall_ns;
     double occupancy; /* 0..1: of its index rings, the part that waits for the drain; of many threads: the fullest */
     uint64_t drained_bytes;
@@ -104,6 +101,20 @@ typedef struct MetricsSnapshot {
     MetricsProcess *processes; /* within the same allocation */
     MetricsThread *threads; /* the same; those alive, and the last figures of those that ended in the interval */
 } MetricsSnapshot;
+
+/* Of a latency histogram, in nanoseconds. */
+typedef struct MetricsPercentiles {
+    uint64_t count;
+    uint64_t p50;
+    uint64_t p90;
+    uint64_t p99;
+    uint64_t max;
+} MetricsPercentiles;
+
+MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
+
+/* "drop_burst" ...; NULL beyond the last. */
+const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
 /* Room for so many. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics as text, as JSON and in a file; names are whatever hostile programs choose. */
+#define _GNU_SOURCE
+#include "test_support.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/export/metrics_file.h"
+#include "user/export/metrics_json.h"
+#include "user/export/metrics_text.h"
+#include "user/lane/atomic.h"
+
+static MetricsSnapshot *sample(size_t threads)
+{
+    MetricsSnapshot *snapshot = metrics_snapshot_create(1, threads);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+    snapshot->sequence = 7;
+    snapshot->started_at = 1000000000;
+    snapshot->monotonic_ns = 3500000000;
+    snapshot->total.index = (AdatAccount){.attempted = 100,
+                                          .in_file = 80,
+                                          .dropped_full = 9,
+                                          .dropped_nested = 4,
+                                          .dropped_io = 3,
+                                          .torn = 2,
+                                          .pending = 2};
+    snapshot->total.events_per_second = 12.5;
+    snapshot->jain = 1;
+    latency_histogram_add(&snapshot->latency, 800000, 60);
+    latency_histogram_add(&snapshot->latency, 30000000, 20);
+    snapshot->anomalies[METRICS_ANOMALY_RATE] = 5;
+    strcpy(snapshot->scheduler, "adaptive");
+    snapshot->process_count = 1;
+    snapshot->processes[0] = (MetricsProcess){.pid = 42, .threads = 1, .program = "/bin/x"};
+    snapshot->thread_count = threads;
+    for (size_t i = 0; i < threads; i++) {
+        MetricsThread *thread = &snapshot->threads[i];
+
+        *thread = (MetricsThread){.pid = 42, .tid = (uint32_t)(100 + i), .thread = (uint32_t)i + 1};
+        (void)snprintf(thread->name, sizeof(thread->name), "worker-%zu", i);
+        thread->figures.events_per_second = (double)i;
+        thread->figures.index.attempted = 10 * i;
+        thread->figures.occupancy = (double)i / (double)threads;
+    }
+    return snapshot;
+}
+
+typedef int (*Render)(const MetricsSnapshot *snapshot, FILE *out);
+
+static int as_prometheus(const MetricsSnapshot *snapshot, FILE *out)
+{
+    return metrics_text_write(snapshot, METRICS_TEXT_PROMETHEUS, out);
+}
+
+static int as_openmetrics(const MetricsSnapshot *snapshot, FILE *out)
+{
+    return metrics_text_write(snapshot, METRICS_TEXT_OPENMETRICS, out);
+}
+
+static int as_json(const MetricsSnapshot *snapshot, FILE *out)
+{
+    metrics_json_write(snapshot, out);
+    return 0;
+}
+
+/* To be freed. */
+static char *rendered(Render render, const MetricsSnapshot *snapshot)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    CU_ASSERT_EQUAL(render(snapshot, out), 0);
+    CU_ASSERT_EQUAL(fclose(out), 0);
+    return text;
+}
+
+static size_t occurrences(const char *text, const char *what)
+{
+    size_t count = 0;
+
+    while ((text = strstr(text, what))) {
+        count++;
+        text += strlen(what);
+    }
+    return count;
+}
+
+static bool has_line(const char *text, const char *line)
+{
+    const char *at = text;
+    size_t length = strlen(line);
+
+    while ((at = strstr(at, line))) {
+        if ((at == text || at[-1] == '\n') && at[length] == '\n')
+            return true;
+        at += length;
+    }
+    return false;
+}
+
+static void metrics_text__snapshot__then_samples_of_each_family(void)
+{
+    MetricsSnapshot *snapshot = sample(1);
+    char *text = rendered(as_prometheus, snapshot);
+
+    CU_ASSERT(has_line(text, "# TYPE adatrace_events_attempted_total counter"));
+    CU_ASSERT(has_line(text, "adatrace_events_attempted_total 100"));
+    CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"full\"} 9"));
+    CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"nested\"} 4"));
+    CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"io\"} 3"));
+    CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"torn\"} 2"));
+    CU_ASSERT(has_line(text, "adatrace_events_pending 2"));
+    CU_ASSERT(has_line(text, "adatrace_events_per_second 12.5"));
+    CU_ASSERT(has_line(text, "adatrace_anomalies_total{cause=\"rate\"} 5"));
+    CU_ASSERT(has_line(text, "adatrace_recording_seconds 2.5"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"0.0005\"} 0"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"0.001\"} 60"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"0.05\"} 80"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"+Inf\"} 80"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_count 80"));
+    CU_ASSERT(has_line(text, "adatrace_thread_events_attempted{pid=\"42\",tid=\"100\",thread=\"worker-0\"} 0"));
+    CU_ASSERT_PTR_NULL(strstr(text, "# EOF"));
+    free(text);
+
+    text = rendered(as_openmetrics, snapshot);
+    CU_ASSERT(has_line(text, "# TYPE adatrace_events_attempted counter"));
+    CU_ASSERT(has_line(text, "adatrace_events_attempted_total 100"));
+    CU_ASSERT(has_line(text, "# EOF"));
+    CU_ASSERT_STRING_EQUAL(text + strlen(text) - 6, "# EOF\n");
+    free(text);
+    metrics_snapshot_release(snapshot);
+}
+
+static void metrics_text__many_threads__then_few_series_and_the_rest_summed(void)
+{
+    MetricsSnapshot *snapshot = sample(4096);
+    char *text;
+
+    snapshot->threads[4095].ended = true;
+    text = rendered(as_prometheus, snapshot);
+    CU_ASSERT_EQUAL(occurrences(text, "adatrace_thread_events_per_second{"), METRICS_TEXT_THREADS + 1);
+    CU_ASSERT(has_line(
+        text, "adatrace_thread_events_per_second{pid=\"42\",tid=\"4194\",thread=\"worker-4094\"} 4094"));
+    CU_ASSERT_PTR_NULL(strstr(text, "worker-4095\""));
+    CU_ASSERT_PTR_NULL(strstr(text, "worker-4062\""));
+    /* 0 + 1 + ... + 4062 */
+    CU_ASSERT(has_line(text, "adatrace_thread_events_per_second{pid=\"\",tid=\"\",thread=\"other\"} 8251953"));
+    /* of a share, the largest */
+    CU_ASSERT(has_line(
+        text, "adatrace_thread_ring_occupancy_ratio{pid=\"\",tid=\"\",thread=\"other\"} 0.99169921875"));
+    free(text);
+    metrics_snapshot_release(snapshot);
+
+    snapshot = sample(0);
+    text = rendered(as_openmetrics, snapshot);
+    CU_ASSERT_PTR_NULL(strstr(text, "adatrace_thread_"));
+    free(text);
+    metrics_snapshot_release(snapshot);
+}
+
+static void metrics_text__hostile_name__then_escaped(void)
+{
+    MetricsSnapshot *snapshot = sample(2);
+    char *text;
+
+    memcpy(snapshot->threads[1].name, "a\"b\\c\nd\xff\xc3\xa9", 11);
+    memset(snapshot->threads[0].name, 'x', sizeof(snapshot->threads[0].name)); /* no NUL */
+    text = rendered(as_prometheus, snapshot);
+    CU_ASSERT(has_line(
+        text,
+        "adatrace_thread_stalls{pid=\"42\",tid=\"101\",thread=\"a\\\"b\\\\c\\nd\xef\xbf\xbd\xc3\xa9\"} 0"));
+    CU_ASSERT(has_line(text, "adatrace_thread_stalls{pid=\"42\",tid=\"100\",thread=\"xxxxxxxxxxxxxxxx\"} 0"));
+    free(text);
+    text = rendered(as_json, snapshot);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"name\":\"a\\\"b\\\\c\\nd\\ufffd\xc3\xa9\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"name\":\"xxxxxxxxxxxxxxxx\""));
+    CU_ASSERT_EQUAL(occurrences(text, "\n"), 1);
+    free(text);
+    metrics_snapshot_release(snapshot);
+}
+
+static void metrics_text__accept_header__then_format_chosen(void)
+{
+    CU_ASSERT_EQUAL(metrics_text_choose(NULL), METRICS_TEXT_PROMETHEUS);
+    CU_ASSERT_EQUAL(metrics_text_choose("text/html, */*"), METRICS_TEXT_PROMETHEUS);
+    CU_ASSERT_EQUAL(metrics_text_choose("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
+                    METRICS_TEXT_OPENMETRICS);
+    CU_ASSERT_PTR_NOT_NULL(strstr(metrics_text_type(METRICS_TEXT_PROMETHEUS), "0.0.4"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(metrics_text_type(METRICS_TEXT_OPENMETRICS), "openmetrics"));
+}
+
+static void metrics_json__more_threads_than_it_holds__then_the_rest_is_counted(void)
+{
+    MetricsSnapshot *snapshot = sample(METRICS_JSON_THREADS_MAX + 3);
+    char *text = rendered(as_json, snapshot);
+
+    CU_ASSERT_EQUAL(occurrences(text, "\"tid\":"), METRICS_JSON_THREADS_MAX);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"threads_omitted\":3}"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "{\"version\":1,"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\"anomalies\":{\"drop_burst\":0,\"stalled_lane\":0,\"rate\":5,\"latency\":0}"));
+    free(text);
+    metrics_snapshot_release(snapshot);
+    CU_ASSERT_PTR_NULL(metrics_anomaly_name(METRICS_ANOMALIES));
+}
+
+static void metrics_file__written__then_replaced_as_a_whole(void)
+{
+    char directory[] = "/tmp/adatrace-test-XXXXXX";
+    char path[64], temporary[80];
+    MetricsSnapshot *snapshot = sample(1);
+    struct stat status, before;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/metrics.prom", directory);
+    (void)snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), 0);
+    CU_ASSERT_EQUAL(stat(path, &before), 0);
+    CU_ASSERT_EQUAL(before.st_mode & 07777, 0644);
+    CU_ASSERT(before.st_size > 1000);
+    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), 0);
+    CU_ASSERT_EQUAL(stat(path, &status), 0);
+    CU_ASSERT_EQUAL(status.st_size, before.st_size);
+    CU_ASSERT_NOT_EQUAL(status.st_ino, before.st_ino);
+    /* What cannot be replaced stays, and nothing else is left. */
+    CU_ASSERT_EQUAL(mkdir(temporary, 0700), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), -EISDIR);
+    CU_ASSERT_EQUAL(rmdir(temporary), 0);
+    CU_ASSERT_EQUAL(symlink("/dev/null", temporary), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), -ELOOP);
+    CU_ASSERT_EQUAL(unlink(temporary), 0);
+    CU_ASSERT_EQUAL(stat(path, &before), 0);
+    CU_ASSERT_EQUAL(status.st_ino, before.st_ino);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), -EISDIR);
+    CU_ASSERT_EQUAL(access(temporary, F_OK), -1);
+    CU_ASSERT_EQUAL(rmdir(path), 0);
+    CU_ASSERT_EQUAL(rmdir(directory), 0);
+    metrics_snapshot_release(snapshot);
+}
+
+typedef struct States {
+    uint32_t count;
+    int last;
+} States;
+
+static void note_state(void *context, int error)
+{
+    States *states = context;
+
+    states->last = error;
+    (void)ada_fetch_add_acq_rel(&states->count, 1u);
+}
+
+static void metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_once(void)
+{
+    char directory[] = "/tmp/adatrace-test-XXXXXX";
+    char path[64];
+    States states = {0};
+    MetricsSnapshot *snapshot;
+    MetricsFile *file = NULL;
+    MetricsHub hub;
+    MetricsFileConfig config = {
+        .path = path, .hub = &hub, .interval_ns = 1000000, .on_state = note_state, .context = &states};
+
+    metrics_hub_init(&hub);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/metrics.prom", directory);
+    CU_ASSERT_EQUAL_FATAL(metrics_file_create(&config, &file), 0);
+    CU_ASSERT(metrics_hub_try_publish(&hub, sample(1)));
+    metrics_file_destroy(file);
+    CU_ASSERT_EQUAL(access(path, R_OK), 0);
+    CU_ASSERT_EQUAL(states.count, 0);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(rmdir(directory), 0);
+
+    /* The directory is gone: said once, for however many snapshots. */
+    CU_ASSERT_EQUAL_FATAL(metrics_file_create(&config, &file), 0);
+    while (!metrics_hub_try_publish(&hub, sample(1)))
+        ;
+    while (ada_load_acquire(&states.count) == 0)
+        (void)sched_yield();
+    snapshot = sample(1);
+    snapshot->sequence = 8;
+    while (!metrics_hub_try_publish(&hub, snapshot))
+        ;
+    metrics_file_destroy(file);
+    CU_ASSERT_EQUAL(states.count, 1);
+    CU_ASSERT_EQUAL(states.last, -ENOENT);
+    metrics_file_destroy(NULL);
+    metrics_hub_fini(&hub);
+}
+
+static const TestCase tests[] = {
+    TEST(metrics_text__snapshot__then_samples_of_each_family),
+    TEST(metrics_text__many_threads__then_few_series_and_the_rest_summed),
+    TEST(metrics_text__hostile_name__then_escaped),
+    TEST(metrics_text__accept_header__then_format_chosen),
+    TEST(metrics_json__more_threads_than_it_holds__then_the_rest_is_counted),
+    TEST(metrics_file__written__then_replaced_as_a_whole),
+    TEST(metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_once),
+};
+TEST_MAIN("metrics_export", tests)

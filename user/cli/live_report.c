@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/cli/live_report.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/cli/cli.h"
+
+#define REPORT_BYTES_MAX ((off_t)64 << 20)
+#define VERSION_UNDERSTOOD 1
+
+/* ---- fetching --------------------------------------------------------------------------------- */
+
+/* The whole file, NUL-terminated. 0 or -errno. */
+static int read_all(int fd, char **text_out)
+{
+    struct stat status;
+    size_t size, used = 0;
+    char *text;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode) || status.st_size < 0 || status.st_size > REPORT_BYTES_MAX)
+        return -EPROTO;
+    size = (size_t)status.st_size;
+    text = malloc(size + 1);
+    if (!text)
+        return -ENOMEM;
+    while (used < size) {
+        ssize_t got = pread(fd, text + used, size - used, (off_t)used);
+
+        if (got <= 0) {
+            int error = got < 0 ? -errno : -EPROTO;
+
+            free(text);
+            return error;
+        }
+        used += (size_t)got;
+    }
+    text[size] = '\0';
+    *text_out = text;
+    return 0;
+}
+
+/* ---- understanding ---------------------------------------------------------------------------- */
+
+/* What is missing, or no number, is 0. */
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+
+    return cJSON_IsNumber(item) && item->valuedouble == item->valuedouble ? item->valuedouble : 0;
+}
+
+/* Counters pass through doubles: exact up to 2^53. */
+static uint64_t count(const cJSON *object, const char *key)
+{
+    double value = number(object, key);
+
+    if (value <= 0)
+        return 0;
+    return value < 18446744073709549568.0 ? (uint64_t)value : UINT64_MAX;
+}
+
+static uint32_t count32(const cJSON *object, const char *key)
+{
+    uint64_t value = count(object, key);
+
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+static void text(const cJSON *object, const char *key, char *out, size_t size)
+{
+    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+
+    (void)snprintf(out, size, "%s", value ? value : "");
+}
+
+static AdatAccount account(const cJSON *parent, const char *key)
+{
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(parent, key);
+
+    return (AdatAccount){
+        .attempted = count(object, "attempted"),
+        .in_file = count(object, "in_file"),
+        .dropped_full = count(object, "dropped_full"),
+        .dropped_nested = count(object, "dropped_nested"),
+        .dropped_io = count(object, "dropped_io"),
+        .recycled_unmarked = count(object, "recycled_unmarked"),
+        .torn = count(object, "torn"),
+        .pending = count(object, "pending"),
+    };
+}
+
+static MetricsFigures figures(const cJSON *object)
+{
+    return (MetricsFigures){
+        .index = account(object, "events"),
+        .detail = account(object, "detail"),
+        .bytes = count(object, "bytes"),
+        .events_per_second = number(object, "events_per_s"),
+        .bytes_per_second = number(object, "bytes_per_s"),
+        .events_per_second_average = number(object, "events_per_s_average"),
+        .stalls = count(object, "stalls"),
+        .occupancy = number(object, "occupancy"),
+        .drain_share = number(object, "drain_share"),
+    };
+}
+
+static void take_drain(const cJSON *root, LiveReport *report)
+{
+    const cJSON *drain = cJSON_GetObjectItemCaseSensitive(root, "drain");
+    const cJSON *latency = cJSON_GetObjectItemCaseSensitive(drain, "latency_recent_us");
+    MetricsSnapshot *snapshot = report->snapshot;
+
+    text(drain, "scheduler", snapshot->scheduler, sizeof(snapshot->scheduler));
+    snapshot->jain = number(drain, "jain");
+    snapshot->cpu_ns = (uint64_t)(number(drain, "cpu_s") * 1e9);
+    snapshot->failed_writes = count(drain, "failed_writes");
+    report->latency = (MetricsPercentiles){
+        .count = count(latency, "count"),
+        .p50 = (uint64_t)(number(latency, "p50") * 1e3),
+        .p90 = (uint64_t)(number(latency, "p90") * 1e3),
+        .p99 = (uint64_t)(number(latency, "p99") * 1e3),
+        .max = (uint64_t)(number(latency, "max") * 1e3),
+    };
+}
+
+static void take_whole(const cJSON *root, LiveReport *report)
+{
+    const cJSON *anomalies = cJSON_GetObjectItemCaseSensitive(root, "anomalies");
+    MetricsSnapshot *snapshot = report->snapshot;
+
+    snapshot->sequence = count(root, "sequence");
+    snapshot->monotonic_ns = (uint64_t)(number(root, "duration_s") * 1e9); /* and started_at is 0 */
+    snapshot->processes_alive = count32(root, "processes_alive");
+    snapshot->processes_ever = count(root, "processes_ever");
+    snapshot->threads_alive = count32(root, "threads_alive");
+    snapshot->threads_ever = count(root, "threads_ever");
+    snapshot->file_bytes = count(root, "file_bytes");
+    snapshot->write_error = (int32_t)number(root, "write_error");
+    snapshot->memory_bytes = count(root, "memory_bytes");
+    snapshot->total = figures(cJSON_GetObjectItemCaseSensitive(root, "total"));
+    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
+        snapshot->anomalies[i] = count(anomalies, metrics_anomaly_name((enum metrics_anomaly)i));
+    take_drain(root, report);
+}
+
+static void take_rows(const cJSON *processes, const cJSON *threads, MetricsSnapshot *snapshot)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, processes)
+    {
+        MetricsProcess *process = &snapshot->processes[snapshot->process_count++];
+
+        process->pid = count32(item, "pid");
+        process->threads = count32(item, "threads_alive");
+        process->ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "ended"));
+        text(item, "program", process->program, sizeof(process->program));
+        process->figures = figures(item);
+    }
+    cJSON_ArrayForEach(item, threads)
+    {
+        MetricsThread *thread = &snapshot->threads[snapshot->thread_count++];
+
+        thread->pid = count32(item, "pid");
+        thread->tid = count32(item, "tid");
+        thread->ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "ended"));
+        text(item, "name", thread->name, sizeof(thread->name));
+        thread->figures = figures(item);
+    }
+}
+
+static int understand(LiveReport *report)
+{
+    cJSON *root = cJSON_Parse(report->json);
+    const cJSON *processes = cJSON_GetObjectItemCaseSensitive(root, "processes");
+    const cJSON *threads = cJSON_GetObjectItemCaseSensitive(root, "threads");
+    int error = 0;
+
+    if (!cJSON_IsObject(root) || count(root, "version") != VERSION_UNDERSTOOD) {
+        error = -EPROTO;
+        goto out;
+    }
+    report->snapshot =
+        metrics_snapshot_create((size_t)cJSON_GetArraySize(processes), (size_t)cJSON_GetArraySize(threads));
+    if (!report->snapshot) {
+        error = -ENOMEM;
+        goto out;
+    }
+    take_whole(root, report);
+    take_rows(processes, threads, report->snapshot);
+out:
+    cJSON_Delete(root);
+    return error;
+}
+
+int live_report_fetch(const char *path, LiveReport *report_out)
+{
+    LiveReport report = {0};
+    AnnounceMessage answer;
+    int fd = -1;
+    int error = recorder_client_ask(path, ADA_ANNOUNCE_METRICS, 0, &answer, &fd);
+
+    if (error)
+        return error;
+    if (answer.type != ADA_ANNOUNCE_REPORT)
+        error = -EPROTO;
+    else if (fd < 0)
+        error = -ENODATA;
+    else
+        error = read_all(fd, &report.json);
+    if (fd >= 0)
+        close(fd);
+    if (!error)
+        error = understand(&report);
+    if (error) {
+        live_report_fini(&report);
+        return error;
+    }
+    *report_out = report;
+    return 0;
+}
+
+void live_report_fini(LiveReport *report)
+{
+    free(report->json);
+    metrics_snapshot_release(report->snapshot);
+    *report = (LiveReport){0};
+}
+
+/* ---- choosing --------------------------------------------------------------------------------- */
+
+int live_report_choose(const char *command, uint64_t pid, char path[RECORDER_PATH_MAX])
+{
+    char(*paths)[RECORDER_PATH_MAX] = NULL;
+    size_t found = 0;
+    int error;
+
+    if (pid != 0) {
+        error = recorder_client_find(pid, path);
+        if (error)
+            recorder_client_explain(command, pid, error);
+        return error ? CLI_FAILURE : CLI_OK;
+    }
+    error = recorder_client_list(&paths, &found);
+    if (error)
+        cli_error(command, "cannot look for recordings in /proc/net/unix: %s", strerror(-error));
+    else if (found == 0)
+        cli_error(command, "no recording runs: start one with 'adatrace record -- COMMAND'");
+    else if (found > 1)
+        cli_error(command, "%zu recordings run: choose one with -p PID, a process of it", found);
+    else
+        memcpy(path, paths[0], RECORDER_PATH_MAX);
+    free(paths);
+    return !error && found == 1 ? CLI_OK : CLI_FAILURE;
+}
+
+void live_report_explain(const char *command, const char *path, int error)
+{
+    const char *why = strerror(-error);
+
+    if (error == -ENODATA)
+        why = "it has collected nothing yet: try again in a second";
+    else if (error == -EPROTO)
+        why = "it answers what this version does not understand: use the same version of adatrace";
+    else if (error == -EACCES)
+        why = "it does not listen to this user: ask as its user, or as root";
+    else if (error == -ENOENT || error == -ECONNREFUSED)
+        why = "it is gone";
+    else if (error == -EAGAIN)
+        why = "it does not answer";
+    cli_error(command, "cannot ask the recorder at '%s': %s", path, why);
+}

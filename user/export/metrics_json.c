@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/export/metrics_json.h"
+
+#include <string.h>
+
+#include "user/base/json.h"
+
+static void put_account(JsonWriter *json, const char *key, const AdatAccount *account)
+{
+    json_begin_object(json, key);
+    json_u64(json, "attempted", account->attempted);
+    json_u64(json, "in_file", account->in_file);
+    json_u64(json, "dropped_full", account->dropped_full);
+    json_u64(json, "dropped_nested", account->dropped_nested);
+    json_u64(json, "dropped_io", account->dropped_io);
+    json_u64(json, "recycled_unmarked", account->recycled_unmarked);
+    json_u64(json, "torn", account->torn);
+    json_u64(json, "pending", account->pending);
+    json_end_object(json);
+}
+
+/* Into the object that is open. */
+static void put_figures(JsonWriter *json, const MetricsFigures *figures)
+{
+    put_account(json, "events", &figures->index);
+    put_account(json, "detail", &figures->detail);
+    json_f64(json, "events_per_s", figures->events_per_second);
+    json_f64(json, "events_per_s_average", figures->events_per_second_average);
+    json_u64(json, "bytes", figures->bytes);
+    json_f64(json, "bytes_per_s", figures->bytes_per_second);
+    json_u64(json, "swaps", figures->swaps);
+    json_u64(json, "stalls", figures->stalls);
+    json_u64(json, "stall_ns", figures->stall_ns);
+    json_f64(json, "occupancy", figures->occupancy);
+    json_u64(json, "drained_bytes", figures->drained_bytes);
+    json_f64(json, "drain_share", figures->drain_share);
+}
+
+static void put_name(JsonWriter *json, const char *key, const char *name, size_t size)
+{
+    json_string_bytes(json, key, name, strnlen(name, size));
+}
+
+static void put_latency(JsonWriter *json, const char *key, const LatencyHistogram *histogram)
+{
+    MetricsPercentiles percentiles = metrics_percentiles(histogram);
+
+    json_begin_object(json, key);
+    json_u64(json, "count", percentiles.count);
+    json_f64(json, "p50", (double)percentiles.p50 / 1e3);
+    json_f64(json, "p90", (double)percentiles.p90 / 1e3);
+    json_f64(json, "p99", (double)percentiles.p99 / 1e3);
+    json_f64(json, "max", (double)percentiles.max / 1e3);
+    json_end_object(json);
+}
+
+static void put_drain(JsonWriter *json, const MetricsSnapshot *snapshot)
+{
+    json_begin_object(json, "drain");
+    put_name(json, "scheduler", snapshot->scheduler, sizeof(snapshot->scheduler));
+    json_u64(json, "iterations", snapshot->iterations);
+    json_u64(json, "iteration_ns", snapshot->iteration_ns);
+    json_u64(json, "iteration_max_ns", snapshot->iteration_max_ns);
+    json_f64(json, "jain", snapshot->jain);
+    put_latency(json, "latency_us", &snapshot->latency);
+    put_latency(json, "latency_recent_us", &snapshot->latency_recent);
+    json_f64(json, "cpu_s", (double)snapshot->cpu_ns / 1e9);
+    json_u64(json, "threads_visited", snapshot->visits);
+    json_u64(json, "threads_skipped", snapshot->skips);
+    json_u64(json, "wakeups", snapshot->wakeups);
+    json_u64(json, "writes", snapshot->flushes);
+    json_u64(json, "failed_writes", snapshot->failed_writes);
+    json_u64(json, "marks", snapshot->marks);
+    json_u64(json, "collect_ns", snapshot->collect_ns);
+    json_end_object(json);
+}
+
+static void put_process(JsonWriter *json, const MetricsProcess *process)
+{
+    json_begin_object(json, NULL);
+    json_u64(json, "pid", process->pid);
+    put_name(json, "program", process->program, sizeof(process->program));
+    json_u64(json, "threads_alive", process->threads);
+    json_u64(json, "threads_ever", process->threads_ever);
+    json_bool(json, "ended", process->ended);
+    json_bool(json, "quarantined", process->quarantined);
+    put_figures(json, &process->figures);
+    json_end_object(json);
+}
+
+static void put_thread(JsonWriter *json, const MetricsThread *thread)
+{
+    json_begin_object(json, NULL);
+    json_u64(json, "pid", thread->pid);
+    json_u64(json, "tid", thread->tid);
+    json_u64(json, "thread", thread->thread);
+    put_name(json, "name", thread->name, sizeof(thread->name));
+    json_bool(json, "ended", thread->ended);
+    put_figures(json, &thread->figures);
+    json_end_object(json);
+}
+
+void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
+{
+    size_t threads =
+        snapshot->thread_count < METRICS_JSON_THREADS_MAX ? snapshot->thread_count : METRICS_JSON_THREADS_MAX;
+    JsonWriter json;
+
+    json_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_u64(&json, "version", METRICS_JSON_VERSION);
+    json_u64(&json, "sequence", snapshot->sequence);
+    json_f64(&json, "time_s", (double)snapshot->realtime_ns / 1e9);
+    json_f64(&json, "duration_s", (double)(snapshot->monotonic_ns - snapshot->started_at) / 1e9);
+    json_f64(&json, "interval_s", (double)snapshot->interval_ns / 1e9);
+    json_u64(&json, "processes_alive", snapshot->processes_alive);
+    json_u64(&json, "processes_ever", snapshot->processes_ever);
+    json_u64(&json, "threads_alive", snapshot->threads_alive);
+    json_u64(&json, "threads_ever", snapshot->threads_ever);
+    json_u64(&json, "file_bytes", snapshot->file_bytes);
+    json_i64(&json, "write_error", snapshot->write_error);
+    json_u64(&json, "memory_bytes", snapshot->memory_bytes);
+    json_begin_object(&json, "total");
+    put_figures(&json, &snapshot->total);
+    json_end_object(&json);
+    put_drain(&json, snapshot);
+    json_begin_object(&json, "anomalies");
+    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
+        json_u64(&json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);
+    json_end_object(&json);
+    json_begin_array(&json, "processes");
+    for (size_t i = 0; i < snapshot->process_count; i++)
+        put_process(&json, &snapshot->processes[i]);
+    json_end_array(&json);
+    json_begin_array(&json, "threads");
+    for (size_t i = 0; i < threads; i++)
+        put_thread(&json, &snapshot->threads[i]);
+    json_end_array(&json);
+    json_u64(&json, "threads_omitted", snapshot->thread_count - threads);
+    json_end_object(&json);
+}

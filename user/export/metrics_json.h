@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A snapshot as one JSON object on one line, "version": 1. Members are only ever added.
+ *
+ * Names are those of `adatrace record --json`: `events` and `detail` are accounts, `drain` tells of the drain, and
+ * per thread and process the same with their rates. Names of threads are repaired to UTF-8.
+ */
+#ifndef ADA_EXPORT_METRICS_JSON_H
+#define ADA_EXPORT_METRICS_JSON_H
+
+#include <stdio.h>
+
+#include "user/metrics/metrics_snapshot.h"
+
+#define METRICS_JSON_VERSION 1u
+
+/* Threads of one object at most, the first ones of the snapshot; the rest is counted in "threads_omitted". */
+#define METRICS_JSON_THREADS_MAX 4096u
+
+/* Errors stay in the stream (ferror). */
+void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out);
+
+#endif

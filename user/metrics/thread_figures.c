@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "user/metrics/thread_figures.h"
+
+#include <math.h>
+
+#include "user/drain/thread_drain.h"
+
+#define ACCOUNT_TRIES 4
+/* Time constant of the moving average: after so long, 63 % of a change are in it. */
+#define AVERAGE_SECONDS 10.0
+
+/* Which ring is being filled, and for the how-manieth time. */
+static uint64_t ring_in_use(const Lane *lane)
+{
+    /* Pairs with the release in lane_swap_active_ring(). */
+    uint32_t ring = ada_load_acquire(&lane->active_ring_index) % ADA_RINGS_MAX;
+
+    return ada_load_relaxed(&lane->rings[ring].sequence);
+}
+
+/*
+ * Of a lane that is being written. Its positions belong together unless the ring was exchanged while they were read;
+ * then they are read again. A producer that exchanges rings faster than that has them taken as they are: `pending`
+ * may be off by a ring, until the next time.
+ */
+static AdatAccount account_of(const ThreadDrainState *state, uint32_t kind, uint64_t before)
+{
+    const LaneDrain *drain = kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    AdatLedgerEntry entry;
+    AdatAccount account;
+
+    for (int i = 0; i < ACCOUNT_TRIES; i++) {
+        uint64_t ring = ring_in_use(drain->reader.lane);
+
+        thread_drain_account(state, kind, false, &entry);
+        if (ring_in_use(drain->reader.lane) == ring)
+            break;
+    }
+    account = adat_account_of(&entry);
+    if (account.attempted < before) {
+        account.pending += before - account.attempted;
+        account.attempted = before;
+    }
+    return account;
+}
+
+MetricsWindow metrics_window_begin(double seconds)
+{
+    return (MetricsWindow){.seconds = seconds, .weight = 1 - exp(-seconds / AVERAGE_SECONDS)};
+}
+
+double metrics_average(double average, double rate, const MetricsWindow *window)
+{
+    return average > 0 ? average + (rate - average) * window->weight : rate;
+}
+
+double metrics_per_second(uint64_t now, uint64_t before, double seconds)
+{
+    return seconds > 0 && now > before ? (double)(now - before) / seconds : 0;
+}
+
+/* Bytes of events that wait in its rings. */
+static uint64_t waiting_bytes(const MetricsFigures *figures)
+{
+    return figures->index.pending * ADA_INDEX_EVENT_SIZE;
+}
+
+static double occupancy_of(const ThreadDrainState *state, const MetricsFigures *figures)
+{
+    const LaneReader *reader = &state->index.reader;
+    double full = (double)waiting_bytes(figures) / ((double)reader->ring_count * (double)reader->ring_bytes);
+
+    return full < 1 ? full : 1;
+}
+
+/* What lies outside of the accounts: counters of the producer, in shared memory. */
+static void take_counters(const ThreadLaneSet *lanes, MetricsFigures *figures)
+{
+    figures->swaps = ada_load_relaxed(&lanes->index.swaps) + ada_load_relaxed(&lanes->detail.swaps);
+    figures->stalls = ada_load_relaxed(&lanes->index.stalls) + ada_load_relaxed(&lanes->detail.stalls);
+    figures->stall_ns = ada_load_relaxed(&lanes->index.stall_ns) + ada_load_relaxed(&lanes->detail.stall_ns);
+}
+
+/* Of what it had to offer in the window, the part that was taken. */
+/* Whether it waited for the drain through the whole window. */
+static bool is_stalled(const MetricsWindow *window, const ThreadMeasured *before, const MetricsFigures *now)
+{
+    return window->seconds > 0 && before->measured && before->events > before->settled &&
+           now->index.attempted - now->index.pending == before->settled;
+}
+
+static void add_share(MetricsWindow *window, const ThreadMeasured *before, const MetricsFigures *now)
+{
+    uint64_t settled = now->index.attempted - now->index.pending;
+    uint64_t offered = now->index.attempted - before->settled;
+
+    if (before->measured && now->index.attempted > before->events)
+        jain_index_add(&window->jain, (double)(settled - before->settled) / (double)offered);
+}
+
+void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures_out)
+{
+    ThreadMeasured *before = &state->measured;
+    MetricsFigures figures = {
+        .index = account_of(state, ADA_LANE_INDEX, before->events),
+        .detail = account_of(state, ADA_LANE_DETAIL, before->details),
+        .drained_bytes = state->stats.bytes,
+    };
+    double seconds = before->measured ? window->seconds : 0;
+    uint64_t settled = figures.index.attempted - figures.index.pending;
+
+    take_counters(state->lanes, &figures);
+    figures.bytes = figures.drained_bytes + waiting_bytes(&figures);
+    if (figures.bytes < before->bytes)
+        figures.bytes = before->bytes;
+    figures.events_per_second = metrics_per_second(figures.index.attempted, before->events, seconds);
+    figures.bytes_per_second = metrics_per_second(figures.bytes, before->bytes, seconds);
+    figures.events_per_second_average = metrics_average(before->average, figures.events_per_second, window);
+    figures.occupancy = occupancy_of(state, &figures);
+    figures.drain_share = (double)(figures.drained_bytes - before->drained);
+    window->stalled += is_stalled(window, before, &figures);
+    if (settled < before->settled)
+        settled = before->settled;
+    else
+        add_share(window, before, &figures);
+    window->drained += figures.drained_bytes - before->drained;
+    *before = (ThreadMeasured){
+        .events = figures.index.attempted,
+        .details = figures.detail.attempted,
+        .settled = settled,
+        .bytes = figures.bytes,
+        .drained = figures.drained_bytes,
+        .average = figures.events_per_second_average,
+        .measured = true,
+    };
+    *figures_out = figures;
+}
+
+void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,
+                          const AdatLedgerEntry *detail, MetricsFigures *figures_out)
+{
+    MetricsFigures figures = {
+        .index = adat_account_of(index),
+        .detail = adat_account_of(detail),
+        .drained_bytes = state->stats.bytes,
+    };
+
+    take_counters(state->lanes, &figures);
+    figures.bytes = figures.drained_bytes + waiting_bytes(&figures);
+    if (figures.bytes < state->measured.bytes)
+        figures.bytes = state->measured.bytes;
+    *figures_out = figures;
+}
+
+void metrics_figures_add(MetricsFigures *sum, const MetricsFigures *figures)
+{
+    adat_account_add(&sum->index, &figures->index);
+    adat_account_add(&sum->detail, &figures->detail);
+    sum->bytes += figures->bytes;
+    sum->events_per_second += figures->events_per_second;
+    sum->bytes_per_second += figures->bytes_per_second;
+    sum->events_per_second_average += figures->events_per_second_average;
+    sum->swaps += figures->swaps;
+    sum->stalls += figures->stalls;
+    sum->stall_ns += figures->stall_ns;
+    if (figures->occupancy > sum->occupancy)
+        sum->occupancy = figures->occupancy;
+    sum->drained_bytes += figures->drained_bytes;
+    sum->drain_share += figures->drain_share;
+}
