@@ -427,6 +427,41 @@ static void weighted_scheduler__real_lanes_1_2_4__then_service_1_2_4(void)
     drain_fixture_destroy(fixture);
 }
 
+/* A visit takes a detail record whole, however large: what that is beyond the grant, the next grants pay. */
+static void weighted_scheduler__in_debt__then_waits_until_paid(void)
+{
+    DrainIteratorConfig config = {
+        .scheduler = {
+            .kind = DRAIN_SCHEDULER_WEIGHTED, .quantum_min = 512, .quantum_max = 512, .iteration_bytes = 512}};
+    DrainFixture *fixture = drain_fixture_create(&config, 1, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS);
+    char payload[2000] = "";
+    uint32_t waited = 0;
+    ThreadDrainState *state;
+    DrainIteration first;
+
+    drain_fixture_register(fixture, 0);
+    (void)drain_fixture_iterate(fixture);
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT(drain_fixture_write_detail(fixture, 0, 1, payload, sizeof(payload)));
+    state = fixture->threads[0].state;
+    first = drain_fixture_iterate(fixture);
+    CU_ASSERT(first.bytes > 2000);
+    CU_ASSERT(state->credit < 0);
+    while (state->credit + 512 <= 0) {
+        int64_t credit = state->credit;
+        DrainIteration iteration = drain_fixture_iterate(fixture);
+
+        CU_ASSERT_EQUAL(iteration.bytes, 0);
+        CU_ASSERT(iteration.more);
+        CU_ASSERT_EQUAL(state->phase, THREAD_DRAIN_PENDING);
+        CU_ASSERT_EQUAL_FATAL(state->credit, credit + 512);
+        waited++;
+    }
+    CU_ASSERT(waited >= 2);
+    CU_ASSERT(drain_fixture_iterate(fixture).bytes > 0);
+    drain_fixture_destroy(fixture);
+}
+
 /* A thread that the drain cannot have waits, is counted, and is served when it can. */
 static void submit_queue_try_acquire_drain__producer_holds_it__then_skipped_and_raised(void)
 {
@@ -663,6 +698,7 @@ static const TestCase tests[] = {
     TEST(drain_iteration__swap_behind_a_quiet_ring__then_the_hint_tells),
     TEST(drain_scheduler__100_to_1_skew__then_jain_above_99_percent),
     TEST(weighted_scheduler__real_lanes_1_2_4__then_service_1_2_4),
+    TEST(weighted_scheduler__in_debt__then_waits_until_paid),
     TEST(submit_queue_try_acquire_drain__producer_holds_it__then_skipped_and_raised),
     TEST(drain_iteration__many_threads__then_one_write),
     TEST(drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_loss),

@@ -122,6 +122,7 @@ enum { CHUNK_NONE, CHUNK_TAKEN, CHUNK_BATCH_FULL };
 typedef struct Wanted {
     uint64_t until_sequence; /* rings below this */
     uint64_t bytes;          /* left of the budget */
+    uint64_t taken;          /* bytes; a record is taken whole, even beyond the budget */
     bool in_place;           /* the ring that is being written, too */
 } Wanted;
 
@@ -243,6 +244,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     drain_batch_touch(batch, state);
     batch->metrics->records += taken.records;
     wanted->bytes -= taken.bytes < wanted->bytes ? taken.bytes : wanted->bytes;
+    wanted->taken += taken.bytes;
     state->stats.bytes += taken.bytes;
     return CHUNK_TAKEN;
 }
@@ -265,7 +267,6 @@ static bool is_time_to_flush(const LaneDrain *drain, const DrainBatch *batch)
 static int drain_lane(ThreadDrainState *state, LaneDrain *drain, DrainBatch *batch, Wanted *wanted,
                       DrainVisit *visit)
 {
-    uint64_t budget = wanted->bytes;
     int result;
 
     do {
@@ -292,7 +293,7 @@ static int drain_lane(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     } while (result == CHUNK_BATCH_FULL || (result == CHUNK_TAKEN && wanted->bytes > 0));
     if (result < 0)
         return result;
-    visit->bytes += budget - wanted->bytes;
+    visit->bytes += wanted->taken;
     visit->more = visit->more || result == CHUNK_TAKEN;
     return 0;
 }
