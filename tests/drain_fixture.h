@@ -13,7 +13,7 @@
 #define FIXTURE_RING 4096u
 #define FIXTURE_RING_EVENTS \
     112u /* that a writer at the outermost level puts into a ring: an eighth is reserved */
-#define FIXTURE_THREADS_MAX 64u
+#define FIXTURE_THREADS_MAX 72u
 
 typedef struct FixtureThread {
     ThreadLaneSet *lanes;

@@ -13,6 +13,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- faults ------------------------------------------------------------------------------------- */
+
+static long allocations = -1; /* that still succeed; -1 = all */
+
+static bool may_allocate(void)
+{
+    if (allocations == 0) {
+        errno = ENOMEM;
+        return false;
+    }
+    if (allocations > 0)
+        allocations--;
+    return true;
+}
+
+/* The linker puts these in the place of libc's (see CMakeLists.txt), and libc's under the other name. */
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_reallocarray(void *memory, size_t count, size_t size);
+void *__wrap_reallocarray(void *memory, size_t count, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_reallocarray(void *memory, size_t count, size_t size)
+{
+    return may_allocate() ? __real_reallocarray(memory, count, size) : NULL;
+}
+
 /* ---- life of an iterator (task 1.1) ------------------------------------------------------------- */
 
 static void drain_iterator__created_and_destroyed__then_configured(void)
@@ -36,6 +74,24 @@ static void drain_iterator__bad_config__then_refused(void)
 
     CU_ASSERT_EQUAL(drain_iterator_create(&config, NULL, &iterator), -EINVAL);
     CU_ASSERT_PTR_NULL(iterator);
+}
+
+static void drain_iterator__no_memory__then_refused(void)
+{
+    DrainIteratorConfig config = {0};
+    DrainIterator *iterator = NULL;
+    int error = -ENOMEM;
+    long enough;
+
+    for (enough = 0; error == -ENOMEM && enough < 20; enough++) {
+        CU_ASSERT_PTR_NULL(iterator);
+        allocations = enough;
+        error = drain_iterator_create(&config, NULL, &iterator);
+        allocations = -1;
+    }
+    CU_ASSERT_EQUAL(error, 0);
+    CU_ASSERT_EQUAL(enough, 6); /* itself and its four lists */
+    drain_iterator_destroy(iterator);
 }
 
 static void drain_iteration__no_threads__then_nothing_happens(void)
@@ -72,6 +128,78 @@ static void register_thread_for_drain__new_thread__then_in_the_next_iteration(vo
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(drain_iterator_threads(fixture->iterator), 3);
     CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 1) + drain_fixture_in_file(fixture, 2), 14);
+    drain_fixture_destroy(fixture);
+}
+
+static void register_thread_for_drain__no_memory__then_refused(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    ThreadDrainState *state = NULL;
+
+    allocations = 0;
+    CU_ASSERT_EQUAL(register_thread_for_drain(fixture->iterator, &fixture->source, 0, 1, &state), -ENOMEM);
+    allocations = -1;
+    CU_ASSERT_PTR_NULL(state);
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(drain_iterator_threads(fixture->iterator), 0);
+    drain_fixture_destroy(fixture);
+}
+
+#define FIRST_CAPACITY 64u /* threads that a new iterator has room for */
+
+/* Some threads more than there is room for, and no memory for more room: the rest could not arrive. */
+static DrainFixture *crowd(uint32_t threads)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, threads, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+
+    for (uint32_t i = 0; i < threads; i++) {
+        drain_fixture_register(fixture, i);
+        drain_fixture_write(fixture, i, 1, 10);
+    }
+    allocations = 0;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->log.registered, FIRST_CAPACITY);
+    CU_ASSERT_EQUAL(drain_iterator_threads(fixture->iterator), FIRST_CAPACITY);
+    for (uint32_t i = 0; i < threads; i++)
+        CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, i), i < FIRST_CAPACITY ? 10 : 0);
+    CU_ASSERT_FALSE(drain_iterator_is_quiet(fixture->iterator));
+    return fixture;
+}
+
+static void register_thread_for_drain__no_memory_for_the_lists__then_arrives_later(void)
+{
+    DrainFixture *fixture = crowd(FIRST_CAPACITY + 3);
+
+    drain_fixture_end(fixture, FIRST_CAPACITY + 1);
+    (void)drain_fixture_iterate(fixture); /* its end waits until it has arrived */
+    CU_ASSERT_EQUAL(fixture->log.registered, FIRST_CAPACITY);
+    CU_ASSERT_EQUAL(fixture->log.deregistered, 0);
+    allocations = -1;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->log.registered, FIRST_CAPACITY + 3);
+    CU_ASSERT_EQUAL(fixture->log.deregistered, 1);
+    CU_ASSERT_EQUAL(fixture->log.in_file, 10);
+    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, FIRST_CAPACITY), 10);
+    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, FIRST_CAPACITY + 2), 10);
+    drain_fixture_destroy(fixture);
+}
+
+static void drain_iterator_abandon__could_not_arrive__then_gone_and_others_arrive(void)
+{
+    DrainFixture *fixture = crowd(FIRST_CAPACITY + 3);
+
+    drain_fixture_end(fixture, FIRST_CAPACITY);
+    drain_fixture_end(fixture, FIRST_CAPACITY + 1);
+    drain_iterator_abandon(fixture->iterator, fixture->threads[FIRST_CAPACITY + 1].state);
+    fixture->threads[FIRST_CAPACITY + 1].state = NULL;
+    allocations = -1;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->log.registered, FIRST_CAPACITY + 2);
+    CU_ASSERT_EQUAL(fixture->log.deregistered, 1); /* of the other that ended */
+    CU_ASSERT_EQUAL(fixture->log.in_file, 10);
+    CU_ASSERT_PTR_NULL(fixture->threads[FIRST_CAPACITY].state);
+    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, FIRST_CAPACITY + 2), 10);
+    CU_ASSERT_EQUAL(drain_iterator_threads(fixture->iterator), FIRST_CAPACITY + 1);
     drain_fixture_destroy(fixture);
 }
 
@@ -637,6 +765,49 @@ static void mark_rules__field__then_found_in_records_that_nobody_keeps(void)
     mark_rules_fini(&rules);
 }
 
+/* A payload alone, whose index event is still to come. */
+static void write_size_only(DrainFixture *fixture, uint64_t size)
+{
+    LaneProducer *lane = &fixture->threads[0].detail;
+    AdaDetailRecord record = {.id = 7, .word = ADA_WORD(ADA_KIND_TYPED, 0, 0), .payload_size = sizeof(size)};
+    LaneReservation place;
+
+    CU_ASSERT_EQUAL_FATAL(lane_reserve(lane, ADA_DETAIL_RECORD_SIZE(sizeof(size)), &place), 0);
+    record.timestamp = place.timestamp;
+    memcpy(place.at, &record, sizeof(record));
+    memcpy((char *)place.at + sizeof(record), &size, sizeof(size));
+    lane_commit(lane, &place);
+}
+
+static void mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    MarkRules rules;
+    MarkMatcher *matcher;
+    Lane *lane;
+
+    drain_fixture_register(fixture, 0);
+    matcher = use_rule(fixture, &rules, "slow.request.size == 5");
+    fixture->segment.header->event_count = 1;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->source.learned, 1); /* before records are looked at */
+    CU_ASSERT_FALSE(thread_drain_has_work(fixture->threads[0].state, true));
+    write_size_only(fixture, 5);
+    CU_ASSERT(thread_drain_has_work(fixture->threads[0].state, true));
+    lane = &fixture->threads[0].lanes->detail;
+    CU_ASSERT(submit_queue_try_acquire_drain(lane, ADA_DRAIN_PRODUCER)); /* it takes a ring back just now */
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
+    CU_ASSERT_EQUAL(fixture->log.hostile, 0);
+    submit_queue_release_drain(lane);
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
+    CU_ASSERT_EQUAL(details_in_file(fixture), 1);
+    drain_fixture_destroy(fixture);
+    mark_matcher_destroy(matcher);
+    mark_rules_fini(&rules);
+}
+
 static void mark_rules__hostile_details__then_refused(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
@@ -680,16 +851,45 @@ static void mark_rules__span__then_long_ones_only(void)
     mark_rules_fini(&rules);
 }
 
+/* The end that belongs to a begin may be among the lost events: what follows is no proof of a long span. */
+static void mark_rules__span_over_lost_events__then_not_judged(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    LaneProducer *lane = &fixture->threads[0].index;
+    MarkRules rules;
+    MarkMatcher *matcher;
+    AdaIndexEvent *events;
+
+    drain_fixture_register(fixture, 0);
+    matcher = use_rule(fixture, &rules, "span=slow.request>1s");
+    events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
+    (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
+    (void)drain_fixture_iterate(fixture);
+    ada_store_relaxed(&fixture->threads[0].lanes->index.dropped_nested, 1ull);
+    (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_END, 0, 0), 7, 0, 0);
+    events[1].timestamp = events[0].timestamp + 2000000000u;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
+    CU_ASSERT(fixture->threads[0].state->mark.judged_from > events[0].timestamp);
+    drain_fixture_destroy(fixture);
+    mark_matcher_destroy(matcher);
+    mark_rules_fini(&rules);
+}
+
 static const TestCase tests[] = {
     TEST(drain_iterator__created_and_destroyed__then_configured),
     TEST(drain_iterator__bad_config__then_refused),
+    TEST(drain_iterator__no_memory__then_refused),
     TEST(drain_iteration__no_threads__then_nothing_happens),
     TEST(register_thread_for_drain__new_thread__then_in_the_next_iteration),
+    TEST(register_thread_for_drain__no_memory__then_refused),
+    TEST(register_thread_for_drain__no_memory_for_the_lists__then_arrives_later),
     TEST(deregister_thread_from_drain__ended_thread__then_drained_to_the_last_event),
     TEST(deregister_thread_from_drain__at_once_after_registration__then_both_count),
     TEST(deregister_thread_from_drain__quiet_thread__then_handed_back_in_the_next_iteration),
     TEST(deregister_thread_from_drain__detached__then_one_visit),
     TEST(drain_iterator_abandon__any_thread__then_gone_unvisited),
+    TEST(drain_iterator_abandon__could_not_arrive__then_gone_and_others_arrive),
     TEST(drain_iteration__hostile_lane__then_told_once_and_others_unharmed),
     TEST(register_thread_for_drain__many_threads_at_once__then_none_lost),
     TEST(drain_iteration__quiet_thread__then_watched_and_found_by_its_hint),
@@ -704,7 +904,9 @@ static const TestCase tests[] = {
     TEST(drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_loss),
     TEST(mark_rules__event__then_details_around_it_are_kept),
     TEST(mark_rules__field__then_found_in_records_that_nobody_keeps),
+    TEST(mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had),
     TEST(mark_rules__hostile_details__then_refused),
     TEST(mark_rules__span__then_long_ones_only),
+    TEST(mark_rules__span_over_lost_events__then_not_judged),
 };
 TEST_MAIN("drain_iterator", tests)

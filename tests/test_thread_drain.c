@@ -40,7 +40,8 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
     return pwrite(fd, data, size, offset);
 }
 
-static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes)
+static void setup_rings(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes,
+                        uint32_t ring_bytes)
 {
     AdatWriterConfig writer_config = {.buffer_bytes = buffer_bytes, .pwrite = faulty_pwrite};
     SegmentConfig config;
@@ -50,7 +51,7 @@ static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_
     write_fails = false;
     segment_config_init(&config);
     config.threads = 2;
-    config.ring_bytes = RING;
+    config.ring_bytes = ring_bytes;
     config.policy = policy;
     config.detail = detail;
     CU_ASSERT_EQUAL_FATAL(segment_create(&config, &fixture->segment, &fixture->segment_fd), 0);
@@ -68,6 +69,11 @@ static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_
     fixture->source =
         (DrainSource){.segment = &fixture->segment, .process = 1, .clock_kind = ADA_CLOCK_MONOTONIC};
     thread_drain_init(&fixture->state, &fixture->source, 0, 1);
+}
+
+static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes)
+{
+    setup_rings(fixture, policy, detail, buffer_bytes, RING);
 }
 
 static void teardown(DrainFixture *fixture)
@@ -222,6 +228,128 @@ static void drain_thread_lanes__after_failed_write__then_thread_described_again(
     teardown(&fixture);
 }
 
+static void drain_batch_put__no_room__then_what_was_there_is_written_first(void)
+{
+    static char payload[3000];
+    const AdatBlockHeader header = {.type = 100};
+    DrainFixture fixture;
+    uint64_t blocks;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 1); /* the smallest buffer: one of these */
+    blocks = adat_writer_blocks(fixture.writer);
+    for (uint64_t i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(drain_batch_put(&fixture.batch, &header, payload, sizeof(payload)), 0);
+        CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), blocks + i);
+        CU_ASSERT_EQUAL(fixture.metrics.flushes, i);
+    }
+    teardown(&fixture);
+}
+
+static void drain_batch_put__too_large__then_said_and_counts_as_a_failed_write(void)
+{
+    const AdatBlockHeader header = {.type = 100};
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(drain_batch_put(&fixture.batch, &header, "", ADAT_PAYLOAD_MAX + 1), -EMSGSIZE);
+    CU_ASSERT_EQUAL(fixture.batch.epoch, 2); /* what was described is described again */
+    CU_ASSERT_FALSE(fixture.batch.failing);
+    teardown(&fixture);
+}
+
+static void drain_batch_forget__any_of_several__then_only_that_one_is_not_settled(void)
+{
+    DrainFixture fixture;
+    ThreadDrainState other;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    thread_drain_init(&other, &fixture.source, 1, 2);
+    fixture.state.index.batched = other.index.batched = 3;
+    drain_batch_touch(&fixture.batch, &other);
+    drain_batch_touch(&fixture.batch, &fixture.state);
+    drain_batch_forget(&fixture.batch, &other);
+    CU_ASSERT_FALSE(other.touched);
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(other.index.in_file, 0);
+    CU_ASSERT_EQUAL(fixture.state.index.in_file, 3);
+    CU_ASSERT_FALSE(fixture.state.touched);
+    teardown(&fixture);
+}
+
+/* Ticks mean nothing before the counter's rate is known. */
+static void drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    fixture.source.clock_kind = ADA_CLOCK_TSC;
+    CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.metrics.latency.count, 0);
+    fixture.batch.ns_per_cycle = 0.5;
+    CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.metrics.latency.count, 10);
+    teardown(&fixture);
+}
+
+static void drain_thread_lanes__name_being_written__then_described_once_it_is(void)
+{
+    DrainFixture fixture;
+    uint32_t version;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    thread_lane_set_write_name(fixture.lanes, "before");
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_STRING_EQUAL(fixture.state.name, "before");
+    version = ada_load_relaxed(&fixture.lanes->name_version);
+    ada_store_relaxed(&fixture.lanes->name_version, version + 1);
+    ada_store_relaxed(&fixture.lanes->name[0], (char)'B');
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
+    CU_ASSERT_STRING_EQUAL(fixture.state.name, "before");
+    CU_ASSERT_EQUAL(adat_writer_buffered(fixture.writer), 0);
+    ada_store_release(&fixture.lanes->name_version, version + 2);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
+    CU_ASSERT_STRING_EQUAL(fixture.state.name, "Before");
+    CU_ASSERT(adat_writer_buffered(fixture.writer) > 0);
+    teardown(&fixture);
+}
+
+/* The form of a block is chosen by its first events; what does not fit it begins another block. */
+static void drain_thread_lanes__later_event_does_not_fit_the_form__then_another_block(void)
+{
+    DrainFixture fixture;
+    uint64_t blocks;
+
+    for (uint32_t wide = 0; wide < 2; wide++) {
+        setup_rings(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0, 2 * RING);
+        CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+        blocks = adat_writer_blocks(fixture.writer);
+        CU_ASSERT_EQUAL(write_index(&fixture, 150), 150); /* more than are packed at a time */
+        if (wide)
+            CU_ASSERT(lane_write_index(&fixture.index, ADA_WORD(ADA_KIND_INSTANT, 0, 0), UINT64_MAX,
+                                       UINT64_MAX, 0));
+        CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+        CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 150 + wide);
+        CU_ASSERT_EQUAL(adat_writer_blocks(fixture.writer), blocks + 1 + wide);
+        teardown(&fixture);
+    }
+}
+
+static void drain_thread_lanes__details_off__then_none_in_file(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_OFF, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 5), 5);
+    CU_ASSERT(write_detail(&fixture, 10, 64) > 0); /* by a process that does it all the same */
+    lane_mark(&fixture.detail);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 5);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 0);
+    teardown(&fixture);
+}
+
 static void drain_thread_lanes__unmarked_details__then_recycled_not_in_file(void)
 {
     DrainFixture fixture;
@@ -368,6 +496,9 @@ static void drain_thread_lanes__impossible_values__then_refused(void)
     ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 321));
     CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), -EPROTO);
     ada_store_relaxed(&fixture.lanes->index.rings[0].published, ADA_POSITION(10, 320));
+    ada_store_relaxed(&fixture.lanes->index.submit_queue.head, 1ull); /* beyond the tail */
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), -EPROTO);
+    ada_store_relaxed(&fixture.lanes->index.submit_queue.head, 0ull);
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
     CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 10);
     teardown(&fixture);
@@ -414,6 +545,13 @@ static const TestCase tests[] = {
     TEST(drain_thread_lanes__rings__then_returned_after_the_write),
     TEST(drain_batch_flush__write_fails__then_dropped_io_and_goes_on),
     TEST(drain_thread_lanes__after_failed_write__then_thread_described_again),
+    TEST(drain_batch_put__no_room__then_what_was_there_is_written_first),
+    TEST(drain_batch_put__too_large__then_said_and_counts_as_a_failed_write),
+    TEST(drain_batch_forget__any_of_several__then_only_that_one_is_not_settled),
+    TEST(drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies),
+    TEST(drain_thread_lanes__name_being_written__then_described_once_it_is),
+    TEST(drain_thread_lanes__later_event_does_not_fit_the_form__then_another_block),
+    TEST(drain_thread_lanes__details_off__then_none_in_file),
     TEST(drain_thread_lanes__unmarked_details__then_recycled_not_in_file),
     TEST(drain_thread_lanes__marked_details__then_pre_and_post_roll_in_file),
     TEST(drain_thread_lanes__details_always__then_all_in_file),

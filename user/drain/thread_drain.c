@@ -224,9 +224,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     if (size == 0)
         return CHUNK_BATCH_FULL;
     header = block_header(state, drain, &chunk);
-    copy = adat_writer_begin_block(writer, &header, size);
-    if (!copy)
-        return CHUNK_BATCH_FULL;
+    copy = adat_writer_begin_block(writer, &header, size); /* there is room: size was chosen so */
     if (reader->kind == ADA_LANE_INDEX)
         take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
                    adat_writer_block_header(writer), &taken);
