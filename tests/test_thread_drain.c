@@ -293,6 +293,28 @@ static void drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies(vo
     teardown(&fixture);
 }
 
+static void drain_thread_lanes__name_changes__then_weight_by_the_rules(void)
+{
+    WeightRules weights = {0};
+    const char *why;
+    DrainFixture fixture;
+
+    CU_ASSERT_EQUAL_FATAL(weight_rules_add(&weights, "io-*=5", &why), 0);
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    thread_lane_set_write_name(fixture.lanes, "io-1");
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.state.weight, 1); /* without rules */
+    fixture.source.weights = &weights;
+    thread_lane_set_write_name(fixture.lanes, "io-2");
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.state.weight, 5);
+    thread_lane_set_write_name(fixture.lanes, "idle");
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.state.weight, 1);
+    teardown(&fixture);
+    weight_rules_fini(&weights);
+}
+
 static void drain_thread_lanes__name_being_written__then_described_once_it_is(void)
 {
     DrainFixture fixture;
@@ -549,6 +571,7 @@ static const TestCase tests[] = {
     TEST(drain_batch_put__too_large__then_said_and_counts_as_a_failed_write),
     TEST(drain_batch_forget__any_of_several__then_only_that_one_is_not_settled),
     TEST(drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies),
+    TEST(drain_thread_lanes__name_changes__then_weight_by_the_rules),
     TEST(drain_thread_lanes__name_being_written__then_described_once_it_is),
     TEST(drain_thread_lanes__later_event_does_not_fit_the_form__then_another_block),
     TEST(drain_thread_lanes__details_off__then_none_in_file),

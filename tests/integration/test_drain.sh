@@ -199,6 +199,26 @@ scheduler() {
     equal "$("$out/adatrace" info --json "$work/t.adat" | jq -c '.drain | [.scheduler, .jain]')" "[\"$1\",1]"
 }
 
+# The program names itself, and its worker "api-worker".
+weights() {
+    record "$work/t.adat" --scheduler weighted --weight '*=2' --weight 'api-w*=7' -- "$out/tests/prog_api" >/dev/null || return 1
+    equal "$(summary '[.threads[] | select(.name == "api-worker") | .weight] | unique | @csv')" 7 &&
+        equal "$(summary '[.threads[] | select(.tid != 0 and .name != "api-worker") | .weight] | unique | @csv')" 2 &&
+        verify "$work/t.adat" || return 1
+    record "$work/t.adat" --scheduler weighted -- "$out/tests/prog_api" >/dev/null || return 1
+    equal "$(summary '[.threads[] | has("weight")] | any')" false
+}
+
+bad_weights() {
+    local record=("$out/adatrace" record --scheduler weighted)
+    wrong 2 "--weight 'worker': expected NAME=N" "${record[@]}" --weight worker -- true &&
+        wrong 2 "--weight '=3': expected NAME=N" "${record[@]}" --weight =3 -- true &&
+        wrong 2 "--weight 'worker=1001': N is a number from 1 to 1000" "${record[@]}" --weight worker=1001 -- true &&
+        wrong 2 "15 characters" "${record[@]}" --weight a-thread-named-long=2 -- true &&
+        wrong 2 "add --scheduler weighted" "$out/adatrace" record --weight worker=2 -- true &&
+        wrong 2 "nothing to the priority scheduler" "$out/adatrace" record --weight worker=2 --scheduler priority -- true
+}
+
 check "churn: $churn threads through 64 slots, by content" churn
 check "churn: each thread had a slot" no_thread_without_slot
 has_wakeups=$(summary '.drain | has("wakeups")')
@@ -231,6 +251,8 @@ check "mark: bad rules" bad_rules
 for name in adaptive round-robin weighted priority; do
     check "scheduler: $name" scheduler $name
 done
+check "weights: by the names of threads" weights
+check "weights: refused, with the reason" bad_weights
 check "unknown scheduler" wrong 2 "unknown scheduler 'fifo'" "$out/adatrace" record --scheduler fifo -- true
 check "soak: everything at once, $soak s" "$source_dir/tests/stress/soak" --seconds "$soak" --out "$out"
 exit $failed

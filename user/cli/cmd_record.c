@@ -45,6 +45,8 @@ static const char usage[] =
     "                          (default 64K)\n"
     "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"
     "                          (default), round-robin, weighted, priority\n"
+    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"
+    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"
     "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"
     "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"
     "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"
@@ -65,6 +67,7 @@ typedef struct RecordOptions {
     uint64_t metrics_interval_ns;
     const char *metrics_file; /* NULL: none */
     MarkRules rules;
+    WeightRules weights;
     bool json;
     char **argv; /* the command */
 } RecordOptions;
@@ -115,6 +118,7 @@ enum {
     OPTION_THREADS,
     OPTION_RING_SIZE,
     OPTION_SCHEDULER,
+    OPTION_WEIGHT,
     OPTION_MARK,
     OPTION_METRICS_INTERVAL,
     OPTION_METRICS_FILE,
@@ -134,6 +138,22 @@ static int add_rule(MarkRules *rules, const char *text)
                                error.position + 1);
     case -E2BIG:
         return cli_usage_error("record", "--mark '%s': more than %u rules", text, MARK_RULES_MAX);
+    default:
+        cli_error("record", "out of memory");
+        return CLI_FAILURE;
+    }
+}
+
+/* The same for --weight. */
+static int add_weight(WeightRules *weights, const char *text)
+{
+    const char *why;
+
+    switch (weight_rules_add(weights, text, &why)) {
+    case 0:
+        return CLI_OK;
+    case -EINVAL:
+        return cli_usage_error("record", "--weight '%s': %s", text, why);
     default:
         cli_error("record", "out of memory");
         return CLI_FAILURE;
@@ -192,6 +212,8 @@ static int apply_option(RecordOptions *options, int option, const char *argument
             return cli_usage_error("record", "--metrics-interval '%s' is not a time from 100ms to 60s",
                                    argument);
         return 0;
+    case OPTION_WEIGHT:
+        return add_weight(&options->weights, argument);
     case OPTION_MARK:
         return add_rule(&options->rules, argument);
     default:
@@ -211,6 +233,7 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
         {"threads", required_argument, NULL, OPTION_THREADS},
         {"ring-size", required_argument, NULL, OPTION_RING_SIZE},
         {"scheduler", required_argument, NULL, OPTION_SCHEDULER},
+        {"weight", required_argument, NULL, OPTION_WEIGHT},
         {"mark", required_argument, NULL, OPTION_MARK},
         {"metrics-file", required_argument, NULL, OPTION_METRICS_FILE},
         {"metrics-interval", required_argument, NULL, OPTION_METRICS_INTERVAL},
@@ -245,6 +268,10 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
     if (options->rules.count > 0 && options->segment.detail == ADA_DETAIL_OFF)
         return 1 + cli_usage_error("record",
                                    "--mark keeps payloads, and --detail off records none: drop one of them");
+    if (options->weights.count > 0 && options->scheduler != DRAIN_SCHEDULER_WEIGHTED)
+        return 1 + cli_usage_error("record",
+                                   "--weight means nothing to the %s scheduler: add --scheduler weighted",
+                                   drain_scheduler_name(options->scheduler));
     return 0;
 }
 
@@ -455,6 +482,7 @@ static int record(const RecordOptions *options, const char *path, int output)
         .metrics_interval_ns = options->metrics_interval_ns,
         .metrics_file = options->metrics_file,
         .rules = &options->rules,
+        .weights = options->weights.count > 0 ? &options->weights : NULL,
         .preload_groups = options->preload_groups,
         .on_write_state = on_write_state,
         .on_metrics_state = on_metrics_state,
@@ -529,5 +557,6 @@ int cmd_record(int argc, char **argv)
         status = record(&options, options.output, output);
 out:
     mark_rules_fini(&options.rules);
+    weight_rules_fini(&options.weights);
     return status;
 }

@@ -117,6 +117,8 @@ static void json_threads(JsonWriter *json, const AccountBook *accounts)
         json_u64(json, "pid", account->pid);
         json_u64(json, "tid", account->tid);
         json_string_bytes(json, "name", account->name, strnlen(account->name, sizeof(account->name)));
+        if (account->weight > 0)
+            json_u64(json, "weight", account->weight);
         trace_json_account(json, "events", &index);
         trace_json_account(json, "detail", &detail);
         trace_json_thread_drain(json, "drain", &drain);

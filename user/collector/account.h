@@ -20,6 +20,7 @@ typedef struct ThreadAccount {
     uint32_t pid;
     uint32_t tid; /* 0: events of threads that got no slot */
     char name[16];
+    uint32_t weight; /* 0: weights were not given */
     AdatLedgerEntry index;
     AdatLedgerEntry detail;
 } ThreadAccount;

@@ -409,6 +409,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .scheduler = config->scheduler,
         .rules = config->rules,
         .metrics_interval_ns = config->metrics_interval_ns,
+        .weights = config->weights,
         .state_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
     Recorder *recorder = calloc(1, sizeof(*recorder));

@@ -19,6 +19,7 @@ typedef struct RecorderConfig {
     uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
     const char *metrics_file;     /* where they are written, as text for Prometheus; NULL: nowhere */
     const MarkRules *rules;       /* NULL: none */
+    const WeightRules *weights;   /* NULL: none */
     const char *preload_library;  /* NULL: none */
     const char *preload_groups;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */

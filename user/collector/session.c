@@ -111,6 +111,7 @@ static int create_iterator(Session *session)
         .thread_counter = &session->thread_counter,
         .epoch = &session->batch.epoch,
         .rules = session->config.rules,
+        .weights = session->config.weights,
     };
     return error;
 }

@@ -26,6 +26,7 @@ typedef struct SessionConfig {
     AdatWriterConfig writer;
     enum drain_scheduler_kind scheduler;
     const MarkRules *rules;       /* outlives the session; NULL: none */
+    const WeightRules *weights;   /* the same */
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
     int state_fd; /* eventfd(2) that is written to when session_write_error() changes; -1: nobody wants to know */

@@ -78,6 +78,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
     process->source.rules = config->rules;
+    process->source.weights = config->weights;
     process->source.learn = learn_events;
     process->source.owner = process;
     *process_out = process;
@@ -302,6 +303,8 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
+    if (process->source.weights)
+        account.weight = state->weight;
     thread_drain_account(state, ADA_LANE_INDEX, final, &account.index);
     thread_drain_account(state, ADA_LANE_DETAIL, final, &account.detail);
     account.index.visits = state->stats.visits;

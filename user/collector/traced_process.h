@@ -29,10 +29,11 @@ typedef struct ProcessEnd {
 /* What all processes of a session share; it outlives them. */
 typedef struct TracedProcessConfig {
     DrainIterator *iterator;
-    AccountBook *accounts;    /* takes those of threads that are drained */
-    uint32_t *thread_counter; /* numbers of threads in the file */
-    const uint32_t *epoch;    /* of the batch that they are drained into: see DrainBatch */
-    const MarkRules *rules;   /* NULL: none */
+    AccountBook *accounts;      /* takes those of threads that are drained */
+    uint32_t *thread_counter;   /* numbers of threads in the file */
+    const uint32_t *epoch;      /* of the batch that they are drained into: see DrainBatch */
+    const MarkRules *rules;     /* NULL: none */
+    const WeightRules *weights; /* NULL: none */
 } TracedProcessConfig;
 
 /*

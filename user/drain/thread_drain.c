@@ -25,7 +25,7 @@ void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t sl
         .generation = ada_load_relaxed(&lanes->generation),
         .tid = ada_load_relaxed(&lanes->thread_id),
         .registered_at = ada_load_relaxed(&lanes->registered_at),
-        .weight = 1,
+        .weight = DRAIN_WEIGHT_DEFAULT,
     };
     lane_reader_init(&state->index.reader, &lanes->index,
                      segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_INDEX)),
@@ -51,7 +51,7 @@ AdatThread thread_drain_description(const ThreadDrainState *state)
     return block;
 }
 
-/* Writes the THREAD block if it was not written yet, was lost, or says another name. */
+/* Writes the THREAD block if it was not written yet, was lost, or says another name; by its name it has its weight. */
 static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
@@ -69,6 +69,8 @@ static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
     if (state->described == batch->epoch && memcmp(name, state->name, sizeof(name)) == 0)
         return;
     memcpy(state->name, name, sizeof(name));
+    if (state->source->weights)
+        state->weight = weight_rules_find(state->source->weights, name);
     block = thread_drain_description(state);
     state->described = batch->epoch;
     drain_batch_put(batch, &header, &block, sizeof(block));

@@ -14,6 +14,7 @@
 #include "user/drain/drain_batch.h"
 #include "user/drain/drain_scheduler.h"
 #include "user/drain/mark_matcher.h"
+#include "user/drain/weight_rule.h"
 
 /* A process, for the drain of its threads. It is there as long as one of them is. */
 struct DrainSource {
@@ -25,6 +26,7 @@ struct DrainSource {
     uint32_t learned;                   /* descriptors that the matcher knows, of SegmentHeader.event_count */
     void (*learn)(DrainSource *source); /* teaches the matcher those that came since; with a matcher */
     uint64_t last_found;                /* iteration in which one of its threads had something */
+    const WeightRules *weights;         /* NULL: all threads have the same */
     void *owner;
 };
 

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "user/drain/mark_matcher.h"
+#include "user/drain/weight_rule.h"
 #include "user/lane/lane_reader.h"
 #include "user/lane/segment.h"
 
@@ -116,8 +117,6 @@ typedef struct ThreadDrainState {
     uint64_t mark_losses; /* events lost so far that leave no hole in the records' numbers */
     MarkThread mark;      /* spans that rules about durations watch */
 } ThreadDrainState;
-
-#define DRAIN_WEIGHT_MAX 1000u
 
 /* Steps into another phase. False, and nothing changes: no such step leads out of the present phase. */
 bool thread_drain_move(ThreadDrainState *state, enum thread_drain_phase to);
