@@ -44,7 +44,7 @@ static MetricsSnapshot *sample(size_t threads)
         MetricsThread *thread = &snapshot->threads[i];
 
         *thread = (MetricsThread){.pid = 42, .tid = (uint32_t)(100 + i), .thread = (uint32_t)i + 1};
-        (void)snprintf(thread->name, sizeof(thread->name), "worker-%zu", i);
+        (void)snprintf(thread->name, sizeof(thread->name), "worker-%u", (unsigned)(i % 10000));
         thread->figures.events_per_second = (double)i;
         thread->figures.index.attempted = 10 * i;
         thread->figures.occupancy = (double)i / (double)threads;

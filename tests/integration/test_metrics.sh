@@ -128,6 +128,39 @@ metrics_file() {
     done
 }
 
+# The address that the recorder says it serves metrics at.
+served_at() {
+    sed -n 's/.*metrics are at \(http[^ ,]*\).*/\1/p' "$work/record.err"
+}
+
+served_by_http() {
+    local url
+    start --metrics-listen 0 || return 1
+    url=$(served_at)
+    curl -sf "${url}metrics" >"$work/http.prom" && curl -sf "${url}metrics.json" >"$work/http.json" &&
+        curl -sf -H 'Accept: application/openmetrics-text' "${url}metrics" >"$work/open.txt" || return 1
+    stop || return 1
+    equal "$(jq .total.events.in_file "$work/http.json")" 3000 || return 1
+    equal "$(tail -n 1 "$work/open.txt")" "# EOF" || return 1
+    grep -q '^adatrace_events_in_file_total 3000$' "$work/http.prom" || return 1
+    ! command -v promtool >/dev/null || promtool check metrics <"$work/http.prom"
+}
+
+# The page in a real browser: it fetches what is live and fills its table.
+dashboard() {
+    local url
+    start --metrics-listen 0 || return 1
+    url=$(served_at)
+    timeout 100 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$work/browser" \
+        --virtual-time-budget=5000 --dump-dom "$url" >"$work/dom.html" 2>"$work/browser.err" ||
+        { tail -5 "$work/browser.err"; return 1; }
+    stop || return 1
+    grep -q 'id="state" role="status" class="">live<' "$work/dom.html" || { grep -o 'id="state".\{80\}' "$work/dom.html"; return 1; }
+    equal "$(grep -o '<td>prog_burst</td>' "$work/dom.html" | wc -l)" 3 || return 1
+    grep -q '<b>3.0 k</b><span>events</span>' "$work/dom.html" || { echo "no total"; return 1; }
+    grep -q '3 of 3 threads' "$work/dom.html"
+}
+
 # Who cannot write metrics goes on recording, and says so once.
 metrics_file_fails() {
     record "$work/t.adat" --metrics-file "$work/none/m.prom" --metrics-interval 100ms -- "$out/tests/prog_burst" 1 10 ||
@@ -162,6 +195,14 @@ else
     echo "SKIP metrics file: for Prometheus: promtool is not installed"
 fi
 check "metrics file: cannot be written" metrics_file_fails
+check "metrics by HTTP" served_by_http
+if [ -n "${ADA_SANITIZE:-}" ]; then
+    echo "SKIP dashboard in a browser: once is enough, without sanitizers"
+elif command -v chromium >/dev/null; then
+    check "dashboard in a browser" dashboard
+else
+    echo "SKIP dashboard in a browser: chromium is not installed"
+fi
 check "metrics: the same as the file" same_as_the_file
 check "status of a process that nobody records" wrong 1 "nothing records it" "$out/adatrace" status -p $$
 check "top of a process that is not there" wrong 1 "there is none" "$out/adatrace" top -p 999999999
@@ -169,6 +210,12 @@ for bad in 99ms 61s 0 x ''; do
     check "metrics interval '$bad'" wrong 2 "--metrics-interval '$bad' is not a time" "$out/adatrace" record \
         --metrics-interval "$bad" -- true
 done
+for bad in x :1 localhost:80 1.2.3.4 65536; do
+    check "metrics address '$bad'" wrong 2 "--metrics-listen '$bad' is not PORT" "$out/adatrace" record \
+        --metrics-listen "$bad" -- true
+done
+check "metrics address of another machine" wrong 1 "cannot serve metrics at 192.0.2.1:1" "$out/adatrace" record \
+    -o "$work/none.adat" --metrics-listen 192.0.2.1:1 -- true
 check "metrics file without a name" wrong 2 "needs the name" "$out/adatrace" record --metrics-file '' -- true
 check "top: unknown order" wrong 2 "--sort 'x' is none of" "$out/adatrace" top --sort x
 check "top: delay" wrong 2 "--delay '1ms'" "$out/adatrace" top -d 1ms

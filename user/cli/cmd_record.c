@@ -50,6 +50,9 @@ static const char usage[] =
     "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"
     "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"
     "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"
+    "      --metrics-listen [ADDRESS:]PORT\n"
+    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"
+    "                          on loopback unless an address is given; port 0: one that is free\n"
     "      --metrics-interval TIME\n"
     "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"
     "                          100ms to 60s (default 1s)\n"
@@ -66,6 +69,8 @@ typedef struct RecordOptions {
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns;
     const char *metrics_file; /* NULL: none */
+    bool metrics_served;      /* at metrics_address */
+    MetricsAddress metrics_address;
     MarkRules rules;
     WeightRules weights;
     bool json;
@@ -122,6 +127,7 @@ enum {
     OPTION_MARK,
     OPTION_METRICS_INTERVAL,
     OPTION_METRICS_FILE,
+    OPTION_METRICS_LISTEN,
     OPTION_JSON,
 };
 
@@ -206,6 +212,13 @@ static int apply_option(RecordOptions *options, int option, const char *argument
             return cli_usage_error("record", "--metrics-file needs the name of a file");
         options->metrics_file = argument;
         return 0;
+    case OPTION_METRICS_LISTEN:
+        if (metrics_address_parse(argument, &options->metrics_address) != 0)
+            return cli_usage_error(
+                "record", "--metrics-listen '%s' is not PORT, ADDRESS:PORT or [ADDRESS]:PORT, in numbers",
+                argument);
+        options->metrics_served = true;
+        return 0;
     case OPTION_METRICS_INTERVAL:
         if (parse_duration(argument, METRICS_INTERVAL_MIN_NS, METRICS_INTERVAL_MAX_NS,
                            &options->metrics_interval_ns) != 0)
@@ -236,6 +249,7 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
         {"weight", required_argument, NULL, OPTION_WEIGHT},
         {"mark", required_argument, NULL, OPTION_MARK},
         {"metrics-file", required_argument, NULL, OPTION_METRICS_FILE},
+        {"metrics-listen", required_argument, NULL, OPTION_METRICS_LISTEN},
         {"metrics-interval", required_argument, NULL, OPTION_METRICS_INTERVAL},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
@@ -351,7 +365,18 @@ static void format_command(char *const *argv, char text[COMMAND_TEXT_SIZE])
 typedef struct OutputPaths {
     const char *trace;
     const char *metrics;
+    const MetricsAddress *address;
 } OutputPaths;
+
+static void on_metrics_served(void *context)
+{
+    const OutputPaths *paths = context;
+    char address[METRICS_ADDRESS_TEXT];
+
+    metrics_address_format(paths->address, address);
+    cli_error("record", "metrics are at http://%s/%s", address,
+              metrics_address_is_loopback(paths->address) ? "" : ", for whoever reaches that address");
+}
 
 static void on_metrics_state(void *context, int error)
 {
@@ -386,6 +411,14 @@ static int report_failure(const RecordOptions *options, const char *path, enum r
     case RECORDER_STAGE_PROGRAM:
         cli_error("record", "cannot run '%s': %s", options->argv[0], reason);
         return error == -ENOENT ? 127 : 126;
+    case RECORDER_STAGE_METRICS: {
+        char address[METRICS_ADDRESS_TEXT];
+
+        metrics_address_format(&options->metrics_address, address);
+        cli_error("record", "cannot serve metrics at %s: %s", address,
+                  error == -ENOSYS ? "this adatrace was built without libmicrohttpd" : reason);
+        return CLI_FAILURE;
+    }
     case RECORDER_STAGE_FILE:
         cli_error("record", "cannot write '%s': %s; choose another place with -o", path, reason);
         break;
@@ -472,7 +505,8 @@ static int record(const RecordOptions *options, const char *path, int output)
         "ring_size", ring_size,
         NULL,
     };
-    OutputPaths paths = {.trace = path, .metrics = options->metrics_file};
+    MetricsAddress address = options->metrics_address;
+    OutputPaths paths = {.trace = path, .metrics = options->metrics_file, .address = &address};
     RecorderConfig config = {
         .argv = options->argv,
         .segment = options->segment,
@@ -486,6 +520,8 @@ static int record(const RecordOptions *options, const char *path, int output)
         .preload_groups = options->preload_groups,
         .on_write_state = on_write_state,
         .on_metrics_state = on_metrics_state,
+        .on_metrics_served = on_metrics_served,
+        .metrics_address = options->metrics_served ? &address : NULL,
         .context = &paths,
     };
     enum recorder_stage stage;

@@ -61,7 +61,8 @@ struct Recorder {
     int write_state;
     uint64_t checked_at;
     MetricsHub metrics;
-    MetricsFile *metrics_file; /* NULL: not wanted */
+    MetricsFile *metrics_file;     /* NULL: not wanted */
+    MetricsServer *metrics_server; /* the same */
 };
 
 /* ---- processes -------------------------------------------------------------------------------- */
@@ -383,6 +384,19 @@ static int start_metrics_file(Recorder *recorder)
     return config.path ? metrics_file_create(&config, &recorder->metrics_file) : 0;
 }
 
+static int start_metrics_server(Recorder *recorder)
+{
+    const RecorderConfig *config = recorder->config;
+    int error;
+
+    if (!config->metrics_address)
+        return 0;
+    error = metrics_server_create(config->metrics_address, &recorder->metrics, &recorder->metrics_server);
+    if (!error && config->on_metrics_served)
+        config->on_metrics_served(config->context);
+    return error;
+}
+
 static int launch(Recorder *recorder, int segment)
 {
     LaunchConfig config = {
@@ -457,6 +471,10 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
     }
     started = true;
     error = start_metrics_file(recorder);
+    if (!error) {
+        *stage_out = RECORDER_STAGE_METRICS;
+        error = start_metrics_server(recorder);
+    }
     if (error) {
         close(segment);
         goto fail;
@@ -498,6 +516,7 @@ void recorder_destroy(Recorder *recorder)
     if (!recorder)
         return;
     metrics_file_destroy(recorder->metrics_file);
+    metrics_server_destroy(recorder->metrics_server);
     session_destroy(recorder->session);
     metrics_hub_fini(&recorder->metrics);
     announce_server_fini(&recorder->server);

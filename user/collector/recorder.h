@@ -9,6 +9,7 @@
 #define ADA_COLLECTOR_RECORDER_H
 
 #include "user/collector/session.h"
+#include "user/export/metrics_server.h"
 
 typedef struct RecorderConfig {
     char *const *argv; /* ended by NULL */
@@ -17,15 +18,18 @@ typedef struct RecorderConfig {
     const char *const *strings; /* for the SESSION block */
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
-    const char *metrics_file;     /* where they are written, as text for Prometheus; NULL: nowhere */
-    const MarkRules *rules;       /* NULL: none */
-    const WeightRules *weights;   /* NULL: none */
-    const char *preload_library;  /* NULL: none */
+    MetricsAddress *metrics_address; /* where they are served; its port, if 0, is set to the one chosen; NULL: nowhere */
+    const char *metrics_file;    /* where they are written, as text for Prometheus; NULL: nowhere */
+    const MarkRules *rules;      /* NULL: none */
+    const WeightRules *weights;  /* NULL: none */
+    const char *preload_library; /* NULL: none */
     const char *preload_groups;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
     /* The same of the metrics' file, from a thread of its own. */
     void (*on_metrics_state)(void *context, int error);
+    /* Before the command runs: metrics are served at config->metrics_address. */
+    void (*on_metrics_served)(void *context);
     void *context;
 } RecorderConfig;
 
@@ -36,6 +40,7 @@ enum recorder_stage {
     RECORDER_STAGE_SOCKET,  /* making the announce socket */
     RECORDER_STAGE_FILE,    /* writing the file's first blocks */
     RECORDER_STAGE_SIGNALS, /* signalfd, epoll, threads */
+    RECORDER_STAGE_METRICS, /* serving metrics at config->metrics_address */
     RECORDER_STAGE_PROGRAM, /* running the command: ENOENT, EACCES ... */
 };
 

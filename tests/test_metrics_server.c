@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics over HTTP, and what clients may do to it. */
+#define _GNU_SOURCE
+#include "test_support.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "user/export/metrics_server.h"
+
+static MetricsServer *server;
+static MetricsAddress address;
+static MetricsHub hub;
+
+static void must_parse(const char *text, const char *expected, bool loopback)
+{
+    MetricsAddress parsed;
+    char formatted[METRICS_ADDRESS_TEXT];
+
+    CU_ASSERT_EQUAL_FATAL(metrics_address_parse(text, &parsed), 0);
+    metrics_address_format(&parsed, formatted);
+    CU_ASSERT_STRING_EQUAL(formatted, expected);
+    CU_ASSERT_EQUAL(metrics_address_is_loopback(&parsed), loopback);
+}
+
+static void metrics_address__numbers__then_parsed(void)
+{
+    static const char *const bad[] = {
+        "",
+        ":",
+        ":80",
+        "x",
+        "127.0.0.1:",
+        "127.0.0.1",
+        "localhost:80",
+        "1.2.3:80",
+        "65536",
+        "-1",
+        "80 ",
+        "::1:80",
+        "[::1]",
+        "[::1:80",
+        "[x]:80",
+        "[]:80",
+        "0x50",
+        "1.2.3.4:65536",
+        "[1111111111111111111111111111111111111111111111111111111111111111111]:80",
+    };
+    MetricsAddress untouched = {.size = 77};
+
+    must_parse("9900", "127.0.0.1:9900", true);
+    must_parse("0", "127.0.0.1:0", true);
+    must_parse("127.5.6.7:65535", "127.5.6.7:65535", true);
+    must_parse("0.0.0.0:80", "0.0.0.0:80", false);
+    must_parse("128.0.0.1:80", "128.0.0.1:80", false);
+    must_parse("[::1]:80", "[::1]:80", true);
+    must_parse("[::]:80", "[::]:80", false);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        CU_ASSERT_EQUAL(metrics_address_parse(bad[i], &untouched), -EINVAL);
+        CU_ASSERT_EQUAL(untouched.size, 77);
+    }
+}
+
+static void publish(uint64_t sequence)
+{
+    MetricsSnapshot *snapshot = metrics_snapshot_create(0, 0);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+    snapshot->sequence = sequence;
+    snapshot->total.index.attempted = snapshot->total.index.in_file = sequence * 100;
+    while (!metrics_hub_try_publish(&hub, snapshot))
+        ;
+}
+
+static bool start(void)
+{
+    int error;
+
+    metrics_hub_init(&hub);
+    CU_ASSERT_EQUAL_FATAL(metrics_address_parse("0", &address), 0);
+    error = metrics_server_create(&address, &hub, &server);
+    if (error == -ENOSYS) {
+        test_skip("built without libmicrohttpd");
+        return false;
+    }
+    CU_ASSERT_EQUAL_FATAL(error, 0);
+    return true;
+}
+
+static void stop(void)
+{
+    metrics_server_destroy(server);
+    server = NULL;
+    metrics_hub_fini(&hub);
+}
+
+static int connect_to_server(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(connect(fd, (const struct sockaddr *)&address.socket, address.size), 0);
+    return fd;
+}
+
+/* The whole answer to a request, to be freed; "" where the server hangs up. */
+static char *ask(const char *request)
+{
+    int fd = connect_to_server();
+    size_t size = strlen(request), used = 0, capacity = 1 << 20;
+    char *answer = calloc(1, capacity + 1);
+    ssize_t got;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    while (size > 0 && (got = send(fd, request, size, MSG_NOSIGNAL)) > 0) {
+        request += got;
+        size -= (size_t)got;
+    }
+    while (used < capacity && (got = read(fd, answer + used, capacity - used)) > 0)
+        used += (size_t)got;
+    answer[used] = '\0';
+    close(fd);
+    return answer;
+}
+
+#define REQUEST(line, headers) line " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" headers "\r\n"
+
+static void expect(const char *request, const char *status, const char *text)
+{
+    char *answer = ask(request);
+
+    CU_ASSERT_EQUAL(strncmp(answer, status, strlen(status)), 0);
+    if (text)
+        CU_ASSERT_PTR_NOT_NULL(strstr(answer, text));
+    free(answer);
+}
+
+static void metrics_server__requests__then_answers(void)
+{
+    char *answer;
+
+    if (!start())
+        return;
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 503", "nothing was collected yet");
+    expect(REQUEST("GET /", ""), "HTTP/1.1 200", "<title>adatrace</title>");
+    publish(1);
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_events_attempted_total 100\n");
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "Content-Type: text/plain; version=0.0.4");
+    publish(2);
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_events_attempted_total 200\n");
+    expect(REQUEST("GET /metrics", "Accept: application/openmetrics-text\r\n"), "HTTP/1.1 200", "\n# EOF\n");
+    expect(REQUEST("GET /metrics.json", ""), "HTTP/1.1 200", "{\"version\":1,\"sequence\":2,");
+    expect(REQUEST("GET /?x=1", ""), "HTTP/1.1 200", "Content-Security-Policy: default-src 'none'");
+    expect(REQUEST("GET /metrics/", ""), "HTTP/1.1 404", "there are /, /metrics");
+    expect(REQUEST("GET /../etc/passwd", ""), "HTTP/1.1 404", NULL);
+    expect(REQUEST("POST /metrics", "Content-Length: 0\r\n"), "HTTP/1.1 405", "Allow: GET, HEAD");
+    expect(REQUEST("DELETE /metrics", ""), "HTTP/1.1 405", NULL);
+    expect(REQUEST("GET /metrics", "Content-Length: 5\r\n") "hello", "HTTP/1.1 200", "adatrace_events");
+    answer = ask(REQUEST("HEAD /metrics", ""));
+    CU_ASSERT_EQUAL(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    CU_ASSERT_PTR_NULL(strstr(answer, "adatrace_events"));
+    free(answer);
+    stop();
+}
+
+static void metrics_server__hostile_requests__then_others_are_served(void)
+{
+    size_t huge_size = 4 << 20;
+    char *huge;
+    int silent[8];
+
+    if (!start())
+        return;
+    publish(1);
+    huge = malloc(huge_size + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(huge);
+    for (int i = 0; i < 8; i++) { /* they begin a request, and say no more */
+        silent[i] = connect_to_server();
+        CU_ASSERT_EQUAL(send(silent[i], "GET /metrics HTTP/1.1\r\nX: ", 26, MSG_NOSIGNAL), 26);
+    }
+    memset(huge, 'a', huge_size);
+    memcpy(huge, "GET /", 5);
+    huge[huge_size] = '\0';
+    free(ask(huge)); /* a line without end */
+    memcpy(huge, "GET /metrics HTTP/1.1\r\nX: ", 26);
+    free(ask(huge)); /* a header without end */
+    free(ask("\r\n\r\n\r\n\r\n"));
+    free(ask("\x16\x03\x01\x02\x01\xfc\x03\x03 what is this\r\n\r\n"));
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "adatrace_events_attempted_total 100");
+    for (int i = 0; i < 8; i++)
+        close(silent[i]);
+    free(huge);
+    stop();
+}
+
+#define CROWD 1000
+
+static void metrics_server__a_thousand_connections__then_it_lives_on(void)
+{
+    struct rlimit files, more;
+    static int crowd[CROWD];
+    int connected = 0;
+
+    if (!start())
+        return;
+    publish(1);
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &files), 0);
+    more = files;
+    if (more.rlim_cur < 2 * CROWD + 100)
+        more.rlim_cur = more.rlim_max < 2 * CROWD + 100 ? more.rlim_max : 2 * CROWD + 100;
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &more), 0);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (crowd[i] >= 0 && (connect(crowd[i], (const struct sockaddr *)&address.socket, address.size) == 0 ||
+                              errno == EINPROGRESS))
+            connected++;
+    }
+    CU_ASSERT(connected > CROWD / 2);
+    /* What the drain does never waits for them. */
+    for (uint64_t i = 2; i < 100; i++)
+        publish(i);
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &files), 0);
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "adatrace_events_attempted_total 9900");
+    stop();
+}
+
+static void metrics_server__address_taken__then_error(void)
+{
+    MetricsServer *other = NULL;
+    MetricsAddress taken;
+
+    if (!start())
+        return;
+    taken = address;
+    CU_ASSERT_EQUAL(metrics_server_create(&taken, &hub, &other), -EADDRINUSE);
+    CU_ASSERT_PTR_NULL(other);
+    CU_ASSERT_EQUAL(metrics_address_parse("192.0.2.1:1", &taken), 0); /* of no machine */
+    CU_ASSERT_EQUAL(metrics_server_create(&taken, &hub, &other), -EADDRNOTAVAIL);
+    stop();
+    metrics_server_destroy(NULL);
+}
+
+static const TestCase tests[] = {
+    TEST(metrics_address__numbers__then_parsed),
+    TEST(metrics_server__requests__then_answers),
+    TEST(metrics_server__hostile_requests__then_others_are_served),
+    TEST(metrics_server__a_thousand_connections__then_it_lives_on),
+    TEST(metrics_server__address_taken__then_error),
+};
+TEST_MAIN("metrics_server", tests)

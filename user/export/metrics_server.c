@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/export/metrics_server.h"
+
+#include <errno.h>
+
+#if !ADA_HAVE_MICROHTTPD
+
+int metrics_server_create(MetricsAddress *address, MetricsHub *hub, MetricsServer **server_out)
+{
+    (void)address;
+    (void)hub;
+    (void)server_out;
+    return -ENOSYS;
+}
+
+void metrics_server_destroy(MetricsServer *server)
+{
+    (void)server;
+}
+
+#else
+
+#include <microhttpd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/export/dashboard.h"
+#include "user/export/metrics_json.h"
+#include "user/export/metrics_text.h"
+
+#define CONNECTIONS_MAX 64u
+#define CONNECTION_TIMEOUT_S 5u /* of silence */
+#define CONNECTION_BYTES 16384u /* for a request's line and headers */
+#define BACKLOG 128
+
+enum answer { ANSWER_PROMETHEUS, ANSWER_OPENMETRICS, ANSWER_JSON, ANSWER_DASHBOARD, ANSWERS };
+
+/* What was made last for one kind of answer. */
+typedef struct Prepared {
+    struct MHD_Response *response; /* NULL: nothing yet */
+    uint64_t sequence;             /* of its snapshot */
+} Prepared;
+
+struct MetricsServer {
+    MetricsHub *hub;
+    struct MHD_Daemon *daemon;
+    Prepared prepared[ANSWERS]; /* the daemon's thread's */
+};
+
+/* ---- answers ---------------------------------------------------------------------------------- */
+
+static const char *type_of(enum answer answer)
+{
+    switch (answer) {
+    case ANSWER_PROMETHEUS:
+        return metrics_text_type(METRICS_TEXT_PROMETHEUS);
+    case ANSWER_OPENMETRICS:
+        return metrics_text_type(METRICS_TEXT_OPENMETRICS);
+    case ANSWER_JSON:
+        return "application/json";
+    default:
+        return "text/html; charset=utf-8";
+    }
+}
+
+static int write_answer(const MetricsSnapshot *snapshot, enum answer answer, FILE *out)
+{
+    if (answer == ANSWER_JSON) {
+        metrics_json_write(snapshot, out);
+        return 0;
+    }
+    return metrics_text_write(
+        snapshot, answer == ANSWER_OPENMETRICS ? METRICS_TEXT_OPENMETRICS : METRICS_TEXT_PROMETHEUS, out);
+}
+
+/* NULL: no memory. */
+static struct MHD_Response *make_answer(const MetricsSnapshot *snapshot, enum answer answer)
+{
+    struct MHD_Response *response = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    int error;
+
+    if (!out)
+        return NULL;
+    error = write_answer(snapshot, answer, out);
+    if (fclose(out) == 0 && error == 0)
+        response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(text);
+    return response;
+}
+
+static struct MHD_Response *make_static(const char *text, size_t size)
+{
+    return MHD_create_response_from_buffer(size, (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+}
+
+static void add_headers(struct MHD_Response *response, const char *type)
+{
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    /* Everything is within the page, and it talks to nobody but us. */
+    (void)MHD_add_response_header(response, "Content-Security-Policy",
+                                  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+                                  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'");
+}
+
+static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+    struct MHD_Response *response = make_static(text, strlen(text));
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    add_headers(response, "text/plain; charset=utf-8");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    result = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static void replace(Prepared *prepared, struct MHD_Response *response, uint64_t sequence)
+{
+    if (prepared->response)
+        MHD_destroy_response(prepared->response); /* those that send it just now keep it */
+    prepared->response = response;
+    prepared->sequence = sequence;
+}
+
+/* The answer made from the latest snapshot. 0; -ENODATA: there is none yet; -ENOMEM. */
+static int prepare(MetricsServer *server, enum answer answer)
+{
+    Prepared *prepared = &server->prepared[answer];
+    const MetricsSnapshot *snapshot = NULL;
+    struct MHD_Response *response;
+
+    if (answer == ANSWER_DASHBOARD) {
+        if (prepared->response)
+            return 0;
+        response = make_static(ada_dashboard_begin, (size_t)(ada_dashboard_end - ada_dashboard_begin));
+    } else {
+        snapshot = metrics_hub_acquire(server->hub);
+        if (!snapshot)
+            return -ENODATA;
+        if (prepared->response && prepared->sequence == snapshot->sequence) {
+            metrics_snapshot_release(snapshot);
+            return 0;
+        }
+        response = make_answer(snapshot, answer);
+    }
+    if (response) {
+        add_headers(response, type_of(answer));
+        replace(prepared, response, snapshot ? snapshot->sequence : 0);
+    }
+    metrics_snapshot_release(snapshot);
+    return response ? 0 : -ENOMEM;
+}
+
+/* ---- requests --------------------------------------------------------------------------------- */
+
+/* ANSWERS: there is nothing of that name. */
+static enum answer answer_to(struct MHD_Connection *connection, const char *path)
+{
+    if (strcmp(path, "/") == 0)
+        return ANSWER_DASHBOARD;
+    if (strcmp(path, "/metrics.json") == 0)
+        return ANSWER_JSON;
+    if (strcmp(path, "/metrics") != 0)
+        return ANSWERS;
+    return metrics_text_choose(MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                                           MHD_HTTP_HEADER_ACCEPT)) == METRICS_TEXT_OPENMETRICS
+               ? ANSWER_OPENMETRICS
+               : ANSWER_PROMETHEUS;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **request)
+{
+    static char seen;
+    MetricsServer *server = context;
+    enum answer answer;
+    int error;
+
+    (void)version;
+    (void)upload;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    if (!*request) { /* its headers: answered when it is there as a whole */
+        *request = &seen;
+        return MHD_YES;
+    }
+    if (*upload_size > 0) { /* a body, which nobody wants */
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    answer = answer_to(connection, path);
+    if (answer == ANSWERS)
+        return refuse(connection, MHD_HTTP_NOT_FOUND, "there are /, /metrics and /metrics.json\n");
+    error = prepare(server, answer);
+    if (error == -ENODATA)
+        return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "nothing was collected yet\n");
+    if (error)
+        return refuse(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
+    return MHD_queue_response(connection, MHD_HTTP_OK, server->prepared[answer].response);
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static int listen_at(MetricsAddress *address, int *fd_out)
+{
+    const int one = 1;
+    int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+        bind(fd, (const struct sockaddr *)&address->socket, address->size) == 0 && listen(fd, BACKLOG) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address->socket, &address->size) == 0) {
+        *fd_out = fd;
+        return 0;
+    }
+    error = -errno;
+    close(fd);
+    return error;
+}
+
+int metrics_server_create(MetricsAddress *address, MetricsHub *hub, MetricsServer **server_out)
+{
+    MetricsServer *server = calloc(1, sizeof(*server));
+    sigset_t all, before;
+    int error;
+    int fd = -1;
+
+    if (!server)
+        return -ENOMEM;
+    server->hub = hub;
+    error = listen_at(address, &fd);
+    if (error) {
+        free(server);
+        return error;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!server->daemon) {
+        close(fd);
+        free(server);
+        return -ENOMEM;
+    }
+    *server_out = server;
+    return 0;
+}
+
+void metrics_server_destroy(MetricsServer *server)
+{
+    if (!server)
+        return;
+    MHD_stop_daemon(server->daemon);
+    for (int i = 0; i < ANSWERS; i++) {
+        if (server->prepared[i].response)
+            MHD_destroy_response(server->prepared[i].response);
+    }
+    free(server);
+}
+
+#endif
