@@ -444,6 +444,27 @@ static void drain_iteration__recorded_while_becoming_watched__then_not_quiet(voi
     drain_fixture_destroy(fixture);
 }
 
+/* It saw an earlier flag, was delayed, and clears the one that was set meanwhile: only its hint tells. */
+static void drain_iterator_hint__flag_cleared_while_becoming_quiet__then_watched_anew(void)
+{
+    DrainIteratorConfig config = {.hot_iterations = 3, .cold_turns = 1000};
+    DrainFixture *fixture = drain_fixture_create(&config, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    RingControl *ring;
+
+    drain_fixture_register(fixture, 0);
+    ring = &fixture->threads[0].lanes->index.rings[0];
+    while (!ada_load_relaxed(&ring->watch))
+        (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_FALSE(drain_iterator_is_quiet(fixture->iterator));
+    ada_store_relaxed(&ring->watch, 0u);
+    drain_iterator_hint(fixture->iterator, fixture->threads[0].state);
+    for (int i = 0; i < 10 && !drain_iterator_is_quiet(fixture->iterator); i++)
+        (void)drain_fixture_iterate(fixture);
+    CU_ASSERT(drain_iterator_is_quiet(fixture->iterator));
+    CU_ASSERT_EQUAL(ada_load_relaxed(&ring->watch), 1);
+    drain_fixture_destroy(fixture);
+}
+
 /* A thread that died between publishing and giving its hint. */
 static void drain_iteration__lost_hint__then_found_in_its_turn(void)
 {
@@ -894,6 +915,7 @@ static const TestCase tests[] = {
     TEST(register_thread_for_drain__many_threads_at_once__then_none_lost),
     TEST(drain_iteration__quiet_thread__then_watched_and_found_by_its_hint),
     TEST(drain_iteration__recorded_while_becoming_watched__then_not_quiet),
+    TEST(drain_iterator_hint__flag_cleared_while_becoming_quiet__then_watched_anew),
     TEST(drain_iteration__lost_hint__then_found_in_its_turn),
     TEST(drain_iteration__swap_behind_a_quiet_ring__then_the_hint_tells),
     TEST(drain_scheduler__100_to_1_skew__then_jain_above_99_percent),

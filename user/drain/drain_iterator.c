@@ -210,8 +210,11 @@ static void take_departures(DrainIterator *iterator)
 
 void drain_iterator_hint(DrainIterator *iterator, ThreadDrainState *state)
 {
-    if (has_arrived(iterator, state))
-        make_hot(iterator, state);
+    if (!has_arrived(iterator, state))
+        return;
+    make_hot(iterator, state);
+    /* The flag was cleared before the hint was given, be it one that we had set anew. */
+    state->watched = false;
 }
 
 static void forget(DrainIterator *iterator, ThreadDrainState *state)
