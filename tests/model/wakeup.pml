@@ -9,9 +9,6 @@
  * What holds when both sides have come to rest: the producer has written everything; and the collector has taken every
  * ring, or sleeps over few of them, as announce_ring() means it to.
  *
- * The kernel's part: waiting and waking take the lock of the futex's queue, which orders them, and nothing else does. A thread
- * that waits may still compare an old value of the word if nothing orders the newer one before the lock.
- *
  * Each -DMUTATE_ takes something away:
  *     MUTATE_WAITING_STORE         the producer says that it waits by a store, not by a read-modify-write
  *     MUTATE_WAITING_COLLECTOR     the collector takes that flag by a load and a store
@@ -45,6 +42,7 @@
 #define PLAINS 0
 
 #include "memory.inc"
+#include "futex.inc"
 
 /* Each side's own end of the queues; the assertions look at them, too. */
 byte submit_tail;          /* the producer's */
@@ -52,41 +50,6 @@ byte free_head;
 byte submit_head;          /* the collector's */
 byte free_tail = RINGS - 1;
 bool done;                 /* the producer has filled all it wanted */
-bool asleep[2];
-
-/* ---- futex.h ---------------------------------------------------------------------------------- */
-
-/* Takes the lock and gives it back; what is done in the same step was done under it. */
-inline lock_and_unlock(t, lock)
-{
-    d_step {
-        if
-        :: atomics[lock].author != t -> learn(t, atomics[lock].grants[0])
-        :: else
-        fi;
-        give(t, lock, 0, RELEASE)
-    }
-}
-
-inline futex_wait(t, word, lock, expected)
-{
-    atomic {
-        lock_and_unlock(t, lock);
-        atomic_load(t, word, RELAXED, now);
-        asleep[t] = now == expected;
-        now = 0
-    }
-end_asleep: /* for good: see at_rest */
-    !asleep[t]
-}
-
-inline futex_wake(t, lock)
-{
-    atomic {
-        lock_and_unlock(t, lock);
-        asleep[OTHER(t)] = false
-    }
-}
 
 /* ---- lane_producer.c -------------------------------------------------------------------------- */
 

@@ -45,7 +45,11 @@ typedef struct DrainIteratorConfig {
     const DrainTopology *topology; /* NULL: one node. Outlives the iterator */
     uint32_t hot_iterations;       /* that a thread stays active without work: 16 */
     uint32_t cold_turns;           /* iterations in which all quiet threads have their turn: 1,024 */
-    uint64_t in_place_ns; /* rings that are being written are read at most this often, however busy full ones keep us: 0.5 ms */
+    /*
+     * Rings that are being written are read at most this often, however busy full ones keep us: 0.5 ms. It is also what a thread has
+     * to see that it is watched.
+     */
+    uint64_t in_place_ns;
 } DrainIteratorConfig;
 
 /* What an iteration came to. */

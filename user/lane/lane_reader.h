@@ -82,7 +82,7 @@ static inline bool lane_reader_stirred(const LaneReader *reader)
 
 /*
  * Asks the producer of a lane in which there was nothing to take to give a hint with its next record (lane_settle()). What it
- * publishes before it sees that is found by lane_reader_stirred(), a tick later.
+ * publishes before it sees that is found by who looks once more when stores have had the time to be seen (tests/model/watch.pml).
  */
 static inline void lane_reader_watch(const LaneReader *reader)
 {
