@@ -84,7 +84,8 @@ echo "#!/bin/sh" >script
 head -c 40 small.adat >stub
 mkfifo pipe
 cp small.adat header.adat
-printf '\377' | dd of=header.adat bs=1 seek=20 conv=notrunc status=none
+# In its reserved part, which is 0: of the random id any byte could be the same already.
+printf '\377' | dd of=header.adat bs=1 seek=50 conv=notrunc status=none
 for command in info dump verify; do
     run $command missing.adat; [ $status -eq 1 ] && one_line_error "'missing.adat': no such file; check"
     report "$command of a missing file"
