@@ -19,12 +19,12 @@
 #ifndef ADA_SHARED_SEGMENT_ABI_H
 #define ADA_SHARED_SEGMENT_ABI_H
 
-#include "event_abi.h"
+#include "metrics_abi.h"
 
 #define ADA_SEGMENT_NAME "adatrace-v1"          /* of the memfd: what /proc/PID/fd shows */
 #define ADA_SEGMENT_MAGIC 0x31474553414441ffull /* 0xff "ADASEG1", little-endian */
-#define ADA_SEGMENT_MAJOR 1u
-#define ADA_SEGMENT_OLDEST 1u /* oldest major that a reader must know to read this one */
+#define ADA_SEGMENT_MAJOR 2u
+#define ADA_SEGMENT_OLDEST 2u /* oldest major that a reader must know to read this one */
 
 #define ADA_LINE 128u
 #define ADA_PAGE 4096u
@@ -94,19 +94,12 @@ typedef struct Lane {
     uint64_t ring_pool_offset; /* of ring 0, from the start of the segment; ring i follows i * ring_bytes later */
     uint8_t pad0[ADA_LINE - 24];
 
-    /* written by P alone: counters by relaxed load and store */
+    /* written by P alone */
     uint32_t active_ring_index; /* release by P, acquire by C */
     uint32_t reserved1;
-    uint64_t dropped_full; /* records refused because no ring was free */
-    uint64_t dropped_nested; /* records refused in a signal handler because the interrupted write left no room */
-    uint64_t overwritten;    /* records lost because P took a submitted ring back under `overwrite` */
-    uint64_t recycled;       /* unmarked detail records whose ring P took back */
-    uint64_t swaps;          /* rings activated after the first */
-    uint64_t stalls;         /* waits under `block` */
-    uint64_t stall_ns;       /* time spent in them */
     uint64_t mark_until; /* detail lane: rings with a sequence below this are to be kept (release by P, acquire by C) */
     uint32_t marked; /* detail lane: 1 once P has marked it */
-    uint8_t pad1[ADA_LINE - 76];
+    uint8_t pad1[ADA_LINE - 20];
 
     RingControl rings[ADA_RINGS_MAX];
 
@@ -126,12 +119,8 @@ typedef struct Lane {
 ADA_ABI_ASSERT(sizeof(Lane) == 1280, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, ring_pool_offset) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, active_ring_index) == 128, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, dropped_full) == 136, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, dropped_nested) == 144, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, overwritten) == 152, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, recycled) == 160, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, mark_until) == 192, "");
-ADA_ABI_ASSERT(__builtin_offsetof(Lane, marked) == 200, "");
+ADA_ABI_ASSERT(__builtin_offsetof(Lane, mark_until) == 136, "");
+ADA_ABI_ASSERT(__builtin_offsetof(Lane, marked) == 144, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, rings) == 256, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, drained_records) == 512, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, drain_owner) == 640, "");
@@ -163,16 +152,19 @@ typedef struct ThreadLaneSet {
     char name[ADA_THREAD_NAME_SIZE]; /* NUL-terminated */
     uint8_t pad1[ADA_LINE - 36];
 
+    ada_thread_metrics_t metrics;
+
     Lane index;
     Lane detail;
 } ADA_ALIGNED(128) ThreadLaneSet;
-ADA_ABI_ASSERT(sizeof(ThreadLaneSet) == 2816, "");
+ADA_ABI_ASSERT(sizeof(ThreadLaneSet) == 3328, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, thread_id) == 128, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, registered_at) == 136, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, name_version) == 144, "");
 ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, name) == 148, "");
-ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, index) == 256, "");
-ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, detail) == 1536, "");
+ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, metrics) == 256, "");
+ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, index) == 768, "");
+ADA_ABI_ASSERT(__builtin_offsetof(ThreadLaneSet, detail) == 2048, "");
 
 #define ADA_BITMAP_WORDS (ADA_THREADS_MAX / 64u)
 

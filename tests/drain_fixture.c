@@ -95,8 +95,9 @@ void drain_fixture_destroy(DrainFixture *fixture)
 
 static void bind(DrainFixture *fixture, LaneProducer *producer, LaneWriter *writer, Lane *lane, uint32_t slot)
 {
-    lane_producer_init(producer, writer, lane, segment_at(&fixture->segment, lane->ring_pool_offset),
-                       fixture->segment.header);
+    lane_producer_init(producer, writer, lane,
+                       &segment_lane_set(&fixture->segment, slot)->metrics.lanes[lane->kind],
+                       segment_at(&fixture->segment, lane->ring_pool_offset), fixture->segment.header);
     lane_producer_set_hint(producer, segment_registry(&fixture->segment), slot);
 }
 

@@ -72,6 +72,7 @@ static void visit_slot(LaneCollector *collector, ThreadLaneSet *set, uint32_t sl
     bool ended = ada_load_acquire(&set->state) == ADA_SLOT_DRAINING;
     uint32_t number = ada_load_relaxed(&set->thread_id);
     CollectedThread *thread = &collector->threads[number];
+    const ada_metrics_counters_t *counters;
 
     if (collector->generations[slot] != ada_load_relaxed(&set->generation)) {
         collector->generations[slot] = ada_load_relaxed(&set->generation);
@@ -82,9 +83,9 @@ static void visit_slot(LaneCollector *collector, ThreadLaneSet *set, uint32_t sl
     drain(collector, reader, number, ended, ended ? UINT32_MAX : limit);
     if (!ended)
         return;
-    thread->dropped +=
-        ada_load_relaxed(&set->index.dropped_full) + ada_load_relaxed(&set->index.dropped_nested);
-    thread->overwritten += ada_load_relaxed(&set->index.overwritten);
+    counters = &set->metrics.lanes[ADA_LANE_INDEX].counters;
+    thread->dropped += ada_load_relaxed(&counters->dropped_full) + ada_load_relaxed(&counters->dropped_nested);
+    thread->overwritten += ada_load_relaxed(&counters->overwritten);
     thread->ended++;
     collector->released += thread_registry_release(collector->segment, set);
 }
@@ -110,7 +111,7 @@ void lane_collector_run_thread(const Segment *segment, uint32_t number, uint64_t
     while (!(set = thread_registry_register(segment, number, ada_clock_ticks(), &error)))
         sched_yield();
     lane_producer_init(
-        &producer, &writer, &set->index,
+        &producer, &writer, &set->index, &set->metrics.lanes[ADA_LANE_INDEX],
         segment_at(segment, segment_rings_offset(&segment->geometry, set->slot_index, ADA_LANE_INDEX)),
         segment->header);
     for (uint64_t i = 0; i < events; i++)

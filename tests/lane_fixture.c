@@ -35,7 +35,8 @@ LaneFixture *lane_fixture_create(uint32_t kind, uint32_t ring_count, uint32_t ri
     fixture->header.attached = 1;
     fixture->header.block_timeout_ns = 60000000000ull;
     lane_init(&fixture->lane, kind, ring_count, ring_bytes, 0);
-    lane_producer_init(&fixture->producer, &fixture->writer, &fixture->lane, fixture->rings, &fixture->header);
+    lane_producer_init(&fixture->producer, &fixture->writer, &fixture->lane, &fixture->metrics,
+                       fixture->rings, &fixture->header);
     lane_reader_init(&fixture->reader, &fixture->lane, fixture->rings, kind, ring_count, ring_bytes);
     return fixture;
 }

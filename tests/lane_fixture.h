@@ -34,6 +34,7 @@ typedef struct LaneRecord {
 typedef struct LaneFixture {
     SegmentHeader header;
     Lane lane;
+    ada_lane_metrics_t metrics;
     LaneWriter writer;
     LaneProducer producer;
     LaneReader reader;

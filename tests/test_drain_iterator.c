@@ -340,6 +340,7 @@ static void *come_and_go(void *argument)
             continue;
         }
         lane_producer_init(&thread->index, &thread->index_writer, &thread->lanes->index,
+                           &thread->lanes->metrics.lanes[ADA_LANE_INDEX],
                            segment_at(&fixture->segment, thread->lanes->index.ring_pool_offset),
                            fixture->segment.header);
         drain_fixture_write(fixture, i, 1, 100);
@@ -888,7 +889,7 @@ static void mark_rules__span_over_lost_events__then_not_judged(void)
     events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
     (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
     (void)drain_fixture_iterate(fixture);
-    ada_store_relaxed(&fixture->threads[0].lanes->index.dropped_nested, 1ull);
+    ada_store_relaxed(&fixture->threads[0].lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_nested, 1ull);
     (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_END, 0, 0), 7, 0, 0);
     events[1].timestamp = events[0].timestamp + 2000000000u;
     (void)drain_fixture_iterate(fixture);

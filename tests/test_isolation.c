@@ -44,13 +44,6 @@ static const Field lane_fields[] = {
     FIELD(Lane, ring_bytes, NOBODY),
     FIELD(Lane, ring_pool_offset, NOBODY),
     FIELD(Lane, active_ring_index, PRODUCER),
-    FIELD(Lane, dropped_full, PRODUCER),
-    FIELD(Lane, dropped_nested, PRODUCER),
-    FIELD(Lane, overwritten, PRODUCER),
-    FIELD(Lane, recycled, PRODUCER),
-    FIELD(Lane, swaps, PRODUCER),
-    FIELD(Lane, stalls, PRODUCER),
-    FIELD(Lane, stall_ns, PRODUCER),
     FIELD(Lane, mark_until, PRODUCER),
     FIELD(Lane, marked, PRODUCER),
     FIELD(Lane, rings, PRODUCER),
@@ -70,7 +63,12 @@ static const Field lane_set_fields[] = {
     FIELD(ThreadLaneSet, state, BOTH),           FIELD(ThreadLaneSet, generation, NOBODY),
     FIELD(ThreadLaneSet, thread_id, NOBODY),     FIELD(ThreadLaneSet, slot_index, NOBODY),
     FIELD(ThreadLaneSet, registered_at, NOBODY), FIELD(ThreadLaneSet, name_version, PRODUCER),
-    FIELD(ThreadLaneSet, name, PRODUCER),
+    FIELD(ThreadLaneSet, name, PRODUCER),        FIELD(ThreadLaneSet, metrics, BOTH),
+};
+
+static const Field metrics_fields[] = {
+    FIELD(ada_thread_metrics_t, lanes, PRODUCER),
+    FIELD(ada_thread_metrics_t, rates, COLLECTOR),
 };
 
 static const Field header_fields[] = {
@@ -124,12 +122,13 @@ static void test_isolation__no_false_sharing__then_independent_performance(void)
 {
     CU_ASSERT_TRUE(lines_are_separate(lane_fields, COUNT(lane_fields)));
     CU_ASSERT_TRUE(lines_are_separate(header_fields, COUNT(header_fields)));
+    CU_ASSERT_TRUE(lines_are_separate(metrics_fields, COUNT(metrics_fields)));
     /* A name is written once or twice in a thread's life: its line may hold what never changes. */
     CU_ASSERT_FALSE(offsetof(ThreadLaneSet, state) / ADA_LINE == offsetof(ThreadLaneSet, thread_id) / ADA_LINE);
 
     /* No field was forgotten: padding and reserved words are what remains. */
-    CU_ASSERT_EQUAL(listed_bytes(lane_fields, COUNT(lane_fields)), 20 + 72 + 256 + 16 + 8 + 48 + 48);
-    CU_ASSERT_EQUAL(listed_bytes(lane_set_fields, COUNT(lane_set_fields)) + 2 * sizeof(Lane), 44 + 2560);
+    CU_ASSERT_EQUAL(listed_bytes(lane_fields, COUNT(lane_fields)), 20 + 16 + 256 + 16 + 8 + 48 + 48);
+    CU_ASSERT_EQUAL(listed_bytes(lane_set_fields, COUNT(lane_set_fields)) + 2 * sizeof(Lane), 44 + 512 + 2560);
 
     /* Whole lines per lane, slot and registry, so that neighbours share none. */
     CU_ASSERT_EQUAL(sizeof(Lane) % ADA_LINE, 0);
@@ -179,7 +178,7 @@ static void bind_thread(BoundThread *thread, const Segment *segment, uint32_t ti
     thread->set = thread_registry_register(segment, tid, 0, &error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(thread->set);
     lane_producer_init(
-        &thread->producer, &thread->writer, &thread->set->index,
+        &thread->producer, &thread->writer, &thread->set->index, &thread->set->metrics.lanes[ADA_LANE_INDEX],
         segment_at(segment, segment_rings_offset(&segment->geometry, thread->set->slot_index, ADA_LANE_INDEX)),
         segment->header);
 }
@@ -234,7 +233,7 @@ static void isolation__one_thread_writes__then_only_its_own_lines_change(void)
     CU_ASSERT_EQUAL(count_changed_lines(before, memory, geometry->segment_bytes, rings,
                                         rings + geometry->slot_ring_bytes),
                     1);
-    CU_ASSERT_EQUAL(threads[1].set->index.swaps, 3);
+    CU_ASSERT_EQUAL(threads[1].set->metrics.lanes[ADA_LANE_INDEX].swaps.count, 3);
     CU_ASSERT_EQUAL(segment.header->doorbell, 3);
 
     free(before);

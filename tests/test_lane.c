@@ -73,10 +73,8 @@ static void lane__init__then_ring_0_active_and_others_free(void)
             spsc_queue_pop(&free_rings);
         }
         CU_ASSERT_EQUAL(lane_events_written(&lane), 0);
-        CU_ASSERT_EQUAL(lane_events_dropped(&lane), 0);
         CU_ASSERT_EQUAL(lane_events_reserved(&lane), 0);
         CU_ASSERT_EQUAL(lane.drain_owner, ADA_DRAIN_FREE);
-        CU_ASSERT_EQUAL(lane.swaps, 0);
         CU_ASSERT_EQUAL(lane.marked, 0);
     }
 }
@@ -110,11 +108,11 @@ static void lane__ring_partly_filled__then_read_in_place(void)
         CU_ASSERT_EQUAL(lane_fixture_write(fixture, 1, i), 0);
         CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 1);
     }
-    CU_ASSERT_EQUAL(fixture->lane.swaps, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.swaps.count, 0);
     CU_ASSERT_TRUE(arguments_run_on(fixture, 0, RING_EVENTS, 0));
     /* The ring is submitted with nothing new in it, and comes back. */
     CU_ASSERT_EQUAL(lane_fixture_write(fixture, 1, RING_EVENTS), 0);
-    CU_ASSERT_EQUAL(fixture->lane.swaps, 1);
+    CU_ASSERT_EQUAL(fixture->metrics.swaps.count, 1);
     CU_ASSERT_EQUAL(fixture->lane.free_queue.tail - fixture->lane.free_queue.head, 2);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 1);
     CU_ASSERT_EQUAL(fixture->lane.free_queue.tail - fixture->lane.free_queue.head, 3);
@@ -297,8 +295,8 @@ static void lane__discard_and_pool_empty__then_newest_dropped_and_counted(void)
     errno = 4711;
     CU_ASSERT_EQUAL(write_events(fixture, 0, 1000), POOL_EVENTS);
     CU_ASSERT_EQUAL(errno, 4711);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 1000 - POOL_EVENTS);
-    CU_ASSERT_EQUAL(lane_events_dropped(&fixture->lane), 1000 - POOL_EVENTS);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 1000 - POOL_EVENTS);
+    CU_ASSERT_EQUAL(metrics_dropped(&fixture->metrics), 1000 - POOL_EVENTS);
     CU_ASSERT_EQUAL(lane_events_written(&fixture->lane), POOL_EVENTS);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), (int)POOL_EVENTS);
     CU_ASSERT_TRUE(arguments_run_on(fixture, 0, POOL_EVENTS, 0));
@@ -352,9 +350,9 @@ static void lane__block_and_pool_empty__then_waits_for_a_ring(void)
     CU_ASSERT_EQUAL(fixture->scratch[0], 0);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 1);
     CU_ASSERT_TRUE(arguments_run_on(fixture, 0, POOL_EVENTS + 1, 0));
-    CU_ASSERT_EQUAL(lane_events_dropped(&fixture->lane), 0);
-    CU_ASSERT_EQUAL(fixture->lane.stalls, 1);
-    CU_ASSERT_TRUE(fixture->lane.stall_ns > 0);
+    CU_ASSERT_EQUAL(metrics_dropped(&fixture->metrics), 0);
+    CU_ASSERT_EQUAL(fixture->metrics.pressure.stalls, 1);
+    CU_ASSERT_TRUE(fixture->metrics.pressure.stall_ns > 0);
     CU_ASSERT_EQUAL(fixture->lane.waiting, 0);
     lane_fixture_destroy(fixture);
 }
@@ -378,7 +376,7 @@ static void lane__block_with_live_reader__then_nothing_lost(void)
     sem_wait(&stepper.reached);
     stepper_finish(&stepper);
     CU_ASSERT_TRUE(arguments_run_on(fixture, 0, 20 * POOL_EVENTS, 0));
-    CU_ASSERT_EQUAL(lane_events_dropped(&fixture->lane), 0);
+    CU_ASSERT_EQUAL(metrics_dropped(&fixture->metrics), 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -391,14 +389,14 @@ static void lane__block_timed_out__then_drops_without_waiting_until_a_ring_is_ba
     errno = 4711;
     CU_ASSERT_EQUAL(write_events(fixture, 0, 1), 0);
     CU_ASSERT_EQUAL(errno, 4711);
-    CU_ASSERT_EQUAL(fixture->lane.stalls, 1);
-    CU_ASSERT_TRUE(fixture->lane.stall_ns >= 1000000);
+    CU_ASSERT_EQUAL(fixture->metrics.pressure.stalls, 1);
+    CU_ASSERT_TRUE(fixture->metrics.pressure.stall_ns >= 1000000);
     CU_ASSERT_EQUAL(write_events(fixture, 0, 20), 0);
-    CU_ASSERT_EQUAL(fixture->lane.stalls, 1);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 21);
+    CU_ASSERT_EQUAL(fixture->metrics.pressure.stalls, 1);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 21);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), (int)POOL_EVENTS);
     CU_ASSERT_EQUAL(write_events(fixture, 0, POOL_EVENTS + 1), POOL_EVENTS - RING_EVENTS);
-    CU_ASSERT_EQUAL(fixture->lane.stalls, 2);
+    CU_ASSERT_EQUAL(fixture->metrics.pressure.stalls, 2);
     lane_fixture_destroy(fixture);
 }
 
@@ -408,8 +406,8 @@ static void lane__block_and_nobody_attached__then_drops_at_once(void)
 
     fixture->header.attached = 0;
     CU_ASSERT_EQUAL(write_events(fixture, 0, POOL_EVENTS + 5), POOL_EVENTS);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 5);
-    CU_ASSERT_TRUE(fixture->lane.stall_ns < fixture->header.block_timeout_ns);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 5);
+    CU_ASSERT_TRUE(fixture->metrics.pressure.stall_ns < fixture->header.block_timeout_ns);
     lane_fixture_destroy(fixture);
 }
 
@@ -421,8 +419,8 @@ static void lane__overwrite_and_pool_empty__then_oldest_ring_lost(void)
     uint32_t total = POOL_EVENTS + 3 * RING_EVENTS;
 
     CU_ASSERT_EQUAL(write_events(fixture, 0, total), total);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, 3 * RING_EVENTS);
-    CU_ASSERT_EQUAL(lane_events_dropped(&fixture->lane), 3 * RING_EVENTS);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, 3 * RING_EVENTS);
+    CU_ASSERT_EQUAL(metrics_dropped(&fixture->metrics), 3 * RING_EVENTS);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), (int)POOL_EVENTS);
     CU_ASSERT_EQUAL(fixture->records[0].number, 3 * RING_EVENTS);
     CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 3 * RING_EVENTS));
@@ -445,13 +443,14 @@ static void lane__overwrite_of_partly_drained_ring__then_loss_exact(void)
         CU_ASSERT_EQUAL(write_events(fixture, RING_EVENTS + 1, total - RING_EVENTS - 1),
                         total - RING_EVENTS - 1);
         if (drained < RING_EVENTS)
-            CU_ASSERT_EQUAL(fixture->lane.overwritten, RING_EVENTS - drained);
+            CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, RING_EVENTS - drained);
         CU_ASSERT_TRUE(lane_fixture_drain(fixture, ALL, false) >= 0);
-        CU_ASSERT_EQUAL(fixture->record_count + fixture->lane.overwritten, total);
-        CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, drained, drained + fixture->lane.overwritten));
-        CU_ASSERT_TRUE(arguments_run_on(fixture, 0, drained, 0));
+        CU_ASSERT_EQUAL(fixture->record_count + fixture->metrics.counters.overwritten, total);
         CU_ASSERT_TRUE(
-            arguments_run_on(fixture, drained, fixture->record_count, drained + fixture->lane.overwritten));
+            lane_fixture_is_gapless(fixture, drained, drained + fixture->metrics.counters.overwritten));
+        CU_ASSERT_TRUE(arguments_run_on(fixture, 0, drained, 0));
+        CU_ASSERT_TRUE(arguments_run_on(fixture, drained, fixture->record_count,
+                                        drained + fixture->metrics.counters.overwritten));
         lane_fixture_destroy(fixture);
     }
 }
@@ -463,11 +462,11 @@ static void lane__overwrite_while_collector_drains__then_newest_dropped(void)
     CU_ASSERT_EQUAL(write_events(fixture, 0, POOL_EVENTS), POOL_EVENTS);
     CU_ASSERT_EQUAL(lane_reader_begin(&fixture->reader, false), 1);
     CU_ASSERT_EQUAL(write_events(fixture, 0, 10), 0);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 10);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 10);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, 0);
     lane_reader_end(&fixture->reader);
     CU_ASSERT_EQUAL(write_events(fixture, 0, 10), 10);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, RING_EVENTS);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, RING_EVENTS);
     lane_fixture_destroy(fixture);
 }
 
@@ -483,8 +482,8 @@ static void lane__overwrite_and_all_rings_with_collector__then_newest_dropped(vo
         lane_reader_consume(&fixture->reader, &chunk, chunk.records, chunk.bytes);
     lane_reader_end(&fixture->reader);
     CU_ASSERT_EQUAL(write_events(fixture, 0, 10), 0);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 10);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 10);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -500,7 +499,7 @@ static void lane__ring_index_impossible__then_producer_takes_none(void)
     fixture->lane.submit_queue.slots[0] = UINT32_MAX;
     CU_ASSERT_EQUAL(write_events(fixture, 0, 1), 0);
     CU_ASSERT_EQUAL(fixture->lane.drain_owner, ADA_DRAIN_FREE);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -510,7 +509,7 @@ static void swap_as_told(void *argument)
 {
     LaneFixture *fixture = argument;
 
-    while (fixture->lane.swaps < fixture->scratch[0])
+    while (fixture->metrics.swaps.count < fixture->scratch[0])
         (void)lane_fixture_write_detail(fixture, 1, 4096);
 }
 

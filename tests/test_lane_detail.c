@@ -56,7 +56,7 @@ static void detail_lane__payloads_of_all_sizes__then_read_as_written(void)
     }
     CU_ASSERT_TRUE(records_know_their_numbers(fixture));
     CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 0));
-    CU_ASSERT_EQUAL(lane_events_dropped(&fixture->lane), 0);
+    CU_ASSERT_EQUAL(metrics_dropped(&fixture->metrics), 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -79,9 +79,9 @@ static void detail_lane__unmarked_and_pool_empty__then_recycled_and_counted(void
     LaneFixture *fixture = detail_lane(ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
 
     CU_ASSERT_EQUAL(write_big(fixture, 5 * BIG_PER_RING), 5 * BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, 3 * BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, 0);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, 3 * BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 0);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 2 * BIG_PER_RING);
     CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 3 * BIG_PER_RING));
     CU_ASSERT_TRUE(records_know_their_numbers(fixture));
@@ -93,8 +93,8 @@ static void detail_lane__always__then_never_recycled(void)
     LaneFixture *fixture = detail_lane(ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS);
 
     CU_ASSERT_EQUAL(write_big(fixture, 5 * BIG_PER_RING), 2 * BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, 0);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 3 * BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 3 * BIG_PER_RING);
     lane_fixture_destroy(fixture);
 }
 
@@ -103,8 +103,8 @@ static void detail_lane__overwrite_and_always__then_counted_as_overwritten(void)
     LaneFixture *fixture = detail_lane(ADA_POLICY_OVERWRITE, ADA_DETAIL_ALWAYS);
 
     CU_ASSERT_EQUAL(write_big(fixture, 3 * BIG_PER_RING), 3 * BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.overwritten, BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.overwritten, BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -118,8 +118,8 @@ static void detail_lane__marked__then_rings_around_it_kept(void)
     CU_ASSERT_EQUAL(fixture->lane.marked, 1);
     CU_ASSERT_EQUAL(fixture->lane.mark_until, 3);
     CU_ASSERT_EQUAL(write_big(fixture, BIG_PER_RING), BIG_PER_RING - 1);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, 0);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 1);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 1);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, ALL, false), 2 * BIG_PER_RING);
     CU_ASSERT_EQUAL(fixture->records[0].number, 0);
 
@@ -128,7 +128,7 @@ static void detail_lane__marked__then_rings_around_it_kept(void)
     CU_ASSERT_EQUAL(write_big(fixture, 2 * BIG_PER_RING), 2 * BIG_PER_RING - 1); /* ring 2 is the one more */
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, BIG_PER_RING - 1, false), BIG_PER_RING - 1);
     CU_ASSERT_EQUAL(write_big(fixture, 2 * BIG_PER_RING), 2 * BIG_PER_RING); /* ring 3 is unmarked */
-    CU_ASSERT_EQUAL(fixture->lane.recycled, BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, BIG_PER_RING);
     CU_ASSERT_TRUE(records_know_their_numbers(fixture));
     lane_fixture_destroy(fixture);
 }
@@ -139,10 +139,10 @@ static void detail_lane__marked_by_collector__then_kept(void)
 
     fixture->lane.collector_mark_until = 2;
     CU_ASSERT_EQUAL(write_big(fixture, 2 * BIG_PER_RING + 3), 2 * BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, 0);
     fixture->lane.collector_mark_until = 0;
     CU_ASSERT_EQUAL(write_big(fixture, 3), 3);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, BIG_PER_RING);
     lane_fixture_destroy(fixture);
 }
 
@@ -150,7 +150,7 @@ static void write_until_dropped_or_recycled(void *argument)
 {
     LaneFixture *fixture = argument;
 
-    while (fixture->lane.recycled == 0 && fixture->lane.dropped_full == 0)
+    while (fixture->metrics.counters.recycled == 0 && fixture->metrics.counters.dropped_full == 0)
         (void)lane_fixture_write_detail(fixture, 3, BIG);
 }
 
@@ -168,8 +168,8 @@ static void detail_lane__block_while_collector_looks__then_takes_its_ring_back(v
     CU_ASSERT_TRUE_FATAL(stepper_start(&stepper, write_until_dropped_or_recycled, fixture, "block.waiting", 1));
     lane_reader_end(&fixture->reader);
     stepper_finish(&stepper);
-    CU_ASSERT_EQUAL(fixture->lane.recycled, BIG_PER_RING);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.recycled, BIG_PER_RING);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 0);
     lane_fixture_destroy(fixture);
 }
 
@@ -185,10 +185,11 @@ static void detail_lane__block_and_marked__then_waits_for_the_collector(void)
     CU_ASSERT_TRUE(lane_fixture_drain(fixture, ALL, false) > 0);
     CU_ASSERT_TRUE(stepper_continue(&stepper, "takeback.counted", 1));
     stepper_finish(&stepper);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full, 0);
     CU_ASSERT_EQUAL(fixture->records[0].number, 0);
     CU_ASSERT_TRUE(lane_fixture_drain(fixture, ALL, false) > 0);
-    CU_ASSERT_EQUAL(fixture->record_count + fixture->lane.recycled, lane_events_written(&fixture->lane));
+    CU_ASSERT_EQUAL(fixture->record_count + fixture->metrics.counters.recycled,
+                    lane_events_written(&fixture->lane));
     CU_ASSERT_TRUE(records_know_their_numbers(fixture));
     lane_fixture_destroy(fixture);
 }
@@ -227,7 +228,7 @@ static void detail_lane__handler_writes_during_swap__then_numbers_right(void)
         CU_ASSERT_TRUE(lane_fixture_drain(fixture, ALL, false) > 0);
     }
     CU_ASSERT_EQUAL(interruptions, 20 * 7);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_nested, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_nested, 0);
     CU_ASSERT_TRUE(records_know_their_numbers(fixture));
     CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 0));
     lane_fixture_destroy(fixture);

@@ -71,6 +71,7 @@ static bool die_at(LaneFixture *fixture, const char *point, uint32_t occurrence)
 static void check_remains(LaneFixture *fixture)
 {
     Lane *lane = &fixture->lane;
+    const ada_metrics_counters_t *counters = &fixture->metrics.counters;
     uint64_t completed = fixture->scratch[COMPLETED];
     uint64_t written, reserved, lost;
 
@@ -87,14 +88,14 @@ static void check_remains(LaneFixture *fixture)
      * there.
      */
     lost = written - fixture->record_count;
-    CU_ASSERT_TRUE(lost <= lane->overwritten + lane->recycled);
+    CU_ASSERT_TRUE(lost <= counters->overwritten + counters->recycled);
     if (strcmp(death_point, "takeback.counted") != 0)
-        CU_ASSERT_EQUAL(lost, lane->overwritten + lane->recycled);
+        CU_ASSERT_EQUAL(lost, counters->overwritten + counters->recycled);
     if (lost == 0)
         CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 0));
     CU_ASSERT_EQUAL(fixture->bad_payloads, 0);
-    CU_ASSERT_TRUE(lane->dropped_full + lane->dropped_nested >= fixture->scratch[REFUSED]);
-    CU_ASSERT_TRUE(lane->dropped_full + lane->dropped_nested <= fixture->scratch[REFUSED] + 1);
+    CU_ASSERT_TRUE(counters->dropped_full + counters->dropped_nested >= fixture->scratch[REFUSED]);
+    CU_ASSERT_TRUE(counters->dropped_full + counters->dropped_nested <= fixture->scratch[REFUSED] + 1);
     for (uint32_t i = 0; i < fixture->record_count; i++) {
         if (i > 0)
             CU_ASSERT_TRUE(fixture->records[i].number > fixture->records[i - 1].number);

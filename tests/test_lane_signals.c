@@ -126,7 +126,7 @@ static void check_lane(LaneFixture *fixture, const Tally *tally)
         refused += tally[level].refused;
     }
     CU_ASSERT_EQUAL(fixture->record_count + refused, attempted);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_full + fixture->lane.dropped_nested, refused);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_full + fixture->metrics.counters.dropped_nested, refused);
     CU_ASSERT_EQUAL(lane_events_written(&fixture->lane), fixture->record_count);
     CU_ASSERT_EQUAL(lane_events_reserved(&fixture->lane), fixture->record_count);
     CU_ASSERT_EQUAL(fixture->writer.frame, 0);
@@ -213,8 +213,8 @@ static void lane__handler_at_every_step_and_pool_empty__then_drops_exact(void)
             write_detail();
         }
         ada_test_point_hook = NULL;
-        CU_ASSERT_TRUE(run.index->lane.dropped_full > 0);
-        CU_ASSERT_TRUE(run.detail->lane.dropped_full > 0);
+        CU_ASSERT_TRUE(run.index->metrics.counters.dropped_full > 0);
+        CU_ASSERT_TRUE(run.detail->metrics.counters.dropped_full > 0);
         CU_ASSERT_TRUE(lane_fixture_drain(run.index, ALL, false) > 0);
         CU_ASSERT_TRUE(lane_fixture_drain(run.detail, ALL, false) > 0);
         check_lane(run.index, run.index_tally);
@@ -237,7 +237,7 @@ static void lane__handler_fills_the_ring__then_interrupted_event_has_its_place(v
     ada_test_point_hook = NULL;
     CU_ASSERT_EQUAL(run.index_tally[0].refused, 0);
     CU_ASSERT_EQUAL(run.index_tally[1].refused, 200 - 127);
-    CU_ASSERT_EQUAL(run.index->lane.dropped_nested, 200 - 127);
+    CU_ASSERT_EQUAL(run.index->metrics.counters.dropped_nested, 200 - 127);
     CU_ASSERT_EQUAL(lane_fixture_drain(run.index, ALL, false), 128);
     /* It was reserved last, and its time is not before that of the handler's last. */
     CU_ASSERT_EQUAL(run.index->records[127].id, 0);
@@ -409,7 +409,7 @@ static void jump_at(uint32_t kind, const char *point)
     CU_ASSERT_TRUE(lane_fixture_drain(fixture, LANE_LOG_MAX, false) >= 0);
     /* The abandoned record is in the file if it was published before, else it is counted if it was reserved. */
     CU_ASSERT_TRUE(fixture->record_count == 20 || fixture->record_count == 21);
-    CU_ASSERT_TRUE(fixture->record_count + fixture->lane.dropped_nested <= 21);
+    CU_ASSERT_TRUE(fixture->record_count + fixture->metrics.counters.dropped_nested <= 21);
     CU_ASSERT_EQUAL(fixture->bad_payloads, 0);
     CU_ASSERT_TRUE(lane_fixture_is_gapless(fixture, 0, 0));
     CU_ASSERT_EQUAL(lane_events_reserved(&fixture->lane), fixture->record_count);
@@ -450,7 +450,7 @@ static void lane__handler_jumps_out_of_a_swap__then_later_events_counted(void)
     ada_test_point_hook = before;
     for (uint32_t i = 0; i < 1000; i++)
         (void)lane_fixture_write(fixture, 1, i);
-    CU_ASSERT_TRUE(fixture->lane.dropped_nested > 800);
+    CU_ASSERT_TRUE(fixture->metrics.counters.dropped_nested > 800);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, LANE_LOG_MAX, false), (int)written);
     lane_fixture_destroy(fixture);
 }
@@ -494,7 +494,7 @@ static void run_on_alternate_stack(LaneFixture *fixture)
     alternate_fixture = fixture;
     CU_ASSERT_EQUAL_FATAL(sigaction(SIGUSR2, &action, NULL), 0);
     (void)raise(SIGUSR2);
-    CU_ASSERT_EQUAL(fixture->lane.dropped_nested, 0);
+    CU_ASSERT_EQUAL(fixture->metrics.counters.dropped_nested, 0);
     lane_publish_rest(&fixture->writer);
     CU_ASSERT_EQUAL(lane_fixture_drain(fixture, LANE_LOG_MAX, false), 1);
     CU_ASSERT_TRUE(ADA_WORD_FLAGS(fixture->records[0].word) & ADA_FLAG_NESTED);

@@ -104,15 +104,8 @@ static void layout__lane__then_as_published(void)
     FIELD(Lane, ring_pool_offset, 16, 8);
     FIELD(Lane, active_ring_index, 128, 4);
     FIELD(Lane, reserved1, 132, 4);
-    FIELD(Lane, dropped_full, 136, 8);
-    FIELD(Lane, dropped_nested, 144, 8);
-    FIELD(Lane, overwritten, 152, 8);
-    FIELD(Lane, recycled, 160, 8);
-    FIELD(Lane, swaps, 168, 8);
-    FIELD(Lane, stalls, 176, 8);
-    FIELD(Lane, stall_ns, 184, 8);
-    FIELD(Lane, mark_until, 192, 8);
-    FIELD(Lane, marked, 200, 4);
+    FIELD(Lane, mark_until, 136, 8);
+    FIELD(Lane, marked, 144, 4);
     FIELD(Lane, rings, 256, 256);
     FIELD(Lane, drained_records, 512, 8);
     FIELD(Lane, collector_mark_until, 520, 8);
@@ -122,9 +115,48 @@ static void layout__lane__then_as_published(void)
     FIELD(Lane, free_queue, 1024, 256);
 }
 
+static void layout__metrics__then_as_published(void)
+{
+    CU_ASSERT_EQUAL(sizeof(ada_metrics_counters_t), 64);
+    FIELD(ada_metrics_counters_t, written, 0, 8);
+    FIELD(ada_metrics_counters_t, written_bytes, 8, 8);
+    FIELD(ada_metrics_counters_t, dropped_full, 16, 8);
+    FIELD(ada_metrics_counters_t, dropped_nested, 24, 8);
+    FIELD(ada_metrics_counters_t, overwritten, 32, 8);
+    FIELD(ada_metrics_counters_t, recycled, 40, 8);
+
+    CU_ASSERT_EQUAL(sizeof(ada_metrics_swaps_t), 64);
+    FIELD(ada_metrics_swaps_t, count, 0, 8);
+    FIELD(ada_metrics_swaps_t, ticks, 8, 8);
+    FIELD(ada_metrics_swaps_t, max_ticks, 16, 8);
+
+    CU_ASSERT_EQUAL(sizeof(ada_metrics_pressure_t), 64);
+    FIELD(ada_metrics_pressure_t, pool_exhausted, 0, 8);
+    FIELD(ada_metrics_pressure_t, stalls, 8, 8);
+    FIELD(ada_metrics_pressure_t, stall_ns, 16, 8);
+
+    CU_ASSERT_EQUAL(sizeof(ada_lane_metrics_t), 192);
+    FIELD(ada_lane_metrics_t, counters, 0, 64);
+    FIELD(ada_lane_metrics_t, swaps, 64, 64);
+    FIELD(ada_lane_metrics_t, pressure, 128, 64);
+
+    CU_ASSERT_EQUAL(sizeof(ada_metrics_rates_t), 64);
+    FIELD(ada_metrics_rates_t, window_start, 0, 8);
+    FIELD(ada_metrics_rates_t, window_events, 8, 8);
+    FIELD(ada_metrics_rates_t, window_bytes, 16, 8);
+    FIELD(ada_metrics_rates_t, millievents_per_second, 24, 8);
+    FIELD(ada_metrics_rates_t, millibytes_per_second, 32, 8);
+
+    CU_ASSERT_EQUAL(sizeof(ada_thread_metrics_t), 512);
+    CU_ASSERT_TRUE(sizeof(ada_thread_metrics_t) < 1024);
+    CU_ASSERT_EQUAL(_Alignof(ada_thread_metrics_t), 128);
+    FIELD(ada_thread_metrics_t, lanes, 0, 384);
+    FIELD(ada_thread_metrics_t, rates, 384, 64);
+}
+
 static void layout__lane_set_and_registry__then_as_published(void)
 {
-    CU_ASSERT_EQUAL(sizeof(ThreadLaneSet), 2816);
+    CU_ASSERT_EQUAL(sizeof(ThreadLaneSet), 3328);
     CU_ASSERT_EQUAL(_Alignof(ThreadLaneSet), 128);
     FIELD(ThreadLaneSet, state, 0, 4);
     FIELD(ThreadLaneSet, generation, 4, 4);
@@ -133,8 +165,9 @@ static void layout__lane_set_and_registry__then_as_published(void)
     FIELD(ThreadLaneSet, registered_at, 136, 8);
     FIELD(ThreadLaneSet, name_version, 144, 4);
     FIELD(ThreadLaneSet, name, 148, 16);
-    FIELD(ThreadLaneSet, index, 256, 1280);
-    FIELD(ThreadLaneSet, detail, 1536, 1280);
+    FIELD(ThreadLaneSet, metrics, 256, 512);
+    FIELD(ThreadLaneSet, index, 768, 1280);
+    FIELD(ThreadLaneSet, detail, 2048, 1280);
 
     CU_ASSERT_EQUAL(sizeof(ThreadRegistry), 1792);
     CU_ASSERT_EQUAL(_Alignof(ThreadRegistry), 128);
@@ -211,8 +244,8 @@ static void layout__constants__then_as_published(void)
 {
     CU_ASSERT_STRING_EQUAL(ADA_SEGMENT_NAME, "adatrace-v1");
     CU_ASSERT_EQUAL(ADA_SEGMENT_MAGIC, 0x31474553414441ffu);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 1);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 1);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 2);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 2);
     CU_ASSERT_EQUAL(ADA_KIND_COUNT, 9);
     CU_ASSERT_EQUAL(ADA_TYPE_COUNT, 6);
     CU_ASSERT_EQUAL(ADA_POLICY_COUNT, 3);
@@ -227,10 +260,15 @@ static void layout__constants__then_as_published(void)
 }
 
 static const TestCase tests[] = {
-    TEST(layout__event_records__then_as_published),  TEST(layout__event_word__then_parts_come_back),
-    TEST(layout__tables__then_as_published),         TEST(layout__queue_and_ring__then_as_published),
-    TEST(layout__lane__then_as_published),           TEST(layout__lane_set_and_registry__then_as_published),
-    TEST(layout__segment_header__then_as_published), TEST(layout__announcement__then_as_published),
+    TEST(layout__event_records__then_as_published),
+    TEST(layout__event_word__then_parts_come_back),
+    TEST(layout__tables__then_as_published),
+    TEST(layout__queue_and_ring__then_as_published),
+    TEST(layout__lane__then_as_published),
+    TEST(layout__metrics__then_as_published),
+    TEST(layout__lane_set_and_registry__then_as_published),
+    TEST(layout__segment_header__then_as_published),
+    TEST(layout__announcement__then_as_published),
     TEST(layout__constants__then_as_published),
 };
 TEST_MAIN("layout", tests)

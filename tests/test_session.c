@@ -66,6 +66,7 @@ static Session *start_session(int *trace_out)
 static void bind(Client *client)
 {
     lane_producer_init(&client->producer, &client->writer, &client->lanes->index,
+                       &client->lanes->metrics.lanes[ADA_LANE_INDEX],
                        segment_at(&client->segment, client->lanes->index.ring_pool_offset),
                        client->segment.header);
     lane_producer_set_hint(&client->producer, segment_registry(&client->segment), client->lanes->slot_index);

@@ -58,9 +58,11 @@ static void setup_rings(DrainFixture *fixture, uint32_t policy, uint32_t detail,
     fixture->lanes = thread_registry_register(&fixture->segment, 4711, 1, &error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->lanes);
     lane_producer_init(&fixture->index, &fixture->index_writer, &fixture->lanes->index,
+                       &fixture->lanes->metrics.lanes[ADA_LANE_INDEX],
                        segment_at(&fixture->segment, fixture->lanes->index.ring_pool_offset),
                        fixture->segment.header);
     lane_producer_init(&fixture->detail, &fixture->detail_writer, &fixture->lanes->detail,
+                       &fixture->lanes->metrics.lanes[ADA_LANE_DETAIL],
                        segment_at(&fixture->segment, fixture->lanes->detail.ring_pool_offset),
                        fixture->segment.header);
     CU_ASSERT_EQUAL_FATAL(
@@ -505,7 +507,8 @@ static void drain_thread_lanes__overwritten_rings__then_loss_is_the_gap(void)
     CU_ASSERT_EQUAL(entry.attempted, 10050);
     CU_ASSERT_EQUAL(entry.in_file + entry.dropped_full, 10050);
     CU_ASSERT(entry.in_file > 50 && entry.in_file < 600);
-    CU_ASSERT_EQUAL(entry.dropped_full, ada_load_relaxed(&fixture.lanes->index.overwritten));
+    CU_ASSERT_EQUAL(entry.dropped_full,
+                    ada_load_relaxed(&fixture.lanes->metrics.lanes[ADA_LANE_INDEX].counters.overwritten));
     teardown(&fixture);
 }
 

@@ -10,6 +10,9 @@
 #include "user/drain/thread_drain.h"
 #include "user/metrics/thread_figures.h"
 
+#define BEGIN 1000000000ull
+#define MS 1000000ull
+
 static bool closes(const AdatAccount *account)
 {
     return account->attempted == adat_account_sum(account);
@@ -28,7 +31,7 @@ static MetricsFigures take(DrainFixture *fixture, uint32_t number, MetricsWindow
 static void thread_figures__second_window__then_rate_average_and_share(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 2, ADA_POLICY_DISCARD, ADA_DETAIL_OFF);
-    MetricsWindow window = metrics_window_begin(0);
+    MetricsWindow window = metrics_window_begin(BEGIN, 0);
     MetricsFigures figures;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture);
@@ -45,7 +48,7 @@ static void thread_figures__second_window__then_rate_average_and_share(void)
 
     drain_fixture_write(fixture, 0, 1, 40);
     (void)drain_fixture_iterate(fixture);
-    window = metrics_window_begin(0.5);
+    window = metrics_window_begin(BEGIN + 500 * MS, BEGIN);
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(figures.index.attempted, 90);
     CU_ASSERT_EQUAL(figures.index.in_file, 90);
@@ -60,7 +63,7 @@ static void thread_figures__second_window__then_rate_average_and_share(void)
     CU_ASSERT_EQUAL(window.stalled, 0);
 
     /* Silence: the rate falls at once, the average over ten seconds. */
-    window = metrics_window_begin(10);
+    window = metrics_window_begin(BEGIN + 10500 * MS, BEGIN + 500 * MS);
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(figures.events_per_second, 0);
     CU_ASSERT_DOUBLE_EQUAL(figures.events_per_second_average, 80 * 0.36788, 0.01);
@@ -71,9 +74,11 @@ static void thread_figures__second_window__then_rate_average_and_share(void)
 static void thread_figures__drops_and_waits__then_from_the_producers_counters(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MetricsWindow window = metrics_window_begin(0);
+    MetricsWindow window = metrics_window_begin(BEGIN, 0);
     MetricsFigures figures;
     FixtureThread *thread;
+    ada_lane_metrics_t *metrics;
+    const double rate = 0.5;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(fixture);
     drain_fixture_register(fixture, 0);
@@ -87,20 +92,34 @@ static void thread_figures__drops_and_waits__then_from_the_producers_counters(vo
     CU_ASSERT_EQUAL(figures.swaps, 3);
     CU_ASSERT(figures.occupancy > 0.8);
     /* Nothing was taken from then on: the lane stalls. */
-    window = metrics_window_begin(1);
+    window = metrics_window_begin(BEGIN + 1000 * MS, BEGIN);
     (void)take(fixture, 0, &window);
     CU_ASSERT_EQUAL(window.stalled, 1);
     while (drain_fixture_in_file(fixture, 0) < thread->written)
         (void)drain_fixture_iterate(fixture);
-    window = metrics_window_begin(1);
+    window = metrics_window_begin(BEGIN + 1000 * MS, BEGIN);
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(window.stalled, 0);
     CU_ASSERT_EQUAL(figures.index.in_file, thread->written);
     CU_ASSERT_EQUAL(figures.index.pending, 0);
-    ada_store_relaxed(&thread->lanes->index.stalls, 3ull);
-    ada_store_relaxed(&thread->lanes->detail.stalls, 4ull);
-    ada_store_relaxed(&thread->lanes->index.stall_ns, 500ull);
+    metrics = thread->lanes->metrics.lanes;
+    ada_store_relaxed(&metrics[ADA_LANE_INDEX].pressure.stalls, 3ull);
+    ada_store_relaxed(&metrics[ADA_LANE_DETAIL].pressure.stalls, 4ull);
+    ada_store_relaxed(&metrics[ADA_LANE_INDEX].pressure.stall_ns, 500ull);
+    ada_store_relaxed(&metrics[ADA_LANE_INDEX].swaps.ticks, 900ull);
+    ada_store_relaxed(&metrics[ADA_LANE_DETAIL].swaps.ticks, 90ull);
+    ada_store_relaxed(&metrics[ADA_LANE_INDEX].swaps.max_ticks, 400ull);
+    ada_store_relaxed(&metrics[ADA_LANE_DETAIL].swaps.max_ticks, 80ull);
+    fixture->source.clock_kind = ADA_CLOCK_MONOTONIC;
     figures = take(fixture, 0, &window);
+    CU_ASSERT(figures.pool_exhausted >= 1);
+    CU_ASSERT_EQUAL(figures.swap_ns, 990);
+    CU_ASSERT_EQUAL(figures.swap_max_ns, 400);
+    fixture->source.clock_kind = ADA_CLOCK_TSC;
+    fixture->source.ns_per_cycle = &rate;
+    figures = take(fixture, 0, &window);
+    CU_ASSERT_EQUAL(figures.swap_ns, 495);
+    CU_ASSERT_EQUAL(figures.swap_max_ns, 200);
     CU_ASSERT_EQUAL(figures.stalls, 7);
     CU_ASSERT_EQUAL(figures.stall_ns, 500);
     drain_fixture_destroy(fixture);
@@ -110,7 +129,7 @@ static void thread_figures__drops_and_waits__then_from_the_producers_counters(vo
 static void thread_figures__positions_go_backwards__then_totals_do_not(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_OFF);
-    MetricsWindow window = metrics_window_begin(0);
+    MetricsWindow window = metrics_window_begin(BEGIN, 0);
     MetricsFigures figures;
     RingControl *ring;
 
@@ -121,7 +140,7 @@ static void thread_figures__positions_go_backwards__then_totals_do_not(void)
     ring = &fixture->threads[0].lanes->index.rings[0];
     ada_store_relaxed(&ring->published, ADA_POSITION(20, 20 * ADA_INDEX_EVENT_SIZE));
     ada_store_relaxed(&ring->reserved, ADA_POSITION(20, 20 * ADA_INDEX_EVENT_SIZE));
-    window = metrics_window_begin(1);
+    window = metrics_window_begin(BEGIN + 1000 * MS, BEGIN);
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(figures.index.attempted, 60);
     CU_ASSERT_EQUAL(figures.bytes, 60 * ADA_INDEX_EVENT_SIZE);
@@ -135,11 +154,16 @@ static void metrics_figures__added__then_sums_and_largest(void)
                         .bytes = 10,
                         .events_per_second = 1.5,
                         .swaps = 1,
+                        .swap_ns = 5,
+                        .swap_max_ns = 5,
+                        .pool_exhausted = 2,
                         .occupancy = 0.25};
     MetricsFigures b = {.index = {.attempted = 4, .in_file = 2, .pending = 2},
                         .bytes = 7,
                         .events_per_second = 2,
                         .swaps = 2,
+                        .swap_ns = 9,
+                        .swap_max_ns = 8,
                         .stalls = 1,
                         .stall_ns = 4,
                         .occupancy = 0.5,
@@ -154,6 +178,9 @@ static void metrics_figures__added__then_sums_and_largest(void)
     CU_ASSERT_EQUAL(sum.bytes, 17);
     CU_ASSERT_DOUBLE_EQUAL(sum.events_per_second, 3.5, 1e-12);
     CU_ASSERT_EQUAL(sum.swaps, 3);
+    CU_ASSERT_EQUAL(sum.swap_ns, 14);
+    CU_ASSERT_EQUAL(sum.swap_max_ns, 8);
+    CU_ASSERT_EQUAL(sum.pool_exhausted, 2);
     CU_ASSERT_EQUAL(sum.stalls, 1);
     CU_ASSERT_EQUAL(sum.stall_ns, 4);
     CU_ASSERT_DOUBLE_EQUAL(sum.occupancy, 0.5, 1e-12);
@@ -192,7 +219,7 @@ static void thread_figures__taken_while_written__then_close_and_never_go_backwar
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, write_on, &writer), 0);
     while (!ada_load_acquire(&writer.done)) {
-        window = metrics_window_begin(0.001);
+        window = metrics_window_begin(BEGIN + MS, BEGIN);
         figures = take(fixture, 0, &window);
         CU_ASSERT(figures.index.attempted >= attempted);
         CU_ASSERT(figures.bytes >= bytes);
@@ -203,7 +230,7 @@ static void thread_figures__taken_while_written__then_close_and_never_go_backwar
     pthread_join(thread, NULL);
     for (int i = 0; i < 8; i++)
         (void)drain_fixture_iterate(fixture);
-    window = metrics_window_begin(1);
+    window = metrics_window_begin(BEGIN + 1000 * MS, BEGIN);
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(figures.index.attempted, 300000);
     CU_ASSERT_EQUAL(figures.index.pending, 0);

@@ -132,7 +132,7 @@ static void thread_registry__slot_recycled__then_new_generation_and_fresh_lanes(
     set = register_thread(&fixture, 1);
     CU_ASSERT_PTR_NOT_NULL_FATAL(set);
     thread_lane_set_write_name(set, "first");
-    set->index.dropped_full = 5;
+    set->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full = 5;
     set->index.active_ring_index = 3;
     set->detail.marked = 1;
     set->index.submit_queue.tail = 7;
@@ -145,7 +145,7 @@ static void thread_registry__slot_recycled__then_new_generation_and_fresh_lanes(
     CU_ASSERT_EQUAL(set->generation, 2);
     CU_ASSERT_EQUAL(set->thread_id, 3);
     CU_ASSERT_STRING_EQUAL(set->name, "");
-    CU_ASSERT_EQUAL(set->index.dropped_full, 0);
+    CU_ASSERT_EQUAL(set->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 0);
     CU_ASSERT_EQUAL(set->index.active_ring_index, 0);
     CU_ASSERT_EQUAL(set->index.submit_queue.tail, 0);
     CU_ASSERT_EQUAL(set->detail.marked, 0);

@@ -50,10 +50,11 @@ static void register_thread(Registration *self, uint32_t index)
     set = thread_registry_register(&self->segment, 1000 + index, bench_read_ticks(), &error);
     bench_check(set ? 0 : error, "registering");
     uint32_t slot = set->slot_index;
-    lane_producer_init(&self->producers[0], &self->writers[0], &set->index,
+    lane_producer_init(&self->producers[0], &self->writers[0], &set->index, &set->metrics.lanes[ADA_LANE_INDEX],
                        segment_at(&self->segment, segment_rings_offset(geometry, slot, ADA_LANE_INDEX)),
                        self->segment.header);
     lane_producer_init(&self->producers[1], &self->writers[1], &set->detail,
+                       &set->metrics.lanes[ADA_LANE_DETAIL],
                        segment_at(&self->segment, segment_rings_offset(geometry, slot, ADA_LANE_DETAIL)),
                        self->segment.header);
     BENCH_KEEP_MEMORY(self->producers);

@@ -89,7 +89,8 @@ static void mend_lane(LaneProducer *producer, LaneWriter *writer, const Segment 
     uint32_t bytes = index ? geometry->index_ring_bytes : geometry->detail_ring_bytes;
     char *data = segment_at(segment, segment_rings_offset(geometry, slot, kind));
 
-    lane_producer_init(producer, writer, lane, data, segment->header); /* an empty lane: it has no rings */
+    lane_producer_init(producer, writer, lane, &segment_lane_set(segment, slot)->metrics.lanes[kind], data,
+                       segment->header); /* an empty lane: it has no rings */
     for (uint32_t ring = 0; ring < rings; ring++)
         producer->views[ring] = (LaneView){.data = data + (size_t)ring * bytes, .ring = &lane->rings[ring]};
     writer->active = &ada_closed_view;
@@ -115,7 +116,8 @@ static void bind_lane(LaneProducer *producer, LaneWriter *writer, const Segment 
 {
     char *rings = segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind));
 
-    lane_producer_init(producer, writer, lane, rings, segment->header);
+    lane_producer_init(producer, writer, lane, &segment_lane_set(segment, slot)->metrics.lanes[kind], rings,
+                       segment->header);
     lane_producer_set_hint(producer, segment_registry(segment), slot);
 }
 

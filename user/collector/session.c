@@ -110,6 +110,7 @@ static int create_iterator(Session *session)
         .accounts = &session->accounts,
         .thread_counter = &session->thread_counter,
         .epoch = &session->batch.epoch,
+        .ns_per_cycle = &session->batch.ns_per_cycle,
         .rules = session->config.rules,
         .weights = session->config.weights,
     };

@@ -127,8 +127,7 @@ static void take_anomalies(Session *session, const MetricsWindow *window, double
 static MetricsSnapshot *make_snapshot(Session *session, uint64_t now)
 {
     SessionMeasured *before = &session->measured;
-    MetricsWindow window =
-        metrics_window_begin(before->sequence > 0 ? (double)(now - before->at) / (double)NS_PER_S : 0);
+    MetricsWindow window = metrics_window_begin(now, before->at);
     double average = before->average;
     MetricsSnapshot *snapshot;
     struct timespec real = {0};

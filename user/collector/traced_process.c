@@ -77,6 +77,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
+    process->source.ns_per_cycle = config->ns_per_cycle;
     process->source.rules = config->rules;
     process->source.weights = config->weights;
     process->source.learn = learn_events;

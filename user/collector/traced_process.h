@@ -32,6 +32,7 @@ typedef struct TracedProcessConfig {
     AccountBook *accounts;      /* takes those of threads that are drained */
     uint32_t *thread_counter;   /* numbers of threads in the file */
     const uint32_t *epoch;      /* of the batch that they are drained into: see DrainBatch */
+    const double *ns_per_cycle; /* the same */
     const MarkRules *rules;     /* NULL: none */
     const WeightRules *weights; /* NULL: none */
 } TracedProcessConfig;

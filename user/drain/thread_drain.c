@@ -101,17 +101,17 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
 static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDrain *drain,
                                     const LaneChunk *chunk)
 {
-    const Lane *lane = drain->reader.lane;
+    const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[drain->reader.kind].counters;
 
     return (AdatBlockHeader){
         .type = drain->reader.kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
         .process = state->process,
         .thread = state->thread,
         .first_record = chunk->first_record,
-        .dropped_full = ada_load_relaxed(&lane->dropped_full) + ada_load_relaxed(&lane->overwritten),
-        .dropped_nested = ada_load_relaxed(&lane->dropped_nested),
+        .dropped_full = ada_load_relaxed(&counters->dropped_full) + ada_load_relaxed(&counters->overwritten),
+        .dropped_nested = ada_load_relaxed(&counters->dropped_nested),
         .dropped_io = drain->dropped_io,
-        .recycled = ada_load_relaxed(&lane->recycled),
+        .recycled = ada_load_relaxed(&counters->recycled),
     };
 }
 
@@ -383,31 +383,68 @@ static uint64_t minimum(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Where a lane's positions stand. */
+typedef struct LanePosition {
+    uint64_t written;  /* records completed */
+    uint64_t reserved; /* begun */
+} LanePosition;
+
+/*
+ * One moment of a lane that is being written: both numbers of the same ring, which was active all the
+ * while. Records that handlers put into the next ring amid a swap are seen when the swap is over.
+ */
+static LanePosition lane_position(const Lane *lane)
+{
+    LanePosition position = {0};
+
+    for (uint32_t tries = 0; tries < 16; tries++) {
+        /* Pairs with the release in lane_swap_active_ring(): grants base_record of that ring. */
+        uint32_t active = ada_load_acquire(&lane->active_ring_index);
+        const RingControl *ring = &lane->rings[active % ADA_RINGS_MAX];
+        uint64_t base = ada_load_acquire(&ring->base_record);
+        /* Before `reserved`, which is never behind it. Acquire, only to keep the order of these loads. */
+        uint32_t published = ADA_POSITION_RECORDS(ada_load_acquire(&ring->published));
+        uint32_t reserved = ADA_POSITION_RECORDS(ada_load_acquire(&ring->reserved));
+
+        position.written = base + published;
+        position.reserved = base + (reserved > published ? reserved : published);
+        if (ada_load_acquire(&lane->active_ring_index) == active && ada_load_relaxed(&ring->base_record) == base)
+            break;
+    }
+    return position;
+}
+
 void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final, AdatLedgerEntry *entry)
 {
     const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[lane_kind].counters;
     const Lane *lane = drain->reader.lane;
-    uint64_t written = lane_events_written(lane);
-    uint64_t reserved = lane_events_reserved(lane);
-    uint64_t overwritten = ada_load_relaxed(&lane->overwritten);
-    uint64_t recycled = ada_load_relaxed(&lane->recycled);
+    /* Losses before positions: what is counted as taken back was written before. Pairs with metrics_increment_dropped(). */
+    uint64_t overwritten = ada_load_acquire(&counters->overwritten);
+    uint64_t recycled = ada_load_acquire(&counters->recycled);
     uint64_t consumed = drain->reader.consumed;
-    uint64_t rest = written > consumed ? written - consumed : 0; /* completed, but not taken over */
-    uint64_t begun = reserved > written ? reserved - written : 0;
+    LanePosition position = {0};
+    uint64_t rest, begun;
 
     *entry = (AdatLedgerEntry){
         .process = state->process,
         .thread = state->thread,
         .lane = lane_kind,
         .in_file = drain->in_file,
-        .dropped_full = ada_load_relaxed(&lane->dropped_full),
-        .dropped_nested = ada_load_relaxed(&lane->dropped_nested),
+        .dropped_full = ada_load_acquire(&counters->dropped_full),
+        .dropped_nested = ada_load_acquire(&counters->dropped_nested),
         .dropped_io = drain->dropped_io,
     };
+    if (final)
+        position = (LanePosition){.written = lane_events_written(lane), .reserved = lane_events_reserved(lane)};
+    else
+        position = lane_position(lane);
+    rest = position.written > consumed ? position.written - consumed : 0; /* completed, but not taken over */
+    begun = position.reserved > position.written ? position.reserved - position.written : 0;
     if (!final) {
         overwritten = minimum(overwritten, rest);
         recycled = minimum(recycled, rest - overwritten);
-        entry->pending = rest - overwritten - recycled + begun;
+        entry->pending = rest - overwritten - recycled + begun + drain->batched;
     } else {
         /*
          * What was completed and not taken over is gone. The producer counts when it takes a ring back,

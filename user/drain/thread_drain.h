@@ -19,8 +19,9 @@
 /* A process, for the drain of its threads. It is there as long as one of them is. */
 struct DrainSource {
     const Segment *segment;
-    uint32_t process;    /* number in the file */
-    uint32_t clock_kind; /* ADA_CLOCK_*, of its timestamps */
+    uint32_t process;           /* number in the file */
+    uint32_t clock_kind;        /* ADA_CLOCK_*, of its timestamps */
+    const double *ns_per_cycle; /* of the cycle counter, 0 while it is not known; NULL: nobody measures it */
     const MarkRules *rules;
     MarkMatcher *matcher;               /* of the rules; NULL: there are none */
     uint32_t learned;                   /* descriptors that the matcher knows, of SegmentHeader.event_count */

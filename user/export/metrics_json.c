@@ -29,6 +29,9 @@ static void put_figures(JsonWriter *json, const MetricsFigures *figures)
     json_u64(json, "bytes", figures->bytes);
     json_f64(json, "bytes_per_s", figures->bytes_per_second);
     json_u64(json, "swaps", figures->swaps);
+    json_u64(json, "swap_ns", figures->swap_ns);
+    json_u64(json, "swap_max_ns", figures->swap_max_ns);
+    json_u64(json, "pool_exhausted", figures->pool_exhausted);
     json_u64(json, "stalls", figures->stalls);
     json_u64(json, "stall_ns", figures->stall_ns);
     json_f64(json, "occupancy", figures->occupancy);

@@ -134,6 +134,9 @@ static void put_events(const TextWriter *text, const MetricsFigures *total)
     counter(text, "written_bytes", "Bytes that threads wrote into their rings.", total->bytes);
     counter(text, "drained_bytes", "Bytes that were taken out of the rings.", total->drained_bytes);
     counter(text, "ring_swaps", "Rings that were filled and exchanged.", total->swaps);
+    counter_seconds(text, "ring_swap_seconds", "Time that threads spent exchanging rings.", total->swap_ns);
+    counter(text, "ring_pool_exhausted", "Times that a ring was wanted and none was free.",
+            total->pool_exhausted);
     counter(text, "stalls", "Waits of threads for a free ring.", total->stalls);
     counter_seconds(text, "stall_seconds", "Time that threads spent waiting.", total->stall_ns);
     gauge(text, "ring_occupancy_ratio", "Part of the fullest thread's rings that waits for the drain.",

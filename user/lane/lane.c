@@ -14,13 +14,6 @@ void lane_init(Lane *lane, uint32_t kind, uint32_t ring_count, uint32_t ring_byt
 
     ada_store_relaxed(&lane->active_ring_index, 0u);
     ada_store_relaxed(&lane->waiting, 0u);
-    ada_store_relaxed(&lane->dropped_full, 0ull);
-    ada_store_relaxed(&lane->dropped_nested, 0ull);
-    ada_store_relaxed(&lane->overwritten, 0ull);
-    ada_store_relaxed(&lane->recycled, 0ull);
-    ada_store_relaxed(&lane->swaps, 0ull);
-    ada_store_relaxed(&lane->stalls, 0ull);
-    ada_store_relaxed(&lane->stall_ns, 0ull);
     ada_store_relaxed(&lane->mark_until, 0ull);
     ada_store_relaxed(&lane->marked, 0u);
     for (uint32_t ring = 0; ring < ADA_RINGS_MAX; ring++) {
@@ -72,12 +65,6 @@ uint64_t lane_events_written(const Lane *lane)
     const RingControl *ring = active_ring(lane);
 
     return ada_load_relaxed(&ring->base_record) + ADA_POSITION_RECORDS(ada_load_relaxed(&ring->published));
-}
-
-uint64_t lane_events_dropped(const Lane *lane)
-{
-    return ada_load_relaxed(&lane->dropped_full) + ada_load_relaxed(&lane->dropped_nested) +
-           ada_load_relaxed(&lane->overwritten) + ada_load_relaxed(&lane->recycled);
 }
 
 uint64_t lane_events_reserved(const Lane *lane)

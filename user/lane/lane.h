@@ -31,8 +31,8 @@
 #include "user/lane/spsc_queue.h"
 
 /*
- * Makes a lane as a new thread finds it: ring 0 active and empty, the others in the free queue,
- * counters zero. For the thread that owns the slot, before the slot becomes ACTIVE (that release
+ * Makes a lane as a new thread finds it: ring 0 active and empty, the others in the free queue.
+ * For the thread that owns the slot, before the slot becomes ACTIVE (that release
  * store publishes everything here).
  */
 void lane_init(Lane *lane, uint32_t kind, uint32_t ring_count, uint32_t ring_bytes, uint64_t ring_pool_offset);
@@ -51,9 +51,6 @@ void submit_queue_release_drain(Lane *lane);
 
 /* Records that were completed in this lane so far, whatever became of them. Any thread, any time. */
 uint64_t lane_events_written(const Lane *lane);
-
-/* Records that were refused or lost in this lane so far, all causes that the producer counts. Any thread, any time. */
-uint64_t lane_events_dropped(const Lane *lane);
 
 /* Records begun, completed or not: what the ledger calls attempted, less those refused. Exact once the producer is gone. */
 uint64_t lane_events_reserved(const Lane *lane);

@@ -19,11 +19,12 @@ static uint32_t view_limit(uint32_t kind, uint32_t ring_bytes)
     return (ring_bytes - reserve) & ~(ADA_INDEX_EVENT_SIZE - 1);
 }
 
-void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, char *rings,
-                        SegmentHeader *header)
+void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, ada_lane_metrics_t *metrics,
+                        char *rings, SegmentHeader *header)
 {
     producer->writer = writer;
     producer->lane = lane;
+    producer->metrics = metrics;
     producer->header = header;
     spsc_producer_init(&producer->submit, &lane->submit_queue, NULL, 0);
     spsc_consumer_init(&producer->free, &lane->free_queue, NULL, 0);
@@ -101,7 +102,6 @@ static bool take_back_ring(LaneProducer *producer, uint32_t *ring_out)
     SpscQueue *queue = &lane->submit_queue;
     uint64_t head, end, first, drained;
     const RingControl *control;
-    uint64_t *counter;
     bool unmarked;
     bool taken = false;
     uint32_t ring;
@@ -126,8 +126,8 @@ static bool take_back_ring(LaneProducer *producer, uint32_t *ring_out)
     drained = ada_load_relaxed(&lane->drained_records); /* granted by the acquire above */
     if ((int64_t)(drained - first) > 0)
         first = (int64_t)(end - drained) > 0 ? drained : end;
-    counter = unmarked ? &lane->recycled : &lane->overwritten;
-    ada_count(counter, end - first);
+    metrics_increment_dropped(producer->metrics, unmarked ? METRICS_DROP_RECYCLED : METRICS_DROP_OVERWRITTEN,
+                              end - first);
     ADA_TEST_POINT("takeback.counted");
     ada_store_release(&queue->head, head + 1); /* pairs with our own spsc_queue_push() */
     *ring_out = ring;
@@ -161,7 +161,7 @@ static bool wait_for_ring(LaneProducer *producer, uint32_t *ring_out)
     uint64_t waited = 0;
     bool taken = false;
 
-    ada_count(&lane->stalls, 1);
+    metrics_stall_begin(producer->metrics);
     /* It may have no reason of its own to look at this lane again, as at a ring that was marked after it was submitted. */
     give_hint(producer);
     ring_doorbell(header);
@@ -179,7 +179,8 @@ static bool wait_for_ring(LaneProducer *producer, uint32_t *ring_out)
     }
     /* A plain store would stand between the collector's step and our next one, and break their order. */
     (void)ada_exchange_acq_rel(&lane->waiting, 0u);
-    ada_count(&lane->stall_ns, ada_clock_monotonic_ns() - start);
+    metrics_stall_end(producer->metrics, ada_clock_monotonic_ns() - start);
+    producer->swap_begin = metrics_swap_begin();
     producer->gave_up = !taken;
     return taken;
 }
@@ -188,6 +189,7 @@ static bool find_ring(LaneProducer *producer, uint32_t *ring_out)
 {
     if (try_ring(producer, ring_out))
         return true;
+    metrics_increment_pool_exhausted(producer->metrics);
     if (ada_load_relaxed(&producer->header->policy) == ADA_POLICY_BLOCK && !producer->gave_up)
         return wait_for_ring(producer, ring_out);
     return false;
@@ -240,6 +242,7 @@ int lane_swap_active_ring(LaneProducer *producer)
     uint32_t ring;
 
     ADA_TEST_POINT("swap.begin");
+    producer->swap_begin = metrics_swap_begin();
     if (!find_ring(producer, &ring))
         return -ENOBUFS;
     producer->swapping = 1;
@@ -267,14 +270,16 @@ int lane_swap_active_ring(LaneProducer *producer)
     /* Never full: it has more places than there are rings. Grants the collector the whole ring. */
     (void)spsc_queue_push(&producer->submit, (uint32_t)(old - producer->views));
     ADA_TEST_POINT("swap.submitted");
+    /* Before the switch below: who sees the new ring active sees that the old one was counted. */
+    metrics_increment_written(producer->metrics, ADA_POSITION_RECORDS(filled), ADA_POSITION_BYTES(filled));
     /* After the push: who sees the new ring active (acquire in lane_reader_next()) finds the old one submitted. */
     ada_store_release(&lane->active_ring_index, ring);
     producer->swapping = 0;
     ADA_TEST_POINT("swap.activated");
 
-    ada_count(&lane->swaps, 1);
     give_hint(producer);
     announce_ring(producer, old->ring);
+    metrics_swap_end(producer->metrics, producer->swap_begin);
     return 0;
 }
 
@@ -343,7 +348,7 @@ static int reserve_nested(LaneProducer *producer, uint32_t size, LaneReservation
     if ((uint64_t)ADA_POSITION_BYTES(cursor) + size + (uint64_t)levels * producer->record_max > view->bytes) {
         ada_signal_fence();
         ada_store_relaxed(&writer->nested, levels - 1);
-        (void)ada_local_fetch_add(&producer->lane->dropped_nested, 1);
+        metrics_increment_dropped(producer->metrics, METRICS_DROP_NESTED, 1);
         return -ENOBUFS;
     }
     reservation->timestamp = ada_clock_ticks();
@@ -394,7 +399,7 @@ static bool recover_from_jump(LaneProducer *producer)
     (void)sigprocmask(SIG_SETMASK, &all, &before); /* no handler may write while the cursor goes back */
     view = writer->active;
     published = ada_load_relaxed(&view->ring->published);
-    (void)ada_local_fetch_add(&producer->lane->dropped_nested,
+    metrics_increment_dropped(producer->metrics, METRICS_DROP_NESTED,
                               ADA_POSITION_RECORDS(view->cursor) - ADA_POSITION_RECORDS(published));
     view->cursor = published;
     ada_store_relaxed(&view->ring->reserved, published);
@@ -423,7 +428,7 @@ int lane_reserve(LaneProducer *producer, uint32_t size, LaneReservation *reserva
         if (ADA_POSITION_BYTES(cursor) + size <= view->limit)
             break;
         if (lane_swap_active_ring(producer) != 0) {
-            ada_count(&producer->lane->dropped_full, 1);
+            metrics_increment_dropped(producer->metrics, METRICS_DROP_FULL, 1);
             lane_publish_rest(writer); /* what handlers wrote meanwhile; ends with frame = 0 */
             return -ENOBUFS;
         }

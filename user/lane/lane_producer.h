@@ -39,6 +39,7 @@
 #include "user/lane/clock.h"
 #include "user/lane/lane.h"
 #include "user/lane/test_point.h"
+#include "user/lane/thread_metrics.h"
 
 /* One ring, as its producer sees it. Zeroed (limit 0) it refuses everything: unregistered, or the child of a fork. */
 typedef struct LaneView {
@@ -61,8 +62,9 @@ typedef struct LaneWriter {
 /* The rest of the producer's side. */
 typedef struct LaneProducer {
     LaneWriter *writer;
-    Lane *lane;            /* shared */
-    SegmentHeader *header; /* shared: policy, doorbell */
+    Lane *lane;                  /* shared */
+    ada_lane_metrics_t *metrics; /* shared */
+    SegmentHeader *header;       /* shared: policy, doorbell */
     SpscProducer submit;
     SpscConsumer free;
     uint64_t *dirty_word; /* shared: ThreadRegistry.dirty_slots, where this slot's bit is; NULL: there is no registry */
@@ -70,6 +72,7 @@ typedef struct LaneProducer {
     uint32_t record_max; /* bytes of the largest record of this lane */
     uint32_t swapping;   /* 1 while a swap is between taking the new ring and having made it active */
     uint32_t gave_up;    /* a wait under `block` timed out: do not wait again until a ring comes back */
+    uint64_t swap_begin; /* ticks: when the present swap began, or its stall was over */
     LaneView views[ADA_RINGS_MAX];
 } LaneProducer;
 
@@ -85,11 +88,11 @@ typedef struct LaneReservation {
 } LaneReservation;
 
 /*
- * Binds the producer's side to a fresh lane (lane_init()) and points the writer at ring 0. `rings` is
- * where ring 0 is mapped here. The writer's thread calls it.
+ * Binds the producer's side to a fresh lane (lane_init()), which it counts in `metrics`, and points the writer at
+ * ring 0. `rings` is where ring 0 is mapped here. The writer's thread calls it.
  */
-void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, char *rings,
-                        SegmentHeader *header);
+void lane_producer_init(LaneProducer *producer, LaneWriter *writer, Lane *lane, ada_lane_metrics_t *metrics,
+                        char *rings, SegmentHeader *header);
 
 /* Where the lane tells of its ring swaps: before the first record. */
 static inline void lane_producer_set_hint(LaneProducer *producer, ThreadRegistry *registry, uint32_t slot)

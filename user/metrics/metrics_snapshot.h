@@ -26,7 +26,10 @@ typedef struct MetricsFigures {
     double bytes_per_second;
     double events_per_second_average; /* moving average, over some ten seconds */
     uint64_t swaps;
-    uint64_t stalls; /* waits under `block` */
+    uint64_t swap_ns;        /* spent in them, stalls excluded */
+    uint64_t swap_max_ns;    /* the longest of them */
+    uint64_t pool_exhausted; /* times that a ring was wanted and none was free */
+    uint64_t stalls;         /* waits under `block` */
     uint64_t stall_ns;
     double occupancy; /* 0..1: of its index rings, the part that waits for the drain; of many threads: the fullest */
     uint64_t drained_bytes;

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "user/drain/thread_drain.h"
+#include "user/metrics/metrics_rate.h"
 
 #define ACCOUNT_TRIES 4
 /* Time constant of the moving average: after so long, 63 % of a change are in it. */
@@ -44,9 +45,11 @@ static AdatAccount account_of(const ThreadDrainState *state, uint32_t kind, uint
     return account;
 }
 
-MetricsWindow metrics_window_begin(double seconds)
+MetricsWindow metrics_window_begin(uint64_t now, uint64_t before)
 {
-    return (MetricsWindow){.seconds = seconds, .weight = 1 - exp(-seconds / AVERAGE_SECONDS)};
+    double seconds = before != 0 ? (double)(now - before) / 1e9 : 0;
+
+    return (MetricsWindow){.now = now, .seconds = seconds, .weight = 1 - exp(-seconds / AVERAGE_SECONDS)};
 }
 
 double metrics_average(double average, double rate, const MetricsWindow *window)
@@ -73,15 +76,31 @@ static double occupancy_of(const ThreadDrainState *state, const MetricsFigures *
     return full < 1 ? full : 1;
 }
 
-/* What lies outside of the accounts: counters of the producer, in shared memory. */
-static void take_counters(const ThreadLaneSet *lanes, MetricsFigures *figures)
+/* Of times in ticks of the process's clock. 0 while the cycle counter's rate is not known, in the first millisecond. */
+static uint64_t to_ns(const DrainSource *source, uint64_t ticks)
 {
-    figures->swaps = ada_load_relaxed(&lanes->index.swaps) + ada_load_relaxed(&lanes->detail.swaps);
-    figures->stalls = ada_load_relaxed(&lanes->index.stalls) + ada_load_relaxed(&lanes->detail.stalls);
-    figures->stall_ns = ada_load_relaxed(&lanes->index.stall_ns) + ada_load_relaxed(&lanes->detail.stall_ns);
+    double rate = source->ns_per_cycle ? *source->ns_per_cycle : 0;
+
+    return source->clock_kind == ADA_CLOCK_TSC ? (uint64_t)((double)ticks * rate) : ticks;
 }
 
-/* Of what it had to offer in the window, the part that was taken. */
+/* What lies outside of the accounts: counters of the producer, in shared memory. */
+static void take_counters(const ThreadDrainState *state, MetricsFigures *figures)
+{
+    for (uint32_t kind = 0; kind < 2; kind++) {
+        const ada_lane_metrics_t *lane = &state->lanes->metrics.lanes[kind];
+        uint64_t longest = to_ns(state->source, ada_load_relaxed(&lane->swaps.max_ticks));
+
+        figures->swaps += ada_load_relaxed(&lane->swaps.count);
+        figures->swap_ns += to_ns(state->source, ada_load_relaxed(&lane->swaps.ticks));
+        if (longest > figures->swap_max_ns)
+            figures->swap_max_ns = longest;
+        figures->pool_exhausted += ada_load_relaxed(&lane->pressure.pool_exhausted);
+        figures->stalls += ada_load_relaxed(&lane->pressure.stalls);
+        figures->stall_ns += ada_load_relaxed(&lane->pressure.stall_ns);
+    }
+}
+
 /* Whether it waited for the drain through the whole window. */
 static bool is_stalled(const MetricsWindow *window, const ThreadMeasured *before, const MetricsFigures *now)
 {
@@ -89,6 +108,7 @@ static bool is_stalled(const MetricsWindow *window, const ThreadMeasured *before
            now->index.attempted - now->index.pending == before->settled;
 }
 
+/* Of what it had to offer in the window, the part that was taken. */
 static void add_share(MetricsWindow *window, const ThreadMeasured *before, const MetricsFigures *now)
 {
     uint64_t settled = now->index.attempted - now->index.pending;
@@ -106,15 +126,16 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
         .detail = account_of(state, ADA_LANE_DETAIL, before->details),
         .drained_bytes = state->stats.bytes,
     };
-    double seconds = before->measured ? window->seconds : 0;
+    ada_metrics_rates_t *rates = &state->lanes->metrics.rates;
     uint64_t settled = figures.index.attempted - figures.index.pending;
 
-    take_counters(state->lanes, &figures);
+    take_counters(state, &figures);
     figures.bytes = figures.drained_bytes + waiting_bytes(&figures);
     if (figures.bytes < before->bytes)
         figures.bytes = before->bytes;
-    figures.events_per_second = metrics_per_second(figures.index.attempted, before->events, seconds);
-    figures.bytes_per_second = metrics_per_second(figures.bytes, before->bytes, seconds);
+    (void)metrics_update_rate(rates, figures.index.attempted, figures.bytes, window->now);
+    figures.events_per_second = metrics_events_per_second(rates);
+    figures.bytes_per_second = metrics_bytes_per_second(rates);
     figures.events_per_second_average = metrics_average(before->average, figures.events_per_second, window);
     figures.occupancy = occupancy_of(state, &figures);
     figures.drain_share = (double)(figures.drained_bytes - before->drained);
@@ -145,7 +166,7 @@ void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *
         .drained_bytes = state->stats.bytes,
     };
 
-    take_counters(state->lanes, &figures);
+    take_counters(state, &figures);
     figures.bytes = figures.drained_bytes + waiting_bytes(&figures);
     if (figures.bytes < state->measured.bytes)
         figures.bytes = state->measured.bytes;
@@ -161,6 +182,10 @@ void metrics_figures_add(MetricsFigures *sum, const MetricsFigures *figures)
     sum->bytes_per_second += figures->bytes_per_second;
     sum->events_per_second_average += figures->events_per_second_average;
     sum->swaps += figures->swaps;
+    sum->swap_ns += figures->swap_ns;
+    if (figures->swap_max_ns > sum->swap_max_ns)
+        sum->swap_max_ns = figures->swap_max_ns;
+    sum->pool_exhausted += figures->pool_exhausted;
     sum->stalls += figures->stalls;
     sum->stall_ns += figures->stall_ns;
     if (figures->occupancy > sum->occupancy)

@@ -17,6 +17,7 @@
 
 /* Of all threads, while they are gone through. */
 typedef struct MetricsWindow {
+    uint64_t now;   /* CLOCK_MONOTONIC, ns */
     double seconds; /* since figures were taken before; 0: they never were */
     JainIndex jain;
     double weight;    /* of the window in moving averages */
@@ -24,7 +25,8 @@ typedef struct MetricsWindow {
     uint32_t stalled; /* threads with events pending all the time, none of which was taken */
 } MetricsWindow;
 
-MetricsWindow metrics_window_begin(double seconds);
+/* `before`: when figures were last taken; 0: never. */
+MetricsWindow metrics_window_begin(uint64_t now, uint64_t before);
 
 /* Takes the figures of one thread, adds to *window, and begins its next window. drain_share is not known yet: it is set to the thread's bytes. */
 void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures_out);

@@ -67,6 +67,7 @@ static void init_lane_set(const Segment *segment, ThreadLaneSet *set, uint32_t s
     ada_store_relaxed(&set->name_version, ada_load_relaxed(&set->name_version) &
                                               ~1u); /* odd: its last thread ended amid writing */
     thread_lane_set_write_name(set, "");
+    metrics_init(&set->metrics);
     lane_init(&set->index, ADA_LANE_INDEX, geometry->index_ring_count, geometry->index_ring_bytes,
               segment_rings_offset(geometry, slot, ADA_LANE_INDEX));
     lane_init(&set->detail, ADA_LANE_DETAIL, geometry->detail_ring_count, geometry->detail_ring_bytes,
@@ -285,15 +286,17 @@ static size_t append(char *text, size_t size, size_t at, const char *addition)
     return at + length;
 }
 
-static size_t append_lane(char *text, size_t size, size_t at, const char *name, const Lane *lane)
+static size_t append_lane(char *text, size_t size, size_t at, const char *name, const Lane *lane,
+                          const ada_lane_metrics_t *metrics)
 {
     char line[160];
 
-    (void)snprintf(
-        line, sizeof(line), "    %-6s ring %u, written %llu, drained %llu, dropped %llu, swaps %llu\n", name,
-        ada_load_relaxed(&lane->active_ring_index), (unsigned long long)lane_events_written(lane),
-        (unsigned long long)ada_load_relaxed(&lane->drained_records),
-        (unsigned long long)lane_events_dropped(lane), (unsigned long long)ada_load_relaxed(&lane->swaps));
+    (void)snprintf(line, sizeof(line),
+                   "    %-6s ring %u, written %llu, drained %llu, dropped %llu, swaps %llu\n", name,
+                   ada_load_relaxed(&lane->active_ring_index), (unsigned long long)lane_events_written(lane),
+                   (unsigned long long)ada_load_relaxed(&lane->drained_records),
+                   (unsigned long long)metrics_dropped(metrics),
+                   (unsigned long long)ada_load_relaxed(&metrics->swaps.count));
     return append(text, size, at, line);
 }
 
@@ -321,8 +324,8 @@ size_t thread_registry_dump(const Segment *segment, char *text, size_t size)
                        state_name(state), ada_load_relaxed(&set->thread_id), name,
                        ada_load_relaxed(&set->generation));
         at = append(text, size, at, line);
-        at = append_lane(text, size, at, "index", &set->index);
-        at = append_lane(text, size, at, "detail", &set->detail);
+        at = append_lane(text, size, at, "index", &set->index, &set->metrics.lanes[ADA_LANE_INDEX]);
+        at = append_lane(text, size, at, "detail", &set->detail, &set->metrics.lanes[ADA_LANE_DETAIL]);
     }
     return at;
 }

@@ -19,6 +19,7 @@
 
 #include "user/lane/lane.h"
 #include "user/lane/segment.h"
+#include "user/lane/thread_metrics.h"
 
 /*
  * Claims a slot for thread `thread_id`, gives it two fresh lanes, and makes it ACTIVE. `now` is in the
