@@ -13,6 +13,8 @@
 
 #include "user/lane/clock.h"
 
+#define METRICS_SLACK_NS (10 * NS_PER_MS)
+
 /* Resident memory of this process in bytes; 0 = not known. */
 static uint64_t resident_bytes(void)
 {
@@ -162,10 +164,13 @@ static void publish(Session *session)
 
 void session_collect_metrics(Session *session, uint64_t now, bool last)
 {
+    /* With housekeeping, so that a quiet recorder wakes once for both. */
+    uint64_t slack = session->config.metrics_interval_ns >= NS_PER_S ? METRICS_SLACK_NS : 0;
+
     if (session->config.metrics_interval_ns == 0 || !session->config.metrics_hub)
         return;
     publish(session);
-    if (!last && (int64_t)(now - session->next_metrics) < 0)
+    if (!last && (int64_t)(now + slack - session->next_metrics) < 0)
         return;
     session->next_metrics = now + session->config.metrics_interval_ns;
     metrics_snapshot_release(session->unpublished);

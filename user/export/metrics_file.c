@@ -54,7 +54,10 @@ int metrics_file_write(const char *path, const MetricsSnapshot *snapshot)
 
     if (length < 0 || (size_t)length >= sizeof(temporary))
         return -ENAMETOOLONG;
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    /* A file of our own: what lies there may be another's, or a link to one. */
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == EEXIST && unlink(temporary) == 0)
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
     error = write_text(fd, snapshot);
