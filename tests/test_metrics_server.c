@@ -128,7 +128,7 @@ static char *ask(const char *request)
     return answer;
 }
 
-#define REQUEST(line, headers) line " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" headers "\r\n"
+#define REQUEST(line, headers) line " HTTP/1.1\r\nHost: localhost:80\r\nConnection: close\r\n" headers "\r\n"
 
 static void expect(const char *request, const char *status, const char *text)
 {
@@ -160,7 +160,13 @@ static void metrics_server__requests__then_answers(void)
     expect(REQUEST("GET /../etc/passwd", ""), "HTTP/1.1 404", NULL);
     expect(REQUEST("POST /metrics", "Content-Length: 0\r\n"), "HTTP/1.1 405", "Allow: GET, HEAD");
     expect(REQUEST("DELETE /metrics", ""), "HTTP/1.1 405", NULL);
-    expect(REQUEST("GET /metrics", "Content-Length: 5\r\n") "hello", "HTTP/1.1 200", "adatrace_events");
+    expect(REQUEST("GET /metrics", "Content-Length: 5\r\n") "hello", "HTTP/1.1 413", "no body");
+    expect(REQUEST("GET /metrics", "Transfer-Encoding: chunked\r\n") "0\r\n\r\n", "HTTP/1.1 413", NULL);
+    expect("GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "HTTP/1.1 421",
+           "localhost");
+    expect("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:80\r\nConnection: close\r\n\r\n", "HTTP/1.1 200", NULL);
+    expect("GET /metrics HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close\r\n\r\n", "HTTP/1.1 200", NULL);
+    expect("GET /metrics HTTP/1.0\r\n\r\n", "HTTP/1.1 200", NULL);
     answer = ask(REQUEST("HEAD /metrics", ""));
     CU_ASSERT_EQUAL(strncmp(answer, "HTTP/1.1 200", 12), 0);
     CU_ASSERT_PTR_NULL(strstr(answer, "adatrace_events"));

@@ -488,6 +488,23 @@ static void print_json(const RecordSummary *summary)
     summary_print_json(summary, stderr); /* no memory for it */
 }
 
+/* False: it cannot be had, which was said. */
+static bool choose_preload(char preload[PATH_MAX])
+{
+    if (!find_preload(preload)) {
+        cli_error("record",
+                  "cannot find %s, neither beside this command nor in %s: install adatrace completely",
+                  PRELOAD_NAME, ADA_LIBDIR);
+        return false;
+    }
+    if (strpbrk(preload, " :")) {
+        cli_error("record", "cannot preload '%s': the dynamic linker takes no path with a blank or a colon",
+                  preload);
+        return false;
+    }
+    return true;
+}
+
 static int record(const RecordOptions *options, const char *path, int output)
 {
     char command[COMMAND_TEXT_SIZE];
@@ -535,17 +552,7 @@ static int record(const RecordOptions *options, const char *path, int output)
     (void)snprintf(threads, sizeof(threads), "%u", options->segment.threads);
     (void)snprintf(ring_size, sizeof(ring_size), "%u", options->segment.ring_bytes);
     if (options->preload_groups) {
-        if (!find_preload(preload)) {
-            cli_error("record",
-                      "cannot find %s, neither beside this command nor in %s: install adatrace completely",
-                      PRELOAD_NAME, ADA_LIBDIR);
-            close(output);
-            (void)unlink(path);
-            return CLI_FAILURE;
-        }
-        if (strpbrk(preload, " :")) {
-            cli_error("record",
-                      "cannot preload '%s': the dynamic linker takes no path with a blank or a colon", preload);
+        if (!choose_preload(preload)) {
             close(output);
             (void)unlink(path);
             return CLI_FAILURE;

@@ -129,7 +129,7 @@ static int parse_top(int argc, char **argv, TopOptions *options)
             if (strlen(optarg) >= sizeof(options->view.filter))
                 return cli_usage_error("top", "--filter '%s' is longer than %zu characters", optarg,
                                        sizeof(options->view.filter) - 1);
-            strcpy(options->view.filter, optarg);
+            memcpy(options->view.filter, optarg, strlen(optarg) + 1);
             break;
         case OPTION_PROCESSES:
             options->view.processes = true;

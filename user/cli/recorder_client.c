@@ -62,7 +62,7 @@ static const char *find_variable(const char *text, size_t size, const char *name
 
 int recorder_client_find(uint64_t pid, char path[RECORDER_PATH_MAX])
 {
-    char *environment = malloc(ENVIRONMENT_MAX);
+    char *environment = calloc(1, ENVIRONMENT_MAX);
     const char *found;
     ssize_t size;
     int error = 0;
@@ -108,6 +108,25 @@ static bool is_recorder_path(const char *path)
            strcmp(path + sizeof(DIRECTORY_NAME) - 1, SOCKET_NAME) == 0;
 }
 
+/*
+ * The path of a line of /proc/net/unix, if it is that of a socket that listens; else NULL. A line is
+ * "address: references protocol flags type state inode path".
+ */
+static const char *listener_path(const char *line)
+{
+    static const unsigned accepts = 0x10000; /* __SO_ACCEPTCON */
+    const char *at = strchr(line, ':');
+    unsigned long flags = 0;
+
+    for (int field = 0; at && field < 7; field++) {
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+        if (field == 2)
+            flags = strtoul(at, NULL, 16);
+    }
+    return at && (flags & accepts) ? at : NULL;
+}
+
 static int compare_paths(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -124,17 +143,15 @@ int recorder_client_list(char (**paths_out)[RECORDER_PATH_MAX], size_t *count_ou
     if (!sockets)
         return -errno;
     while (!error && getline(&line, &line_size, sockets) > 0) {
-        unsigned long flags;
-        int at = 0;
+        const char *path;
 
         line[strcspn(line, "\n")] = '\0';
-        /* address: references protocol flags type state inode path; a listener has __SO_ACCEPTCON */
-        if (sscanf(line, "%*[^:]: %*x %*x %lx %*x %*x %*u %n", &flags, &at) < 1 || at == 0 ||
-            !(flags & 0x10000) || !is_recorder_path(line + at))
+        path = listener_path(line);
+        if (!path || !is_recorder_path(path))
             continue;
         error = array_reserve_one(&paths, &capacity, count, sizeof(*paths));
         if (!error)
-            strcpy(paths[count++], line + at); /* its length was checked */
+            memcpy(paths[count++], path, strlen(path) + 1); /* its length was checked */
     }
     free(line);
     (void)fclose(sockets);

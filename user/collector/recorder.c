@@ -397,6 +397,35 @@ static int start_metrics_server(Recorder *recorder)
     return error;
 }
 
+static int start_metrics(Recorder *recorder)
+{
+    int error = start_metrics_file(recorder);
+
+    return error ? error : start_metrics_server(recorder);
+}
+
+/* A recorder that has nothing yet but what its session needs of it. NULL: errno says why. */
+static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *session)
+{
+    Recorder *recorder = calloc(1, sizeof(*recorder));
+
+    if (!recorder)
+        return NULL;
+    session->state_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (session->state_fd < 0) {
+        free(recorder);
+        return NULL;
+    }
+    metrics_hub_init(&recorder->metrics);
+    session->metrics_hub = &recorder->metrics;
+    recorder->config = config;
+    recorder->epoll = recorder->signals = recorder->command_pidfd = -1;
+    recorder->file_state = session->state_fd;
+    announce_server_clear(&recorder->server);
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &recorder->mask_before);
+    return recorder;
+}
+
 static int launch(Recorder *recorder, int segment)
 {
     LaunchConfig config = {
@@ -424,30 +453,18 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .rules = config->rules,
         .metrics_interval_ns = config->metrics_interval_ns,
         .weights = config->weights,
-        .state_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
-    Recorder *recorder = calloc(1, sizeof(*recorder));
+    Recorder *recorder = new_recorder(config, &session);
     bool started = false;
     int segment = -1;
     int error;
 
     *stage_out = RECORDER_STAGE_FILE;
-    if (!recorder || session.state_fd < 0) {
-        error = recorder ? -errno : -ENOMEM;
-        free(recorder);
-        if (session.state_fd >= 0)
-            close(session.state_fd);
+    if (!recorder) {
+        error = -errno;
         close(config->output);
         return error;
     }
-    metrics_hub_init(&recorder->metrics);
-    session.metrics_hub = &recorder->metrics;
-    recorder->config = config;
-    recorder->epoll = recorder->signals = recorder->command_pidfd = -1;
-    recorder->file_state = session.state_fd;
-    announce_server_clear(&recorder->server);
-    (void)pthread_sigmask(SIG_SETMASK, NULL, &recorder->mask_before);
-
     error = session_create(config->output, &session, &recorder->session);
     if (error)
         goto fail;
@@ -470,11 +487,8 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         goto fail;
     }
     started = true;
-    error = start_metrics_file(recorder);
-    if (!error) {
-        *stage_out = RECORDER_STAGE_METRICS;
-        error = start_metrics_server(recorder);
-    }
+    *stage_out = RECORDER_STAGE_METRICS;
+    error = start_metrics(recorder);
     if (error) {
         close(segment);
         goto fail;

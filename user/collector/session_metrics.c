@@ -3,7 +3,6 @@
 #include "user/collector/session_internal.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 /* Resident memory of this process in bytes; 0 = not known. */
 static uint64_t resident_bytes(void)
 {
-    uint64_t pages = 0;
+    const char *second;
     char text[128];
     ssize_t size;
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -30,9 +29,8 @@ static uint64_t resident_bytes(void)
     if (size <= 0)
         return 0;
     text[size] = '\0';
-    if (sscanf(text, "%*u %" SCNu64, &pages) != 1)
-        return 0;
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    second = strchr(text, ' '); /* pages: of its size, resident, ... */
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static void take_drain(Session *session, MetricsSnapshot *snapshot)

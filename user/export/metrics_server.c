@@ -21,11 +21,13 @@ void metrics_server_destroy(MetricsServer *server)
 
 #else
 
+#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "user/export/dashboard.h"
@@ -36,6 +38,8 @@ void metrics_server_destroy(MetricsServer *server)
 #define CONNECTION_TIMEOUT_S 5u /* of silence */
 #define CONNECTION_BYTES 16384u /* for a request's line and headers */
 #define BACKLOG 128
+#define STATUS_TOO_LARGE 413u /* libmicrohttpd's names for them differ between versions */
+#define STATUS_MISDIRECTED 421u
 
 enum answer { ANSWER_PROMETHEUS, ANSWER_OPENMETRICS, ANSWER_JSON, ANSWER_DASHBOARD, ANSWERS };
 
@@ -48,6 +52,7 @@ typedef struct Prepared {
 struct MetricsServer {
     MetricsHub *hub;
     struct MHD_Daemon *daemon;
+    bool loopback;
     Prepared prepared[ANSWERS]; /* the daemon's thread's */
 };
 
@@ -181,25 +186,81 @@ static enum answer answer_to(struct MHD_Connection *connection, const char *path
                : ANSWER_PROMETHEUS;
 }
 
+static const char *header_of(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* A body could be of any length, and nobody wants it. */
+static bool has_body(struct MHD_Connection *connection)
+{
+    const char *length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+    return header_of(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING) || (length && strcmp(length, "0") != 0);
+}
+
+/*
+ * On loopback: whether the client asked for this machine, by number or as localhost. A page from elsewhere whose name was
+ * made to lead here could read the metrics otherwise.
+ */
+static bool names_us(struct MHD_Connection *connection)
+{
+    const char *host = header_of(connection, MHD_HTTP_HEADER_HOST);
+    char name[METRICS_ADDRESS_TEXT];
+    struct in_addr address;
+    size_t length;
+
+    if (!host)
+        return true; /* HTTP/1.0 */
+    if (host[0] == '[')
+        return true; /* no name has brackets */
+    length = strcspn(host, ":");
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, host, length);
+    name[length] = '\0';
+    return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, &address) == 1;
+}
+
+/* 0, or the status of a request that is not answered, whatever it asks for. */
+static unsigned refusal_of(const MetricsServer *server, struct MHD_Connection *connection, const char *method,
+                           const char **why_out)
+{
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        *why_out = "only GET and HEAD\n";
+        return MHD_HTTP_METHOD_NOT_ALLOWED;
+    }
+    if (server->loopback && !names_us(connection)) {
+        *why_out = "ask for localhost or an address\n";
+        return STATUS_MISDIRECTED;
+    }
+    if (has_body(connection)) {
+        *why_out = "no body is taken\n";
+        return STATUS_TOO_LARGE;
+    }
+    return 0;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd wants so many parameters. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **request)
 {
     static char seen;
     MetricsServer *server = context;
+    const char *why;
+    unsigned status;
     enum answer answer;
     int error;
 
     (void)version;
     (void)upload;
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    (void)upload_size;
+    status = refusal_of(server, connection, method, &why);
+    if (status != 0)
+        return refuse(connection, status, why);
     if (!*request) { /* its headers: answered when it is there as a whole */
         *request = &seen;
-        return MHD_YES;
-    }
-    if (*upload_size > 0) { /* a body, which nobody wants */
-        *upload_size = 0;
         return MHD_YES;
     }
     answer = answer_to(connection, path);
@@ -244,6 +305,7 @@ int metrics_server_create(MetricsAddress *address, MetricsHub *hub, MetricsServe
     if (!server)
         return -ENOMEM;
     server->hub = hub;
+    server->loopback = metrics_address_is_loopback(address);
     error = listen_at(address, &fd);
     if (error) {
         free(server);
