@@ -24,8 +24,7 @@
  * at a time).
  *
  * Zeros are written: the page cache takes them in large pieces, and what is written over them later finds its pages
- * there. 22 KB at a time, as come within a tick, then cost 6.3 us instead of 11, the zeros included; without large
- * folios (before Linux 6.16, or other file systems) it is about the same.
+ * there. 22 KB at a time, as come within a tick, then cost 6.3 us instead of 11, the zeros included (ext4, Linux 6.18).
  */
 #define RESERVE_FROM ((uint64_t)4 << 20)
 #define RESERVE_MAX ((uint64_t)64 << 20)
