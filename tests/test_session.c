@@ -439,7 +439,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     int trace;
     Session *session;
     uint64_t sequence = 0, attempted = 0, threads = 0;
-    uint32_t number;
+    uint32_t number, ended = 0, shown = 0;
 
     metrics_hub_init(&hub);
     session = start_measured_session(&trace, &hub);
@@ -465,9 +465,16 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         CU_ASSERT(account_closes(&snapshot->total));
         CU_ASSERT(snapshot->total.index.attempted >= attempted);
         CU_ASSERT(snapshot->threads_ever >= threads);
-        CU_ASSERT(snapshot->thread_count <= 2);
-        for (size_t i = 0; i < snapshot->thread_count; i++)
-            CU_ASSERT(account_closes(&snapshot->threads[i].figures));
+        CU_ASSERT(snapshot->thread_count <= 4); /* one alive, one on its way, and those that ended */
+        for (size_t i = 0; i < snapshot->thread_count; i++) {
+            const MetricsThread *thread = &snapshot->threads[i];
+
+            CU_ASSERT(account_closes(&thread->figures));
+            CU_ASSERT(!thread->ended || thread->figures.index.in_file == 100);
+            CU_ASSERT(!thread->ended || thread->tid != shown); /* once */
+            shown = thread->ended ? thread->tid : shown;
+            ended += thread->ended;
+        }
         for (size_t i = 0; i < snapshot->process_count; i++) {
             CU_ASSERT(account_closes(&snapshot->processes[i].figures));
             CU_ASSERT_EQUAL(snapshot->processes[i].pid, 800);
@@ -478,6 +485,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         threads = snapshot->threads_ever;
         metrics_snapshot_release(snapshot);
     }
+    CU_ASSERT(ended > 0 && ended <= 30); /* each was shown in one snapshot, not all of which we saw */
     session_process_ended(session, number, (ProcessEnd){.kind = ADAT_DEATH_EXIT});
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);

@@ -262,7 +262,7 @@ static void forget_process(Session *session, size_t index)
         session->result.quarantine_pid = traced_process_pid(process);
     }
     session->result.threads += traced_process_threads(process);
-    metrics_figures_add(&session->measured.ended, traced_process_ended_figures(process));
+    metrics_figures_add(&session->ended, traced_process_ended_figures(process));
     traced_process_destroy(process);
     session->processes[index] = session->processes[--session->process_count];
 }
@@ -357,6 +357,7 @@ static void sleep_for(Session *session, uint32_t control, uint32_t how, uint64_t
 /* Until the next iteration: a tick, or, while all threads are quiet and watched, until somebody records. */
 static void rest(Session *session, uint32_t control)
 {
+    uint64_t metrics_due = metrics_global_due(&session->global);
     uint64_t now, next, longest;
 
     if (session->stopping || !drain_iterator_is_quiet(session->iterator)) {
@@ -365,8 +366,8 @@ static void rest(Session *session, uint32_t control)
     }
     now = ada_clock_monotonic_ns();
     next = session->next_housekeeping;
-    if (session->next_metrics != 0 && (int64_t)(next - session->next_metrics) > 0)
-        next = session->next_metrics;
+    if (metrics_due != 0 && metrics_due < next)
+        next = metrics_due;
     longest = (int64_t)(next - now) > 0 ? next - now : 1;
     if (session->process_count >= ADA_FUTEX_WAIT_MAX && longest > SESSION_UNWATCHED_NS)
         longest = SESSION_UNWATCHED_NS;
@@ -396,7 +397,7 @@ static void close_file(Session *session)
     result->closed = session->close_error == 0;
     result->bytes = adat_writer_bytes(session->batch.writer);
     session_summarize(session, &result->drain);
-    session_collect_metrics(session, ada_clock_monotonic_ns(), true);
+    metrics_collect_last(&session->global, ada_clock_monotonic_ns());
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
 }
@@ -418,7 +419,7 @@ void *session_drain_main(void *argument)
         again = iterate(session);
         now = ada_clock_monotonic_ns();
         keep_house(session, now);
-        session_collect_metrics(session, now, false);
+        (void)metrics_collect_global(&session->global, now);
         if (session->stopping && session->process_count == 0)
             break;
         if (!again && !linger(session, control))

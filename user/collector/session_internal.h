@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #include "user/collector/session.h"
-#include "user/metrics/anomaly.h"
+#include "user/metrics/global_metrics.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
@@ -29,18 +29,6 @@ typedef struct CommandQueue {
     size_t count;
     size_t capacity;
 } CommandQueue;
-
-/* What the session came to when metrics were last collected. */
-typedef struct SessionMeasured {
-    uint64_t sequence; /* of that snapshot; 0: there was none */
-    uint64_t at;       /* CLOCK_MONOTONIC, ns */
-    uint64_t events;
-    uint64_t bytes;
-    double average;
-    MetricsFigures ended; /* of processes that are done with, up to now */
-    LatencyHistogram latency;
-    AnomalyState anomalies;
-} SessionMeasured;
 
 struct Session {
     /* shared between threads */
@@ -68,9 +56,8 @@ struct Session {
     AdatClock first_anchor; /* from here on the rate of the cycle counter is measured */
     uint64_t started_at;
     uint64_t next_housekeeping;
-    uint64_t next_metrics;
-    SessionMeasured measured;
-    MetricsSnapshot *unpublished;
+    ada_global_metrics_t global;
+    MetricsFigures ended; /* of processes that are done with */
     uint64_t last_busy;
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
@@ -89,7 +76,7 @@ DrainCallbacks session_drain_callbacks(Session *session);
 /* Adds an anchor to the batch. */
 void session_write_clock_anchor(Session *session);
 
-/* Collects and publishes metrics, if their time has come. The `last` ones are collected in any case. */
-void session_collect_metrics(Session *session, uint64_t now, bool last);
+/* What metrics are collected from: the session's processes and its drain. For the drain thread. */
+MetricsSource session_metrics_source(Session *session);
 
 #endif

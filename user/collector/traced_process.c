@@ -33,6 +33,7 @@ struct TracedProcess {
     uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
     AccountBook *accounts;           /* the session's */
     const uint32_t *epoch;           /* of the session's batch */
+    ada_global_metrics_t *metrics;   /* the session's */
     ProcessEnd end;
     const char *quarantine;
     uint32_t next_check; /* slot: see traced_process_check_threads() */
@@ -74,6 +75,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->thread_counter = config->thread_counter;
     process->accounts = config->accounts;
     process->epoch = config->epoch;
+    process->metrics = config->metrics;
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
@@ -297,10 +299,30 @@ void traced_process_complete(TracedProcess *process, DrainBatch *batch)
         process_description_write_events(&process->description, batch);
 }
 
+static MetricsThread describe_measured(const TracedProcess *process, const ThreadDrainState *state)
+{
+    MetricsThread thread = {
+        .pid = (uint32_t)process->pid, .tid = state->tid, .thread = state->thread, .slot = state->slot};
+
+    _Static_assert(sizeof(thread.name) == sizeof(state->name), "");
+    memcpy(thread.name, state->name, sizeof(thread.name));
+    return thread;
+}
+
+/* Its last figures, for the sums and for the next snapshot. */
+static void measure_ended(TracedProcess *process, const ThreadDrainState *state, const ThreadAccount *account)
+{
+    MetricsThread thread = describe_measured(process, state);
+
+    thread_figures_close(state, &account->index, &account->detail, &thread.figures);
+    metrics_figures_add(&process->ended, &thread.figures);
+    thread.ended = true;
+    metrics_global_add_ended(process->metrics, &thread);
+}
+
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
-    MetricsFigures figures;
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
@@ -318,8 +340,7 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
 
         (void)account_book_add_undescribed(process->accounts, &thread);
     }
-    thread_figures_close(state, &account.index, &account.detail, &figures);
-    metrics_figures_add(&process->ended, &figures);
+    measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
@@ -450,16 +471,6 @@ static void copy_program(const TracedProcess *process, char *out, size_t size)
     out[length - skip] = '\0';
 }
 
-static void measure_thread(const TracedProcess *process, ThreadDrainState *state, MetricsWindow *window,
-                           MetricsThread *thread)
-{
-    *thread = (MetricsThread){
-        .pid = (uint32_t)process->pid, .tid = state->tid, .thread = state->thread, .slot = state->slot};
-    _Static_assert(sizeof(thread->name) == sizeof(state->name), "");
-    memcpy(thread->name, state->name, sizeof(thread->name));
-    thread_figures_take(state, window, &thread->figures);
-}
-
 void traced_process_measure(TracedProcess *process, MetricsWindow *window, MetricsSnapshot *snapshot)
 {
     MetricsProcess *entry = &snapshot->processes[snapshot->process_count++];
@@ -481,7 +492,8 @@ void traced_process_measure(TracedProcess *process, MetricsWindow *window, Metri
             continue;
         left--;
         snapshot->thread_count++;
-        measure_thread(process, process->threads[slot], window, thread);
+        *thread = describe_measured(process, process->threads[slot]);
+        thread_figures_take(process->threads[slot], window, &thread->figures);
         metrics_figures_add(sum, &thread->figures);
     }
     /* Those that ended meanwhile count, too. */

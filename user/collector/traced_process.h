@@ -16,7 +16,7 @@
 
 #include "user/collector/account.h"
 #include "user/drain/drain_iterator.h"
-#include "user/metrics/thread_figures.h"
+#include "user/metrics/global_metrics.h"
 
 typedef struct TracedProcess TracedProcess;
 
@@ -29,12 +29,13 @@ typedef struct ProcessEnd {
 /* What all processes of a session share; it outlives them. */
 typedef struct TracedProcessConfig {
     DrainIterator *iterator;
-    AccountBook *accounts;      /* takes those of threads that are drained */
-    uint32_t *thread_counter;   /* numbers of threads in the file */
-    const uint32_t *epoch;      /* of the batch that they are drained into: see DrainBatch */
-    const double *ns_per_cycle; /* the same */
-    const MarkRules *rules;     /* NULL: none */
-    const WeightRules *weights; /* NULL: none */
+    AccountBook *accounts;         /* takes those of threads that are drained */
+    uint32_t *thread_counter;      /* numbers of threads in the file */
+    const uint32_t *epoch;         /* of the batch that they are drained into: see DrainBatch */
+    const double *ns_per_cycle;    /* the same */
+    const MarkRules *rules;        /* NULL: none */
+    const WeightRules *weights;    /* NULL: none */
+    ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
 } TracedProcessConfig;
 
 /*

@@ -92,7 +92,8 @@ typedef struct MetricsSnapshot {
     int32_t write_error; /* -errno of a file that can't be written at the moment, or 0 */
     uint64_t file_bytes;
     uint64_t marks;
-    double jain;              /* over drained / offered of the last interval; 1 = fair */
+    double drop_rate; /* 0..1: of the events that were attempted in the last interval, the part that was lost */
+    double jain;      /* over drained / offered of the last interval; 1 = fair */
     LatencyHistogram latency; /* ns, from the event to the return of the write that has it; since the start */
     LatencyHistogram latency_recent; /* the same of the last interval */
     uint64_t cpu_ns;                 /* of the drain thread */
