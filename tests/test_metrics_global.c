@@ -19,12 +19,12 @@
 
 static bool out_of_memory;
 
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
 
-void *__wrap_calloc(size_t count, size_t size)
+void *__wrap_malloc(size_t size)
 {
-    return ada_load_relaxed(&out_of_memory) ? NULL : __real_calloc(count, size);
+    return ada_load_relaxed(&out_of_memory) ? NULL : __real_malloc(size);
 }
 
 /* A drain's threads as what is collected from. */
@@ -58,7 +58,7 @@ static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot
         if (!bench->fixture->threads[i].state)
             continue;
         snapshot->thread_count++;
-        thread->tid = 1000 + i;
+        *thread = (MetricsThread){.tid = 1000 + i};
         thread_figures_take(bench->fixture->threads[i].state, window, &thread->figures);
         metrics_figures_add(sum, &thread->figures);
     }

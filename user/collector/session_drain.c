@@ -231,6 +231,7 @@ static void keep_house(Session *session, uint64_t now)
         return;
     session->next_housekeeping = now + SESSION_HOUSEKEEPING_NS;
     session->ledger_due = true;
+    session_measure_memory(session);
     session_write_clock_anchor(session);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_check_threads(session->processes[i]);
@@ -397,6 +398,7 @@ static void close_file(Session *session)
     result->closed = session->close_error == 0;
     result->bytes = adat_writer_bytes(session->batch.writer);
     session_summarize(session, &result->drain);
+    session_measure_memory(session);
     metrics_collect_last(&session->global, ada_clock_monotonic_ns());
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
@@ -409,6 +411,7 @@ void *session_drain_main(void *argument)
     /* Ticks are to come when they are due, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
     session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
+    session_measure_memory(session);
     for (;;) {
         uint32_t control =
             ada_load_acquire(&session->control); /* pairs with post(): before we look into the inbox */

@@ -57,7 +57,8 @@ struct Session {
     uint64_t started_at;
     uint64_t next_housekeeping;
     ada_global_metrics_t global;
-    MetricsFigures ended; /* of processes that are done with */
+    uint64_t memory_bytes; /* of this process, when last measured */
+    MetricsFigures ended;  /* of processes that are done with */
     uint64_t last_busy;
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
@@ -75,6 +76,9 @@ DrainCallbacks session_drain_callbacks(Session *session);
 
 /* Adds an anchor to the batch. */
 void session_write_clock_anchor(Session *session);
+
+/* Looks how much memory this process has, if somebody wants metrics: once in a while, as it takes longer than collecting. */
+void session_measure_memory(Session *session);
 
 /* What metrics are collected from: the session's processes and its drain. For the drain thread. */
 MetricsSource session_metrics_source(Session *session);

@@ -157,7 +157,7 @@ static MetricsSnapshot *make_snapshot(ada_global_metrics_t *global, uint64_t now
     take_ended(global, snapshot);
     snapshot->jain = jain_index_value(&window.jain);
     latency_histogram_since(&snapshot->latency, &global->latency, &snapshot->latency_recent);
-    global->latency = snapshot->latency;
+    latency_histogram_copy(&global->latency, &snapshot->latency);
     derive_total(global, &window, snapshot);
     derive_shares(&window, snapshot);
     derive_anomalies(global, &window, average, snapshot);

@@ -120,7 +120,7 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
-/* Room for so many. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
+/* Room for so many; all is 0, but `threads`, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);
 
 /* NULL is allowed. Any thread. */
