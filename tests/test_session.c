@@ -508,6 +508,44 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     detach(&client);
 }
 
+/* Lost events in plenty: a mark in the trace, and somebody may ask. */
+static void session__anomaly__then_in_the_trace_and_told_once(void)
+{
+    const AdatMarkInfo *mark;
+    AdatReader *reader;
+    MetricsHub hub;
+    Client client;
+    int trace;
+    Session *session;
+    uint32_t anomalies = 0;
+
+    metrics_hub_init(&hub);
+    session = start_measured_session(&trace, &hub);
+    (void)attach(session, &client, 810, 811);
+    record(&client, 0, 1000);
+    client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full = 500; /* as it would count */
+    while (!(anomalies & 1u << METRICS_ANOMALY_DROP_BURST)) {
+        anomalies |= session_take_anomalies(session);
+        sched_yield();
+    }
+    CU_ASSERT_FALSE(session_take_anomalies(session) & 1u << METRICS_ANOMALY_DROP_BURST);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+    for (size_t i = 0; (mark = adat_reader_mark(reader, i)); i++) {
+        if (strcmp(mark->mark.reason, "anomaly: drop_burst") == 0)
+            break;
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mark);
+    CU_ASSERT_TRUE(mark->anomaly);
+    CU_ASSERT_PTR_NULL(mark->thread);
+    CU_ASSERT(mark->time_ns >= 0 && (uint64_t)mark->time_ns <= adat_reader_duration(reader));
+    adat_reader_close(reader);
+    session_destroy(session);
+    metrics_hub_fini(&hub);
+    close(trace);
+    detach(&client);
+}
+
 static void session__first_write_fails__then_create_fails(void)
 {
     SessionConfig config = {.strings = strings, .writer = {.pwrite = faulty_pwrite}, .state_fd = -1};
@@ -530,6 +568,7 @@ static const TestCase tests[] = {
     TEST(session__disk_full_and_free_again__then_exact_and_valid),
     TEST(session__many_events_and_modules__then_described),
     TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
+    TEST(session__anomaly__then_in_the_trace_and_told_once),
     TEST(session__first_write_fails__then_create_fails),
 };
 TEST_MAIN("session", tests)

@@ -41,6 +41,17 @@ static const char *death_kind_name(uint32_t kind)
     }
 }
 
+/* Marks, or anomalies, in the file. */
+static size_t count_marks(const AdatReader *reader, bool anomaly)
+{
+    const AdatMarkInfo *mark;
+    size_t count = 0;
+
+    for (size_t i = 0; (mark = adat_reader_mark(reader, i)); i++)
+        count += mark->anomaly == anomaly;
+    return count;
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_string_or_null(JsonWriter *json, const char *key, const char *value)
@@ -140,7 +151,8 @@ static void print_json(const char *path, const AdatReader *reader)
     trace_json_account(&json, "events", &events);
     trace_json_account(&json, "detail", &detail);
     trace_json_drain(&json, "drain", adat_reader_drain(reader, &drain) ? &drain : NULL);
-    json_u64(&json, "marks", adat_reader_mark_count(reader));
+    json_u64(&json, "marks", count_marks(reader, false));
+    json_u64(&json, "anomalies", count_marks(reader, true));
     json_end_object(&json);
 }
 
@@ -181,8 +193,11 @@ static void print_file(const char *path, const AdatReader *reader)
     printf("%-10s %s, id %s, chunk %u\n", "created", created, uuid, info->header.chunk);
     for (size_t i = 0; i < session.count; i++)
         print_value(session.items[i].key, session.items[i].value);
-    if (adat_reader_mark_count(reader) > 0)
-        printf("%-10s %zu\n", "marks", adat_reader_mark_count(reader));
+    if (count_marks(reader, false) > 0)
+        printf("%-10s %zu\n", "marks", count_marks(reader, false));
+    if (count_marks(reader, true) > 0)
+        printf("%-10s %zu (adatrace dump --event 'anomaly: *' tells when)\n", "anomalies",
+               count_marks(reader, true));
     printf("%-10s %.6f s%s\n", "duration", (double)adat_reader_duration(reader) / 1e9,
            adat_reader_clock_quality(reader) == ADAT_CLOCK_GUESSED ? " (guessed: too few clock anchors)" : "");
 }

@@ -202,6 +202,12 @@ int session_write_error(const Session *session)
     return ada_load_relaxed(&session->write_error);
 }
 
+uint32_t session_take_anomalies(Session *session)
+{
+    /* A word by itself: neither this nor the other side hands anything else over. */
+    return ada_exchange_acq_rel(&session->anomalies, 0u);
+}
+
 void session_result(const Session *session, SessionResult *result)
 {
     *result = session->result;

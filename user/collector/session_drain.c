@@ -268,16 +268,22 @@ static void forget_process(Session *session, size_t index)
     session->processes[index] = session->processes[--session->process_count];
 }
 
+void session_tell_state(const Session *session)
+{
+    const uint64_t one = 1;
+
+    if (session->config.state_fd >= 0)
+        (void)!write(session->config.state_fd, &one, sizeof(one));
+}
+
 static void tell_write_state(Session *session)
 {
     int32_t state = session->batch.failing ? session->batch.last_error : 0;
-    const uint64_t one = 1;
 
     if (state == session->write_error) /* ours alone to write */
         return;
     ada_store_relaxed(&session->write_error, state);
-    if (session->config.state_fd >= 0)
-        (void)!write(session->config.state_fd, &one, sizeof(one));
+    session_tell_state(session);
 }
 
 /* One round over all processes and one write. True: do the next at once. */
@@ -381,6 +387,7 @@ static void close_file(Session *session)
 {
     SessionResult *result = &session->result;
 
+    session->closing = true;
     session_write_clock_anchor(session);
     while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
         put_ledger(session, ADAT_FLAG_CLOSED);

@@ -37,6 +37,7 @@ struct Session {
     uint32_t next_number;
     uint32_t control; /* futex: one more with each command */
     int32_t write_error;
+    uint32_t anomalies; /* that nobody has asked after yet: bits 1 << METRICS_ANOMALY_* */
 
     SessionConfig config;
     TracedProcessConfig process_config;
@@ -64,6 +65,7 @@ struct Session {
     uint32_t ledger_epoch;
     bool ledger_due;
     bool stopping;
+    bool closing; /* nothing is put into the file any more */
     SessionResult result;
     int close_error;
 };
@@ -79,6 +81,9 @@ void session_write_clock_anchor(Session *session);
 
 /* Looks how much memory this process has, if somebody wants metrics: once in a while, as it takes longer than collecting. */
 void session_measure_memory(Session *session);
+
+/* Tells SessionConfig.state_fd that there is something to ask after. */
+void session_tell_state(const Session *session);
 
 /* What metrics are collected from: the session's processes and its drain. For the drain thread. */
 MetricsSource session_metrics_source(Session *session);

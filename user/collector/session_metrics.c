@@ -86,7 +86,35 @@ static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot
     take_drain(session, snapshot);
 }
 
+/* Into the trace, where it happened. It names no process: readers take its time for one of the first, whose clock is that of all. */
+static void write_anomaly(Session *session, enum metrics_anomaly anomaly)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_MARK, .flags = ADAT_FLAG_ANOMALY};
+    AdatMark mark = {.record = UINT64_MAX};
+
+    if (session->process_count == 0)
+        return; /* nobody records */
+    mark.timestamp = traced_process_ticks(session->processes[0]);
+    (void)snprintf(mark.reason, sizeof(mark.reason), "anomaly: %s", metrics_anomaly_name(anomaly));
+    drain_batch_put(&session->batch, &header, &mark, sizeof(mark));
+}
+
+static void notice(void *context, uint32_t anomalies, const MetricsSnapshot *snapshot)
+{
+    Session *session = context;
+
+    (void)snapshot;
+    if (session->closing)
+        return;
+    for (uint32_t i = 0; i < METRICS_ANOMALIES; i++) {
+        if (anomalies & 1u << i)
+            write_anomaly(session, (enum metrics_anomaly)i);
+    }
+    (void)ada_fetch_or_release(&session->anomalies, anomalies);
+    session_tell_state(session);
+}
+
 MetricsSource session_metrics_source(Session *session)
 {
-    return (MetricsSource){.count = count_sources, .take = take, .context = session};
+    return (MetricsSource){.count = count_sources, .take = take, .notice = notice, .context = session};
 }

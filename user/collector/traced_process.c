@@ -120,6 +120,11 @@ uint32_t traced_process_number(const TracedProcess *process)
     return process->process;
 }
 
+uint64_t traced_process_ticks(const TracedProcess *process)
+{
+    return process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
+}
+
 bool traced_process_claimed(const TracedProcess *process)
 {
     return ada_load_relaxed(&process->segment.header->owner_pid) != 0;
@@ -243,7 +248,7 @@ void traced_process_mark(TracedProcess *process)
 /* Marks all threads of the process, because somebody asked for it. */
 static void take_mark_request(TracedProcess *process, DrainBatch *batch)
 {
-    uint64_t now = process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
+    uint64_t now = traced_process_ticks(process);
 
     if (!process->mark_requested)
         return;

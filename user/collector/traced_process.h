@@ -54,6 +54,9 @@ void traced_process_identify(TracedProcess *process, pid_t pid);
 pid_t traced_process_pid(const TracedProcess *process);
 uint32_t traced_process_number(const TracedProcess *process);
 
+/* Now, by the clock of its timestamps. */
+uint64_t traced_process_ticks(const TracedProcess *process);
+
 /* Whether a process ever took the segment over. */
 bool traced_process_claimed(const TracedProcess *process);
 

@@ -64,6 +64,8 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 /* Block flags. */
 #define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
 #define ADAT_FLAG_CLOSED 0x2u /* ledger: of lanes that are done with; others follow in later ledgers */
+#define ADAT_FLAG_ANOMALY \
+    0x4u /* mark: nothing is kept for it; `reason` says what was odd with the recording itself */
 #define ADAT_FLAG_PACKED_SHORT \
     0x10u /* index events: packed, see user/file/event_pack.h; at most one of the two */
 #define ADAT_FLAG_PACKED_LONG 0x20u

@@ -211,7 +211,7 @@ static int collect_ledger(AdatReader *reader, const Block *block)
 
 static int collect_mark(AdatReader *reader, const Block *block)
 {
-    MarkEntry entry = {.order = block->offset};
+    MarkEntry entry = {.order = block->offset, .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
     AdatMark *mark = &entry.info.mark;
 
     if (block->header->payload_bytes < sizeof(*mark))
