@@ -508,6 +508,46 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     detach(&client);
 }
 
+/* Somebody who reads the file while the recorder is alive sees what is there if it is killed now. */
+static void session__file_without_an_end__then_last_figures_in_it(void)
+{
+    const AdatThreadInfo *thread;
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    bool observed = false;
+
+    (void)attach(session, &client, 820, 821);
+    record(&client, 0, 1000);
+    /* After the last block: none tells of it. */
+    ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 50ull);
+    while (!observed) {
+        (void)usleep(10000);
+        CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+        thread = adat_reader_thread(reader, 0);
+        observed = thread && thread->observed;
+        if (observed) {
+            CU_ASSERT_FALSE(adat_reader_info(reader)->has_ledger);
+            CU_ASSERT_FALSE(thread->accounted);
+            CU_ASSERT_EQUAL(thread->events.attempted, 1050);
+            CU_ASSERT_EQUAL(thread->events.in_file, 1000);
+            CU_ASSERT_EQUAL(thread->events.dropped_full, 50);
+        }
+        adat_reader_close(reader);
+    }
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+    thread = adat_reader_thread(reader, 0);
+    CU_ASSERT_TRUE(thread->accounted);
+    CU_ASSERT_FALSE(thread->observed);
+    CU_ASSERT_EQUAL(thread->events.attempted, 1050);
+    adat_reader_close(reader);
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
 /* Lost events in plenty: a mark in the trace, and somebody may ask. */
 static void session__anomaly__then_in_the_trace_and_told_once(void)
 {
@@ -523,7 +563,8 @@ static void session__anomaly__then_in_the_trace_and_told_once(void)
     session = start_measured_session(&trace, &hub);
     (void)attach(session, &client, 810, 811);
     record(&client, 0, 1000);
-    client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full = 500; /* as it would count */
+    /* as it would count */
+    ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 500ull);
     while (!(anomalies & 1u << METRICS_ANOMALY_DROP_BURST)) {
         anomalies |= session_take_anomalies(session);
         sched_yield();
@@ -568,6 +609,7 @@ static const TestCase tests[] = {
     TEST(session__disk_full_and_free_again__then_exact_and_valid),
     TEST(session__many_events_and_modules__then_described),
     TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
+    TEST(session__file_without_an_end__then_last_figures_in_it),
     TEST(session__anomaly__then_in_the_trace_and_told_once),
     TEST(session__first_write_fails__then_create_fails),
 };

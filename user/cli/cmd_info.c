@@ -253,6 +253,18 @@ static void print_threads(const AdatReader *reader)
     }
 }
 
+/* Whether something is known that no block says. */
+static bool is_observed(const AdatReader *reader)
+{
+    const AdatThreadInfo *thread;
+
+    for (size_t i = 0; (thread = adat_reader_thread(reader, i)); i++) {
+        if (thread->observed)
+            return true;
+    }
+    return false;
+}
+
 static void print_ledger(const AdatReader *reader)
 {
     const AdatAccount events = adat_reader_events(reader), detail = adat_reader_detail(reader);
@@ -275,7 +287,10 @@ static void print_ledger(const AdatReader *reader)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         printf("%-28s %14" PRIu64 " %14" PRIu64 "\n", rows[i].name, rows[i].events, rows[i].detail);
     if (!adat_reader_info(reader)->has_ledger)
-        printf("(there is no final ledger: of threads that had not ended, later losses are not known)\n");
+        printf("(there is no final ledger: of threads that had not ended, later losses are not known%s)\n",
+               is_observed(reader)
+                   ? ";\n pending are events that they had recorded when the recorder last looked, and that are not here"
+                   : "");
 }
 
 /* Without a final ledger these are the figures of the last one that was written. */

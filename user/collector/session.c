@@ -192,6 +192,7 @@ void session_destroy(Session *session)
     free(session->processes);
     metrics_global_fini(&session->global);
     account_book_fini(&session->accounts);
+    free(session->live.items);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);
     free(session);

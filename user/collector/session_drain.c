@@ -182,6 +182,31 @@ static void put_ledger(Session *session, uint16_t flags)
     free(summary);
 }
 
+/* Of lanes in use: what a reader of the file knows of them should this process be killed within the next second. */
+static void put_live_ledger(Session *session)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER};
+    LedgerEntries *live = &session->live;
+    size_t count = 0;
+
+    live->count = 0;
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_tell_accounts(session->processes[i], live);
+    for (size_t at = 0; at < live->count; at += count) {
+        AdatDrainSummary *summary;
+
+        count = live->count - at < SESSION_LEDGER_ENTRIES_MAX ? live->count - at : SESSION_LEDGER_ENTRIES_MAX;
+        summary = malloc(sizeof(*summary) + count * sizeof(AdatLedgerEntry));
+        if (!summary)
+            return; /* told when they have changed again */
+        session_summarize(session, summary);
+        memcpy(summary + 1, live->items + at, count * sizeof(AdatLedgerEntry));
+        (void)drain_batch_put(&session->batch, &header, summary,
+                              sizeof(*summary) + count * sizeof(AdatLedgerEntry));
+        free(summary);
+    }
+}
+
 /* After a write: entries that were in a batch which failed stay, for the next one. */
 static void settle_ledger(Session *session)
 {
@@ -233,6 +258,7 @@ static void keep_house(Session *session, uint64_t now)
     session->ledger_due = true;
     session_measure_memory(session);
     session_write_clock_anchor(session);
+    put_live_ledger(session);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_check_threads(session->processes[i]);
 }

@@ -61,6 +61,7 @@ struct Session {
     uint64_t memory_bytes; /* of this process, when last measured */
     MetricsFigures ended;  /* of processes that are done with */
     uint64_t last_busy;
+    LedgerEntries live;
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
     bool ledger_due;

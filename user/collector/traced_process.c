@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/base/array.h"
 #include "user/collector/process_description.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
@@ -175,6 +176,20 @@ static void learn_events(DrainSource *source)
 }
 
 /* ---- threads ---------------------------------------------------------------------------------- */
+
+/* Slots ahead of the one whose figures are taken; found by trying (tests/bench/bench_metrics.c). */
+#define EXPECT_STATE 8u
+#define EXPECT_SHARED 4u
+
+static void expect_threads(const TracedProcess *process, uint32_t slot)
+{
+    uint32_t slots = process->segment.geometry.slot_capacity;
+
+    if (slot + EXPECT_STATE < slots && process->threads[slot + EXPECT_STATE])
+        thread_figures_expect(process->threads[slot + EXPECT_STATE]);
+    if (slot + EXPECT_SHARED < slots && process->threads[slot + EXPECT_SHARED])
+        thread_figures_expect_shared(process->threads[slot + EXPECT_SHARED]);
+}
 
 /* Its threads need not go on recording for nobody, nor wait for rings that will not come back. */
 static void quarantine(TracedProcess *process, const char *reason)
@@ -359,6 +374,40 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
         process->done[state->slot / 64] |= 1ull << state->slot % 64;
 }
 
+static void tell_account(const TracedProcess *process, ThreadDrainState *state, LedgerEntries *entries)
+{
+    AdatLedgerEntry lanes[2];
+    uint64_t attempted = 0, settled = 0;
+
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        thread_drain_account(state, lane, false, &lanes[lane]);
+        attempted += lanes[lane].attempted;
+        settled += lanes[lane].attempted - lanes[lane].pending;
+    }
+    if (state->told_epoch == *process->epoch && state->told_attempted == attempted &&
+        state->told_settled == settled)
+        return;
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        if (array_reserve_one(&entries->items, &entries->capacity, entries->count, sizeof(lanes[0])) != 0)
+            return;
+        entries->items[entries->count++] = lanes[lane];
+    }
+    state->told_epoch = *process->epoch;
+    state->told_attempted = attempted;
+    state->told_settled = settled;
+}
+
+void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries)
+{
+    for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
+        expect_threads(process, slot);
+        if (!process->threads[slot])
+            continue;
+        left--;
+        tell_account(process, process->threads[slot], entries);
+    }
+}
+
 /* Closes the accounts of a process that is read no more with what was taken. */
 static void abandon_threads(TracedProcess *process)
 {
@@ -477,20 +526,6 @@ static void copy_program(const TracedProcess *process, char *out, size_t size)
 
     memcpy(out, program + skip, length - skip);
     out[length - skip] = '\0';
-}
-
-/* Slots ahead of the one whose figures are taken; found by trying (tests/bench/bench_metrics.c). */
-#define EXPECT_STATE 8u
-#define EXPECT_SHARED 4u
-
-static void expect_threads(const TracedProcess *process, uint32_t slot)
-{
-    uint32_t slots = process->segment.geometry.slot_capacity;
-
-    if (slot + EXPECT_STATE < slots && process->threads[slot + EXPECT_STATE])
-        thread_figures_expect(process->threads[slot + EXPECT_STATE]);
-    if (slot + EXPECT_SHARED < slots && process->threads[slot + EXPECT_SHARED])
-        thread_figures_expect_shared(process->threads[slot + EXPECT_SHARED]);
 }
 
 void traced_process_measure(TracedProcess *process, MetricsWindow *window, MetricsSnapshot *snapshot)

@@ -81,6 +81,11 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 /* After the visits of an iteration, before its write. */
 void traced_process_complete(TracedProcess *process, DrainBatch *batch);
 
+/*
+ * Adds the present accounts of its threads, as far as they changed since the last call, to *entries. Without memory some are missing.
+ */
+void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries);
+
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);
 
