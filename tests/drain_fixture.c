@@ -166,6 +166,21 @@ DrainIteration drain_fixture_iterate(DrainFixture *fixture)
     return iteration;
 }
 
+void drain_fixture_take_hints(DrainFixture *fixture)
+{
+    SlotHints hints[(FIXTURE_THREADS_MAX + 63) / 64];
+
+    for (uint32_t word = 0; word < thread_registry_words(&fixture->segment); word++)
+        hints[word] = thread_registry_take_hints(&fixture->segment, word);
+    for (uint32_t i = 0; i < fixture->thread_count; i++) {
+        const FixtureThread *thread = &fixture->threads[i];
+        uint32_t slot = thread->state ? thread->state->slot : 0;
+
+        if (thread->state && hints[slot / 64].dirty & 1ull << slot % 64)
+            drain_iterator_hint(fixture->iterator, thread->state);
+    }
+}
+
 uint64_t drain_fixture_in_file(const DrainFixture *fixture, uint32_t number)
 {
     return fixture->threads[number].state ? fixture->threads[number].state->index.in_file : 0;

@@ -69,6 +69,9 @@ bool drain_fixture_write_detail(DrainFixture *fixture, uint32_t number, uint64_t
 /* One iteration that reads rings in place. */
 DrainIteration drain_fixture_iterate(DrainFixture *fixture);
 
+/* Passes the threads' own hints on, as the collector does before each iteration. */
+void drain_fixture_take_hints(DrainFixture *fixture);
+
 /* Index events of the thread that are in the file. */
 uint64_t drain_fixture_in_file(const DrainFixture *fixture, uint32_t number);
 

@@ -226,13 +226,20 @@ static void reader__threads_accounted_in_several_ledgers__then_all_are_exact(voi
     close(fd);
 }
 
-/* Thread 1 was done with; of thread 2 only the blocks are known, and what a snapshot says of it does not count. */
+/* Thread 1 was done with; of thread 2 the blocks are known, and what the recorder last saw of it. */
 static void reader__recorder_killed_after_a_thread_ended__then_its_account_is_exact(void)
 {
     const AdatBlockHeader losses = {.dropped_full = 5};
     AdatLedgerEntry ended[2] = {sample_ledger_entry(1, 1, ADA_LANE_INDEX, 8),
                                 sample_ledger_entry(1, 1, ADA_LANE_DETAIL, 0)};
-    const AdatLedgerEntry snapshot = sample_ledger_entry(1, 2, ADA_LANE_INDEX, 77);
+    AdatLedgerEntry looks[] = {
+        sample_ledger_entry(1, 2, ADA_LANE_INDEX, 3),  /* outdated */
+        sample_ledger_entry(1, 1, ADA_LANE_INDEX, 99), /* of a lane whose account was closed */
+        sample_ledger_entry(1, 7, ADA_LANE_INDEX, 99), /* of a thread that is not in the file */
+        sample_ledger_entry(1, 2, 9, 99),              /* of no lane */
+        sample_ledger_entry(1, 2, ADA_LANE_INDEX, 3),
+        sample_ledger_entry(1, 2, ADA_LANE_DETAIL, 0),
+    };
     int fd = sample_file();
     AdatWriter *writer = begin_trace(fd);
     AdatReader *reader;
@@ -245,7 +252,12 @@ static void reader__recorder_killed_after_a_thread_ended__then_its_account_is_ex
     ended[0].attempted = 17;
     ended[1].recycled_unmarked = ended[1].attempted = 6;
     sample_put_ledger(writer, ADAT_FLAG_CLOSED, NULL, ended, 2);
-    sample_put_ledger(writer, 0, NULL, &snapshot, 1);
+    looks[4].dropped_full = 7;
+    looks[4].pending = 20;
+    looks[4].attempted = 30;
+    looks[5].recycled_unmarked = looks[5].attempted = 2;
+    sample_put_ledger(writer, 0, NULL, looks, 4);
+    sample_put_ledger(writer, 0, NULL, looks + 4, 2);
     end_unclosed(writer);
 
     reader = open_trace(fd);
@@ -257,8 +269,12 @@ static void reader__recorder_killed_after_a_thread_ended__then_its_account_is_ex
     CU_ASSERT_EQUAL(thread->detail.recycled_unmarked, 6);
     thread = adat_reader_thread(reader, 1);
     expect_thread_drain(thread, false);
+    CU_ASSERT_TRUE(thread->observed);
     CU_ASSERT_EQUAL(thread->events.in_file, 4);
-    CU_ASSERT_EQUAL(thread->events.dropped_full, 5);
+    CU_ASSERT_EQUAL(thread->events.dropped_full, 7); /* of the newer look */
+    CU_ASSERT_EQUAL(thread->events.attempted, 30);
+    CU_ASSERT_EQUAL(thread->events.pending, 30 - 4 - 7); /* recorded, and not here */
+    CU_ASSERT_EQUAL(thread->detail.recycled_unmarked, 2);
     CU_ASSERT_EQUAL(count_problems(reader), 0);
     adat_reader_close(reader);
     close(fd);
@@ -287,6 +303,28 @@ static void reader__hundreds_of_ledgers__then_each_thread_has_its_own_account(vo
         CU_ASSERT_EQUAL(thread->events.dropped_full, thread->thread.thread);
     }
     CU_ASSERT_EQUAL(count_problems(reader), 0);
+    adat_reader_close(reader);
+    close(fd);
+}
+
+static void reader__thousands_of_snapshots__then_the_last_counts(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    sample_put_index(writer, 1, 1, 0, ticks_from(SAMPLE_MONOTONIC, 4), 4, NULL);
+    for (uint64_t i = 0; i < 10000; i++) {
+        AdatLedgerEntry entry = sample_ledger_entry(1, 1, ADA_LANE_INDEX, 4);
+
+        entry.pending = i;
+        entry.attempted = 4 + i;
+        sample_put_ledger(writer, 0, NULL, &entry, 1);
+    }
+    end_unclosed(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->events.attempted, 10003);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->events.pending, 9999);
     adat_reader_close(reader);
     close(fd);
 }
@@ -594,6 +632,7 @@ static const TestCase tests[] = {
     TEST(reader__threads_accounted_in_several_ledgers__then_all_are_exact),
     TEST(reader__recorder_killed_after_a_thread_ended__then_its_account_is_exact),
     TEST(reader__hundreds_of_ledgers__then_each_thread_has_its_own_account),
+    TEST(reader__thousands_of_snapshots__then_the_last_counts),
     TEST(reader__ledger_names_what_is_not_there__then_ignored),
     TEST(drain__ledgers__then_the_last_summary_counts),
     TEST(marks__of_a_thread_a_process_or_nothing__then_sorted_and_connected),

@@ -102,6 +102,8 @@ static void latency_histogram__since__then_only_what_came_after(void)
 {
     LatencyHistogram before = {0}, now, since;
 
+    LatencyHistogram copy = {0};
+
     latency_histogram_add(&before, 50000000, 5);
     now = before;
     latency_histogram_since(&now, &before, &since);
@@ -116,6 +118,10 @@ static void latency_histogram__since__then_only_what_came_after(void)
     latency_histogram_add(&now, 60000000, 1);
     latency_histogram_since(&now, &before, &since);
     CU_ASSERT_EQUAL(since.max, 60000000);
+    latency_histogram_copy(&copy, &before);
+    CU_ASSERT_EQUAL(memcmp(&copy, &before, sizeof(copy)), 0);
+    latency_histogram_copy(&copy, &now);
+    CU_ASSERT_EQUAL(memcmp(&copy, &now, sizeof(copy)), 0);
 }
 
 static const TestCase tests[] = {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What threads count of themselves: each number once, exactly, saturating. */
+#define _GNU_SOURCE
 #include "lane_fixture.h"
 #include "test_support.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define RING 4096u
 #define RING_EVENTS 112u /* what fits below a small ring's reserve */
@@ -171,6 +174,34 @@ static void write_event__dropped__then_drop_count_increases(void)
     lane_fixture_destroy(fixture);
 }
 
+/*
+ * Metrics cost the event path nothing at all: it neither reads nor writes them, or it would end here. What the path
+ * itself costs is counted in instructions (tools/check-instructions) and measured in bench_event.
+ */
+static void event_write__with_metrics__then_under_5ns(void)
+{
+    LaneFixture *fixture = lane_fixture_create(ADA_LANE_INDEX, ADA_INDEX_RINGS, RING);
+    long page = sysconf(_SC_PAGESIZE);
+    ada_lane_metrics_t *metrics =
+        mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture);
+    CU_ASSERT_PTR_NOT_EQUAL_FATAL(metrics, MAP_FAILED);
+    fixture->producer.metrics = metrics;
+    CU_ASSERT_EQUAL_FATAL(mprotect(metrics, (size_t)page, PROT_NONE), 0);
+    for (uint32_t i = 0; i < RING_EVENTS; i++)
+        CU_ASSERT_TRUE(lane_write_index(&fixture->producer, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 1, i, 0));
+    CU_ASSERT_EQUAL(lane_events_written(&fixture->lane), RING_EVENTS);
+    CU_ASSERT_EQUAL_FATAL(mprotect(metrics, (size_t)page, PROT_READ | PROT_WRITE), 0);
+    /* The next one swaps: now the ring is counted. */
+    CU_ASSERT_EQUAL(lane_fixture_write(fixture, 1, RING_EVENTS), 0);
+    CU_ASSERT_EQUAL(metrics->counters.written, RING_EVENTS);
+    CU_ASSERT_EQUAL(metrics->counters.written_bytes, RING_EVENTS * ADA_INDEX_EVENT_SIZE);
+    CU_ASSERT_EQUAL(metrics->swaps.count, 1);
+    (void)munmap(metrics, (size_t)page);
+    lane_fixture_destroy(fixture);
+}
+
 static void swap__measured__then_count_total_maximum_and_average(void)
 {
     ada_thread_metrics_t metrics;
@@ -193,6 +224,7 @@ static const TestCase tests[] = {
     TEST(metrics_counter__concurrent_updates__then_accurate_total),
     TEST(write_event__success__then_metrics_updated),
     TEST(write_event__dropped__then_drop_count_increases),
+    TEST(event_write__with_metrics__then_under_5ns),
     TEST(swap__measured__then_count_total_maximum_and_average),
 };
 TEST_MAIN("metrics_counters", tests)

@@ -439,7 +439,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     int trace;
     Session *session;
     uint64_t sequence = 0, attempted = 0, threads = 0;
-    uint32_t number;
+    uint32_t number, ended = 0, shown = 0;
 
     metrics_hub_init(&hub);
     session = start_measured_session(&trace, &hub);
@@ -465,9 +465,16 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         CU_ASSERT(account_closes(&snapshot->total));
         CU_ASSERT(snapshot->total.index.attempted >= attempted);
         CU_ASSERT(snapshot->threads_ever >= threads);
-        CU_ASSERT(snapshot->thread_count <= 2);
-        for (size_t i = 0; i < snapshot->thread_count; i++)
-            CU_ASSERT(account_closes(&snapshot->threads[i].figures));
+        CU_ASSERT(snapshot->thread_count <= 4); /* one alive, one on its way, and those that ended */
+        for (size_t i = 0; i < snapshot->thread_count; i++) {
+            const MetricsThread *thread = &snapshot->threads[i];
+
+            CU_ASSERT(account_closes(&thread->figures));
+            CU_ASSERT(!thread->ended || thread->figures.index.in_file == 100);
+            CU_ASSERT(!thread->ended || thread->tid != shown); /* once */
+            shown = thread->ended ? thread->tid : shown;
+            ended += thread->ended;
+        }
         for (size_t i = 0; i < snapshot->process_count; i++) {
             CU_ASSERT(account_closes(&snapshot->processes[i].figures));
             CU_ASSERT_EQUAL(snapshot->processes[i].pid, 800);
@@ -478,6 +485,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         threads = snapshot->threads_ever;
         metrics_snapshot_release(snapshot);
     }
+    CU_ASSERT(ended > 0 && ended <= 30); /* each was shown in one snapshot, not all of which we saw */
     session_process_ended(session, number, (ProcessEnd){.kind = ADAT_DEATH_EXIT});
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
@@ -494,6 +502,85 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     CU_ASSERT_EQUAL(snapshot->file_bytes, result.bytes);
     CU_ASSERT(snapshot->memory_bytes > 100000);
     metrics_snapshot_release(snapshot);
+    session_destroy(session);
+    metrics_hub_fini(&hub);
+    close(trace);
+    detach(&client);
+}
+
+/* Somebody who reads the file while the recorder is alive sees what is there if it is killed now. */
+static void session__file_without_an_end__then_last_figures_in_it(void)
+{
+    const AdatThreadInfo *thread;
+    AdatReader *reader;
+    Client client;
+    int trace;
+    Session *session = start_session(&trace);
+    bool observed = false;
+
+    (void)attach(session, &client, 820, 821);
+    record(&client, 0, 1000);
+    /* After the last block: none tells of it. */
+    ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 50ull);
+    while (!observed) {
+        (void)usleep(10000);
+        CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+        thread = adat_reader_thread(reader, 0);
+        observed = thread && thread->observed;
+        if (observed) {
+            CU_ASSERT_FALSE(adat_reader_info(reader)->has_ledger);
+            CU_ASSERT_FALSE(thread->accounted);
+            CU_ASSERT_EQUAL(thread->events.attempted, 1050);
+            CU_ASSERT_EQUAL(thread->events.in_file, 1000);
+            CU_ASSERT_EQUAL(thread->events.dropped_full, 50);
+        }
+        adat_reader_close(reader);
+    }
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+    thread = adat_reader_thread(reader, 0);
+    CU_ASSERT_TRUE(thread->accounted);
+    CU_ASSERT_FALSE(thread->observed);
+    CU_ASSERT_EQUAL(thread->events.attempted, 1050);
+    adat_reader_close(reader);
+    session_destroy(session);
+    close(trace);
+    detach(&client);
+}
+
+/* Lost events in plenty: a mark in the trace, and somebody may ask. */
+static void session__anomaly__then_in_the_trace_and_told_once(void)
+{
+    const AdatMarkInfo *mark;
+    AdatReader *reader;
+    MetricsHub hub;
+    Client client;
+    int trace;
+    Session *session;
+    uint32_t anomalies = 0;
+
+    metrics_hub_init(&hub);
+    session = start_measured_session(&trace, &hub);
+    (void)attach(session, &client, 810, 811);
+    record(&client, 0, 1000);
+    /* as it would count */
+    ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 500ull);
+    while (!(anomalies & 1u << METRICS_ANOMALY_DROP_BURST)) {
+        anomalies |= session_take_anomalies(session);
+        sched_yield();
+    }
+    CU_ASSERT_FALSE(session_take_anomalies(session) & 1u << METRICS_ANOMALY_DROP_BURST);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(trace), &reader), 0);
+    for (size_t i = 0; (mark = adat_reader_mark(reader, i)); i++) {
+        if (strcmp(mark->mark.reason, "anomaly: drop_burst") == 0)
+            break;
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mark);
+    CU_ASSERT_TRUE(mark->anomaly);
+    CU_ASSERT_PTR_NULL(mark->thread);
+    CU_ASSERT(mark->time_ns >= 0 && (uint64_t)mark->time_ns <= adat_reader_duration(reader));
+    adat_reader_close(reader);
     session_destroy(session);
     metrics_hub_fini(&hub);
     close(trace);
@@ -522,6 +609,8 @@ static const TestCase tests[] = {
     TEST(session__disk_full_and_free_again__then_exact_and_valid),
     TEST(session__many_events_and_modules__then_described),
     TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
+    TEST(session__file_without_an_end__then_last_figures_in_it),
+    TEST(session__anomaly__then_in_the_trace_and_told_once),
     TEST(session__first_write_fails__then_create_fails),
 };
 TEST_MAIN("session", tests)

@@ -152,6 +152,37 @@ static void thread_registry__slot_recycled__then_new_generation_and_fresh_lanes(
     teardown(&fixture);
 }
 
+/* Whatever the slot's last thread left: a thread begins with nothing counted, and with lines of its own. */
+static void thread_registry__with_metrics__then_initialized(void)
+{
+    static const ada_thread_metrics_t nothing;
+    Fixture fixture;
+    ThreadLaneSet *set;
+
+    setup(&fixture, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        memset(&segment_lane_set(&fixture.segment, i)->metrics, 0xff, sizeof(nothing));
+    for (uint32_t round = 0; round < 3; round++) {
+        set = register_thread(&fixture, 1 + round);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(set);
+        for (uint32_t lane = 0; lane < 2; lane++) {
+            const ada_lane_metrics_t *metrics = &set->metrics.lanes[lane];
+
+            CU_ASSERT_EQUAL(memcmp(&metrics->counters, &nothing, offsetof(ada_metrics_counters_t, reserved)),
+                            0);
+            CU_ASSERT_EQUAL(memcmp(&metrics->swaps, &nothing, offsetof(ada_metrics_swaps_t, reserved)), 0);
+            CU_ASSERT_EQUAL(memcmp(&metrics->pressure, &nothing, offsetof(ada_metrics_pressure_t, reserved)),
+                            0);
+        }
+        CU_ASSERT_EQUAL(memcmp(&set->metrics.rates, &nothing, offsetof(ada_metrics_rates_t, reserved)), 0);
+        CU_ASSERT_EQUAL((uintptr_t)&set->metrics % 128, 0);
+        metrics_increment_dropped(&set->metrics.lanes[ADA_LANE_INDEX], METRICS_DROP_FULL, 5);
+        set->metrics.rates.window_start = 77;
+        release(&fixture, set);
+    }
+    teardown(&fixture);
+}
+
 /* ---- capacity ----------------------------------------------------------------------------------- */
 
 static void test_thread_registry__max_threads_exceeded__then_returns_null(void)
@@ -770,6 +801,7 @@ static const TestCase tests[] = {
     TEST(test_memory_ordering__registration__then_visible_to_drain),
     TEST(thread_registry__states__then_only_in_their_order),
     TEST(thread_registry__slot_recycled__then_new_generation_and_fresh_lanes),
+    TEST(thread_registry__with_metrics__then_initialized),
     TEST(thread_registry__any_capacity__then_exactly_so_many_slots),
     TEST(thread_registry__closed__then_refused),
     TEST(thread_registry__contradictory__then_refused),

@@ -41,6 +41,17 @@ static const char *death_kind_name(uint32_t kind)
     }
 }
 
+/* Marks, or anomalies, in the file. */
+static size_t count_marks(const AdatReader *reader, bool anomaly)
+{
+    const AdatMarkInfo *mark;
+    size_t count = 0;
+
+    for (size_t i = 0; (mark = adat_reader_mark(reader, i)); i++)
+        count += mark->anomaly == anomaly;
+    return count;
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_string_or_null(JsonWriter *json, const char *key, const char *value)
@@ -140,7 +151,8 @@ static void print_json(const char *path, const AdatReader *reader)
     trace_json_account(&json, "events", &events);
     trace_json_account(&json, "detail", &detail);
     trace_json_drain(&json, "drain", adat_reader_drain(reader, &drain) ? &drain : NULL);
-    json_u64(&json, "marks", adat_reader_mark_count(reader));
+    json_u64(&json, "marks", count_marks(reader, false));
+    json_u64(&json, "anomalies", count_marks(reader, true));
     json_end_object(&json);
 }
 
@@ -181,8 +193,11 @@ static void print_file(const char *path, const AdatReader *reader)
     printf("%-10s %s, id %s, chunk %u\n", "created", created, uuid, info->header.chunk);
     for (size_t i = 0; i < session.count; i++)
         print_value(session.items[i].key, session.items[i].value);
-    if (adat_reader_mark_count(reader) > 0)
-        printf("%-10s %zu\n", "marks", adat_reader_mark_count(reader));
+    if (count_marks(reader, false) > 0)
+        printf("%-10s %zu\n", "marks", count_marks(reader, false));
+    if (count_marks(reader, true) > 0)
+        printf("%-10s %zu (adatrace dump --event 'anomaly: *' tells when)\n", "anomalies",
+               count_marks(reader, true));
     printf("%-10s %.6f s%s\n", "duration", (double)adat_reader_duration(reader) / 1e9,
            adat_reader_clock_quality(reader) == ADAT_CLOCK_GUESSED ? " (guessed: too few clock anchors)" : "");
 }
@@ -238,6 +253,18 @@ static void print_threads(const AdatReader *reader)
     }
 }
 
+/* Whether something is known that no block says. */
+static bool is_observed(const AdatReader *reader)
+{
+    const AdatThreadInfo *thread;
+
+    for (size_t i = 0; (thread = adat_reader_thread(reader, i)); i++) {
+        if (thread->observed)
+            return true;
+    }
+    return false;
+}
+
 static void print_ledger(const AdatReader *reader)
 {
     const AdatAccount events = adat_reader_events(reader), detail = adat_reader_detail(reader);
@@ -260,7 +287,10 @@ static void print_ledger(const AdatReader *reader)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         printf("%-28s %14" PRIu64 " %14" PRIu64 "\n", rows[i].name, rows[i].events, rows[i].detail);
     if (!adat_reader_info(reader)->has_ledger)
-        printf("(there is no final ledger: of threads that had not ended, later losses are not known)\n");
+        printf("(there is no final ledger: of threads that had not ended, later losses are not known%s)\n",
+               is_observed(reader)
+                   ? ";\n pending are events that they had recorded when the recorder last looked, and that are not here"
+                   : "");
 }
 
 /* Without a final ledger these are the figures of the last one that was written. */

@@ -366,7 +366,24 @@ typedef struct OutputPaths {
     const char *trace;
     const char *metrics;
     const MetricsAddress *address;
+    bool metrics_wanted; /* in a file, or served */
 } OutputPaths;
+
+/* For those who look after metrics: others are not to be disturbed by their recorder. */
+static void on_anomaly(void *context, enum metrics_anomaly anomaly)
+{
+    static const char *const texts[] = {
+        [METRICS_ANOMALY_DROP_BURST] = "more than 1 % of the events of the last interval were lost",
+        [METRICS_ANOMALY_STALLED_LANE] = "a thread's events wait, and are not drained",
+        [METRICS_ANOMALY_RATE] = "the rate of events is four times its average, or a quarter of it",
+        [METRICS_ANOMALY_LATENCY] = "1 % of the events took more than 10 ms to the file",
+    };
+    _Static_assert(sizeof(texts) / sizeof(texts[0]) == METRICS_ANOMALIES, "a text for each");
+    const OutputPaths *paths = context;
+
+    if (paths->metrics_wanted)
+        cli_error("record", "%s: %s", metrics_anomaly_name(anomaly), texts[anomaly]);
+}
 
 static void on_metrics_served(void *context)
 {
@@ -523,7 +540,10 @@ static int record(const RecordOptions *options, const char *path, int output)
         NULL,
     };
     MetricsAddress address = options->metrics_address;
-    OutputPaths paths = {.trace = path, .metrics = options->metrics_file, .address = &address};
+    OutputPaths paths = {.trace = path,
+                         .metrics = options->metrics_file,
+                         .address = &address,
+                         .metrics_wanted = options->metrics_file || options->metrics_served};
     RecorderConfig config = {
         .argv = options->argv,
         .segment = options->segment,
@@ -536,6 +556,7 @@ static int record(const RecordOptions *options, const char *path, int output)
         .weights = options->weights.count > 0 ? &options->weights : NULL,
         .preload_groups = options->preload_groups,
         .on_write_state = on_write_state,
+        .on_anomaly = on_anomaly,
         .on_metrics_state = on_metrics_state,
         .on_metrics_served = on_metrics_served,
         .metrics_address = options->metrics_served ? &address : NULL,

@@ -195,7 +195,8 @@ void dump_event_text(const DumpedEvent *dumped)
 
 void dump_mark_text(const AdatMarkInfo *info)
 {
-    static const char kind[] = "marked ", record[] = " record=";
+    static const char record[] = " record=";
+    const char *kind = info->anomaly ? "anomaly " : "marked ";
     const AdatMark *mark = &info->mark;
     Line line;
 
@@ -277,8 +278,11 @@ void dump_mark_json(const AdatReader *reader, const AdatMarkInfo *info)
     JsonWriter json;
 
     json_begin_line(&json, adat_reader_realtime(reader, info->time_ns), info->process, info->thread);
-    json_string(&json, "lane", "detail");
-    json_string(&json, "kind", "marked");
+    if (info->anomaly)
+        json_null(&json, "lane");
+    else
+        json_string(&json, "lane", "detail");
+    json_string(&json, "kind", info->anomaly ? "anomaly" : "marked");
     json_string(&json, "name", info->mark.reason);
     if (info->mark.record != UINT64_MAX)
         json_u64(&json, "arg", info->mark.record);

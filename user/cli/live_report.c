@@ -169,7 +169,7 @@ static void take_rows(const cJSON *processes, const cJSON *threads, MetricsSnaps
     {
         MetricsThread *thread = &snapshot->threads[snapshot->thread_count++];
 
-        thread->pid = count32(item, "pid");
+        *thread = (MetricsThread){.pid = count32(item, "pid")};
         thread->tid = count32(item, "tid");
         thread->ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "ended"));
         text(item, "name", thread->name, sizeof(thread->name));

@@ -33,6 +33,13 @@ typedef struct ProcessAccount {
     uint32_t threads;
 } ProcessAccount;
 
+/* What goes into a ledger. */
+typedef struct LedgerEntries {
+    AdatLedgerEntry *items;
+    size_t count;
+    size_t capacity;
+} LedgerEntries;
+
 typedef struct AccountBook {
     AdatAccount index; /* sums over all threads */
     AdatAccount detail;

@@ -49,7 +49,7 @@ struct Recorder {
     AnnounceServer server;
     int epoll;
     int signals;
-    int file_state; /* eventfd: session_write_error() has changed */
+    int file_state; /* eventfd: the session has something to tell */
     sigset_t mask_before;
     struct stat launched_segment; /* which memfd members[0] has */
     Members members;              /* [0]: the segment made for the command */
@@ -281,12 +281,23 @@ static void take_signals(Recorder *recorder)
     }
 }
 
-static void report_write_state(Recorder *recorder)
+static void report_anomalies(const Recorder *recorder)
+{
+    uint32_t anomalies = session_take_anomalies(recorder->session);
+
+    for (uint32_t i = 0; i < METRICS_ANOMALIES && recorder->config->on_anomaly; i++) {
+        if (anomalies & 1u << i)
+            recorder->config->on_anomaly(recorder->config->context, (enum metrics_anomaly)i);
+    }
+}
+
+static void report_state(Recorder *recorder)
 {
     int state = session_write_error(recorder->session);
     uint64_t changes;
 
     (void)!read(recorder->file_state, &changes, sizeof(changes));
+    report_anomalies(recorder);
     if ((state != 0) == (recorder->write_state != 0))
         return;
     recorder->write_state = state;
@@ -310,7 +321,7 @@ static void follow_command(Recorder *recorder)
             else if (data == RECORDER_WATCH_ANNOUNCEMENTS)
                 take_announcements(recorder);
             else if (data == RECORDER_WATCH_FILE)
-                report_write_state(recorder);
+                report_state(recorder);
             else if (data - RECORDER_WATCH_PROCESS < recorder->members.count)
                 check_member(recorder, &recorder->members.items[data - RECORDER_WATCH_PROCESS]);
         }

@@ -26,7 +26,9 @@ typedef struct RecorderConfig {
     const char *preload_groups;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
-    /* The same of the metrics' file, from a thread of its own. */
+    /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */
+    void (*on_anomaly)(void *context, enum metrics_anomaly anomaly);
+    /* As on_write_state, of the metrics' file, from a thread of its own. */
     void (*on_metrics_state)(void *context, int error);
     /* Before the command runs: metrics are served at config->metrics_address. */
     void (*on_metrics_served)(void *context);

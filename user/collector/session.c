@@ -113,6 +113,7 @@ static int create_iterator(Session *session)
         .ns_per_cycle = &session->batch.ns_per_cycle,
         .rules = session->config.rules,
         .weights = session->config.weights,
+        .metrics = &session->global,
     };
     return error;
 }
@@ -121,6 +122,7 @@ int session_create(int fd, const SessionConfig *config, Session **session_out)
 {
     Session *session = calloc(1, sizeof(*session));
     AdatWriter *writer = NULL;
+    MetricsSource source;
     int error;
 
     if (!session) {
@@ -137,6 +139,9 @@ int session_create(int fd, const SessionConfig *config, Session **session_out)
     drain_batch_init(&session->batch, writer, &session->metrics);
     error = create_iterator(session);
     session->started_at = ada_clock_monotonic_ns();
+    source = session_metrics_source(session);
+    metrics_global_init(&session->global, &source, config->metrics_hub, config->metrics_interval_ns,
+                        session->started_at);
     if (!error)
         error = write_session_block(session, config->strings);
     if (error) {
@@ -185,8 +190,9 @@ void session_destroy(Session *session)
         traced_process_destroy(session->inbox.items[i].process);
     free(session->inbox.items);
     free(session->processes);
-    metrics_snapshot_release(session->unpublished);
+    metrics_global_fini(&session->global);
     account_book_fini(&session->accounts);
+    free(session->live.items);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);
     free(session);
@@ -195,6 +201,12 @@ void session_destroy(Session *session)
 int session_write_error(const Session *session)
 {
     return ada_load_relaxed(&session->write_error);
+}
+
+uint32_t session_take_anomalies(Session *session)
+{
+    /* A word by itself: neither this nor the other side hands anything else over. */
+    return ada_exchange_acq_rel(&session->anomalies, 0u);
 }
 
 void session_result(const Session *session, SessionResult *result)

@@ -29,7 +29,8 @@ typedef struct SessionConfig {
     const WeightRules *weights;   /* the same */
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
-    int state_fd; /* eventfd(2) that is written to when session_write_error() changes; -1: nobody wants to know */
+    /* eventfd(2) that is written to when session_write_error() changes or there are session_take_anomalies(); -1: nobody wants to know */
+    int state_fd;
 } SessionConfig;
 
 /*
@@ -79,6 +80,9 @@ int session_stop(Session *session);
 
 /* -errno of a file that can't be written at the moment, or 0. Any thread. */
 int session_write_error(const Session *session);
+
+/* What was noticed to be odd since the last call, as bits 1 << METRICS_ANOMALY_*. Any thread. */
+uint32_t session_take_anomalies(Session *session);
 
 void session_result(const Session *session, SessionResult *result);
 

@@ -182,6 +182,31 @@ static void put_ledger(Session *session, uint16_t flags)
     free(summary);
 }
 
+/* Of lanes in use: what a reader of the file knows of them should this process be killed within the next second. */
+static void put_live_ledger(Session *session)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER};
+    LedgerEntries *live = &session->live;
+    size_t count = 0;
+
+    live->count = 0;
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_tell_accounts(session->processes[i], live);
+    for (size_t at = 0; at < live->count; at += count) {
+        AdatDrainSummary *summary;
+
+        count = live->count - at < SESSION_LEDGER_ENTRIES_MAX ? live->count - at : SESSION_LEDGER_ENTRIES_MAX;
+        summary = malloc(sizeof(*summary) + count * sizeof(AdatLedgerEntry));
+        if (!summary)
+            return; /* told when they have changed again */
+        session_summarize(session, summary);
+        memcpy(summary + 1, live->items + at, count * sizeof(AdatLedgerEntry));
+        (void)drain_batch_put(&session->batch, &header, summary,
+                              sizeof(*summary) + count * sizeof(AdatLedgerEntry));
+        free(summary);
+    }
+}
+
 /* After a write: entries that were in a batch which failed stay, for the next one. */
 static void settle_ledger(Session *session)
 {
@@ -231,7 +256,9 @@ static void keep_house(Session *session, uint64_t now)
         return;
     session->next_housekeeping = now + SESSION_HOUSEKEEPING_NS;
     session->ledger_due = true;
+    session_measure_memory(session);
     session_write_clock_anchor(session);
+    put_live_ledger(session);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_check_threads(session->processes[i]);
 }
@@ -262,21 +289,27 @@ static void forget_process(Session *session, size_t index)
         session->result.quarantine_pid = traced_process_pid(process);
     }
     session->result.threads += traced_process_threads(process);
-    metrics_figures_add(&session->measured.ended, traced_process_ended_figures(process));
+    metrics_figures_add(&session->ended, traced_process_ended_figures(process));
     traced_process_destroy(process);
     session->processes[index] = session->processes[--session->process_count];
+}
+
+void session_tell_state(const Session *session)
+{
+    const uint64_t one = 1;
+
+    if (session->config.state_fd >= 0)
+        (void)!write(session->config.state_fd, &one, sizeof(one));
 }
 
 static void tell_write_state(Session *session)
 {
     int32_t state = session->batch.failing ? session->batch.last_error : 0;
-    const uint64_t one = 1;
 
     if (state == session->write_error) /* ours alone to write */
         return;
     ada_store_relaxed(&session->write_error, state);
-    if (session->config.state_fd >= 0)
-        (void)!write(session->config.state_fd, &one, sizeof(one));
+    session_tell_state(session);
 }
 
 /* One round over all processes and one write. True: do the next at once. */
@@ -357,6 +390,7 @@ static void sleep_for(Session *session, uint32_t control, uint32_t how, uint64_t
 /* Until the next iteration: a tick, or, while all threads are quiet and watched, until somebody records. */
 static void rest(Session *session, uint32_t control)
 {
+    uint64_t metrics_due = metrics_global_due(&session->global);
     uint64_t now, next, longest;
 
     if (session->stopping || !drain_iterator_is_quiet(session->iterator)) {
@@ -365,8 +399,8 @@ static void rest(Session *session, uint32_t control)
     }
     now = ada_clock_monotonic_ns();
     next = session->next_housekeeping;
-    if (session->next_metrics != 0 && (int64_t)(next - session->next_metrics) > 0)
-        next = session->next_metrics;
+    if (metrics_due != 0 && metrics_due < next)
+        next = metrics_due;
     longest = (int64_t)(next - now) > 0 ? next - now : 1;
     if (session->process_count >= ADA_FUTEX_WAIT_MAX && longest > SESSION_UNWATCHED_NS)
         longest = SESSION_UNWATCHED_NS;
@@ -379,6 +413,7 @@ static void close_file(Session *session)
 {
     SessionResult *result = &session->result;
 
+    session->closing = true;
     session_write_clock_anchor(session);
     while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
         put_ledger(session, ADAT_FLAG_CLOSED);
@@ -396,7 +431,8 @@ static void close_file(Session *session)
     result->closed = session->close_error == 0;
     result->bytes = adat_writer_bytes(session->batch.writer);
     session_summarize(session, &result->drain);
-    session_collect_metrics(session, ada_clock_monotonic_ns(), true);
+    session_measure_memory(session);
+    metrics_collect_last(&session->global, ada_clock_monotonic_ns());
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
 }
@@ -408,6 +444,7 @@ void *session_drain_main(void *argument)
     /* Ticks are to come when they are due, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
     session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
+    session_measure_memory(session);
     for (;;) {
         uint32_t control =
             ada_load_acquire(&session->control); /* pairs with post(): before we look into the inbox */
@@ -418,7 +455,7 @@ void *session_drain_main(void *argument)
         again = iterate(session);
         now = ada_clock_monotonic_ns();
         keep_house(session, now);
-        session_collect_metrics(session, now, false);
+        (void)metrics_collect_global(&session->global, now);
         if (session->stopping && session->process_count == 0)
             break;
         if (!again && !linger(session, control))

@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #include "user/collector/session.h"
-#include "user/metrics/anomaly.h"
+#include "user/metrics/global_metrics.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
@@ -30,18 +30,6 @@ typedef struct CommandQueue {
     size_t capacity;
 } CommandQueue;
 
-/* What the session came to when metrics were last collected. */
-typedef struct SessionMeasured {
-    uint64_t sequence; /* of that snapshot; 0: there was none */
-    uint64_t at;       /* CLOCK_MONOTONIC, ns */
-    uint64_t events;
-    uint64_t bytes;
-    double average;
-    MetricsFigures ended; /* of processes that are done with, up to now */
-    LatencyHistogram latency;
-    AnomalyState anomalies;
-} SessionMeasured;
-
 struct Session {
     /* shared between threads */
     pthread_mutex_t lock; /* guards inbox, next_number */
@@ -49,6 +37,7 @@ struct Session {
     uint32_t next_number;
     uint32_t control; /* futex: one more with each command */
     int32_t write_error;
+    uint32_t anomalies; /* that nobody has asked after yet: bits 1 << METRICS_ANOMALY_* */
 
     SessionConfig config;
     TracedProcessConfig process_config;
@@ -68,14 +57,16 @@ struct Session {
     AdatClock first_anchor; /* from here on the rate of the cycle counter is measured */
     uint64_t started_at;
     uint64_t next_housekeeping;
-    uint64_t next_metrics;
-    SessionMeasured measured;
-    MetricsSnapshot *unpublished;
+    ada_global_metrics_t global;
+    uint64_t memory_bytes; /* of this process, when last measured */
+    MetricsFigures ended;  /* of processes that are done with */
     uint64_t last_busy;
+    LedgerEntries live;
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
     bool ledger_due;
     bool stopping;
+    bool closing; /* nothing is put into the file any more */
     SessionResult result;
     int close_error;
 };
@@ -89,7 +80,13 @@ DrainCallbacks session_drain_callbacks(Session *session);
 /* Adds an anchor to the batch. */
 void session_write_clock_anchor(Session *session);
 
-/* Collects and publishes metrics, if their time has come. The `last` ones are collected in any case. */
-void session_collect_metrics(Session *session, uint64_t now, bool last);
+/* Looks how much memory this process has, if somebody wants metrics: once in a while, as it takes longer than collecting. */
+void session_measure_memory(Session *session);
+
+/* Tells SessionConfig.state_fd that there is something to ask after. */
+void session_tell_state(const Session *session);
+
+/* What metrics are collected from: the session's processes and its drain. For the drain thread. */
+MetricsSource session_metrics_source(Session *session);
 
 #endif

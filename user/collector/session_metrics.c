@@ -3,18 +3,13 @@
 #include "user/collector/session_internal.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "user/lane/clock.h"
-
-#define METRICS_SLACK_NS (10 * NS_PER_MS)
-
-/* Resident memory of this process in bytes; 0 = not known. */
+/* Resident memory of this process in bytes; 0 = not known. Takes some 50 us. */
 static uint64_t resident_bytes(void)
 {
     const char *second;
@@ -33,14 +28,20 @@ static uint64_t resident_bytes(void)
     return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static void take_drain(Session *session, MetricsSnapshot *snapshot)
+void session_measure_memory(Session *session)
+{
+    if (metrics_global_due(&session->global) != 0)
+        session->memory_bytes = resident_bytes();
+}
+
+static void take_drain(const Session *session, MetricsSnapshot *snapshot)
 {
     const DrainMetrics *metrics = &session->metrics;
     struct timespec cpu = {0};
 
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu); /* cannot fail: the clock exists, the pointer is good */
     snapshot->cpu_ns = (uint64_t)cpu.tv_sec * NS_PER_S + (uint64_t)cpu.tv_nsec;
-    snapshot->memory_bytes = resident_bytes();
+    snapshot->memory_bytes = session->memory_bytes;
     (void)snprintf(snapshot->scheduler, sizeof(snapshot->scheduler), "%s",
                    drain_scheduler_name(session->config.scheduler));
     snapshot->iterations = metrics->iterations;
@@ -54,14 +55,23 @@ static void take_drain(Session *session, MetricsSnapshot *snapshot)
     snapshot->write_error = session->batch.failing ? session->batch.last_error : 0;
     snapshot->file_bytes = adat_writer_bytes(session->batch.writer);
     snapshot->marks = metrics->marks;
-    snapshot->latency = metrics->latency;
-    latency_histogram_since(&metrics->latency, &session->measured.latency, &snapshot->latency_recent);
-    session->measured.latency = metrics->latency;
+    latency_histogram_copy(&snapshot->latency, &metrics->latency);
 }
 
-static void take_processes(Session *session, MetricsWindow *window, MetricsSnapshot *snapshot)
+static void count_sources(void *context, size_t *processes_out, size_t *threads_out)
 {
-    snapshot->total = session->measured.ended;
+    const Session *session = context;
+
+    *processes_out = session->process_count;
+    for (size_t i = 0; i < session->process_count; i++)
+        *threads_out += traced_process_threads_here(session->processes[i]);
+}
+
+static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot)
+{
+    Session *session = context;
+
+    snapshot->total = session->ended;
     snapshot->threads_ever = session->result.threads;
     for (size_t i = 0; i < session->process_count; i++) {
         TracedProcess *process = session->processes[i];
@@ -73,111 +83,38 @@ static void take_processes(Session *session, MetricsWindow *window, MetricsSnaps
         snapshot->processes_alive += traced_process_ended(process).kind == 0;
     }
     snapshot->processes_ever = session->result.processes;
-    snapshot->jain = jain_index_value(&window->jain);
-}
-
-/* Bytes become shares. */
-static void take_shares(const MetricsWindow *window, MetricsSnapshot *snapshot)
-{
-    double all = window->drained > 0 ? (double)window->drained : 1;
-
-    for (size_t i = 0; i < snapshot->process_count; i++)
-        snapshot->processes[i].figures.drain_share /= all;
-    for (size_t i = 0; i < snapshot->thread_count; i++)
-        snapshot->threads[i].figures.drain_share /= all;
-    snapshot->total.drain_share = window->drained > 0;
-}
-
-/* Rates of the whole, threads that have ended since included. And nothing that was shown is taken back. */
-static void take_total(Session *session, const MetricsWindow *window, MetricsSnapshot *snapshot)
-{
-    SessionMeasured *before = &session->measured;
-    MetricsFigures *total = &snapshot->total;
-
-    if (total->index.attempted < before->events) {
-        total->index.pending += before->events - total->index.attempted;
-        total->index.attempted = before->events;
-    }
-    if (total->bytes < before->bytes)
-        total->bytes = before->bytes;
-    total->events_per_second = metrics_per_second(total->index.attempted, before->events, window->seconds);
-    total->bytes_per_second = metrics_per_second(total->bytes, before->bytes, window->seconds);
-    before->average = metrics_average(before->average, total->events_per_second, window);
-    total->events_per_second_average = before->average;
-    before->events = total->index.attempted;
-    before->bytes = total->bytes;
-}
-
-static void take_anomalies(Session *session, const MetricsWindow *window, double average,
-                           MetricsSnapshot *snapshot)
-{
-    AnomalyInput input = {
-        .now = snapshot->monotonic_ns,
-        .total = &snapshot->total.index,
-        .rate = snapshot->total.events_per_second,
-        .average = average,
-        .stalled = window->stalled,
-        .latency = &snapshot->latency_recent,
-    };
-
-    (void)anomaly_check(&session->measured.anomalies, &input);
-    memcpy(snapshot->anomalies, session->measured.anomalies.counts, sizeof(snapshot->anomalies));
-}
-
-static MetricsSnapshot *make_snapshot(Session *session, uint64_t now)
-{
-    SessionMeasured *before = &session->measured;
-    MetricsWindow window = metrics_window_begin(now, before->at);
-    double average = before->average;
-    MetricsSnapshot *snapshot;
-    struct timespec real = {0};
-    size_t threads = 0;
-
-    for (size_t i = 0; i < session->process_count; i++)
-        threads += traced_process_threads_here(session->processes[i]);
-    snapshot = metrics_snapshot_create(session->process_count, threads);
-    if (!snapshot)
-        return NULL;
-    (void)clock_gettime(CLOCK_REALTIME, &real);
-    snapshot->sequence = ++before->sequence;
-    snapshot->monotonic_ns = now;
-    snapshot->realtime_ns = (uint64_t)real.tv_sec * NS_PER_S + (uint64_t)real.tv_nsec;
-    snapshot->started_at = session->started_at;
-    snapshot->interval_ns = session->config.metrics_interval_ns;
-    take_processes(session, &window, snapshot);
-    take_total(session, &window, snapshot);
-    take_shares(&window, snapshot);
     take_drain(session, snapshot);
-    take_anomalies(session, &window, average, snapshot);
-    before->at = now;
-    return snapshot;
 }
 
-/* A snapshot that could not be published, for a reader was just taking the last one, is published later. */
-static void publish(Session *session)
+/* Into the trace, where it happened. It names no process: readers take its time for one of the first, whose clock is that of all. */
+static void write_anomaly(Session *session, enum metrics_anomaly anomaly)
 {
-    if (session->unpublished && metrics_hub_try_publish(session->config.metrics_hub, session->unpublished))
-        session->unpublished = NULL;
+    AdatBlockHeader header = {.type = ADAT_BLOCK_MARK, .flags = ADAT_FLAG_ANOMALY};
+    AdatMark mark = {.record = UINT64_MAX};
+
+    if (session->process_count == 0)
+        return; /* nobody records */
+    mark.timestamp = traced_process_ticks(session->processes[0]);
+    (void)snprintf(mark.reason, sizeof(mark.reason), "anomaly: %s", metrics_anomaly_name(anomaly));
+    drain_batch_put(&session->batch, &header, &mark, sizeof(mark));
 }
 
-void session_collect_metrics(Session *session, uint64_t now, bool last)
+static void notice(void *context, uint32_t anomalies, const MetricsSnapshot *snapshot)
 {
-    /* With housekeeping, so that a quiet recorder wakes once for both. */
-    uint64_t slack = session->config.metrics_interval_ns >= NS_PER_S ? METRICS_SLACK_NS : 0;
+    Session *session = context;
 
-    if (session->config.metrics_interval_ns == 0 || !session->config.metrics_hub)
+    (void)snapshot;
+    if (session->closing)
         return;
-    publish(session);
-    if (!last && (int64_t)(now + slack - session->next_metrics) < 0)
-        return;
-    session->next_metrics = now + session->config.metrics_interval_ns;
-    metrics_snapshot_release(session->unpublished);
-    session->unpublished = make_snapshot(session, now); /* without memory: next time */
-    if (session->unpublished)
-        session->unpublished->collect_ns = ada_clock_monotonic_ns() - now;
-    publish(session);
-    while (last && session->unpublished) { /* a reader is amid some instructions */
-        sched_yield();
-        publish(session);
+    for (uint32_t i = 0; i < METRICS_ANOMALIES; i++) {
+        if (anomalies & 1u << i)
+            write_anomaly(session, (enum metrics_anomaly)i);
     }
+    (void)ada_fetch_or_release(&session->anomalies, anomalies);
+    session_tell_state(session);
+}
+
+MetricsSource session_metrics_source(Session *session)
+{
+    return (MetricsSource){.count = count_sources, .take = take, .notice = notice, .context = session};
 }

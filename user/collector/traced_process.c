@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/base/array.h"
 #include "user/collector/process_description.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
@@ -33,6 +34,7 @@ struct TracedProcess {
     uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
     AccountBook *accounts;           /* the session's */
     const uint32_t *epoch;           /* of the session's batch */
+    ada_global_metrics_t *metrics;   /* the session's */
     ProcessEnd end;
     const char *quarantine;
     uint32_t next_check; /* slot: see traced_process_check_threads() */
@@ -75,6 +77,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->thread_counter = config->thread_counter;
     process->accounts = config->accounts;
     process->epoch = config->epoch;
+    process->metrics = config->metrics;
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
@@ -118,6 +121,11 @@ pid_t traced_process_pid(const TracedProcess *process)
 uint32_t traced_process_number(const TracedProcess *process)
 {
     return process->process;
+}
+
+uint64_t traced_process_ticks(const TracedProcess *process)
+{
+    return process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
 }
 
 bool traced_process_claimed(const TracedProcess *process)
@@ -170,6 +178,20 @@ static void learn_events(DrainSource *source)
 }
 
 /* ---- threads ---------------------------------------------------------------------------------- */
+
+/* Slots ahead of the one whose figures are taken; found by trying (tests/bench/bench_metrics.c). */
+#define EXPECT_STATE 8u
+#define EXPECT_SHARED 4u
+
+static void expect_threads(const TracedProcess *process, uint32_t slot)
+{
+    uint32_t slots = process->segment.geometry.slot_capacity;
+
+    if (slot + EXPECT_STATE < slots && process->threads[slot + EXPECT_STATE])
+        thread_figures_expect(process->threads[slot + EXPECT_STATE]);
+    if (slot + EXPECT_SHARED < slots && process->threads[slot + EXPECT_SHARED])
+        thread_figures_expect_shared(process->threads[slot + EXPECT_SHARED]);
+}
 
 /* Its threads need not go on recording for nobody, nor wait for rings that will not come back. */
 static void quarantine(TracedProcess *process, const char *reason)
@@ -243,7 +265,7 @@ void traced_process_mark(TracedProcess *process)
 /* Marks all threads of the process, because somebody asked for it. */
 static void take_mark_request(TracedProcess *process, DrainBatch *batch)
 {
-    uint64_t now = process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
+    uint64_t now = traced_process_ticks(process);
 
     if (!process->mark_requested)
         return;
@@ -299,10 +321,33 @@ void traced_process_complete(TracedProcess *process, DrainBatch *batch)
         process_description_write_events(&process->description, batch);
 }
 
+/* All but its figures. */
+static void describe_measured(const TracedProcess *process, const ThreadDrainState *state, MetricsThread *thread)
+{
+    thread->pid = (uint32_t)process->pid;
+    thread->tid = state->tid;
+    thread->thread = state->thread;
+    thread->slot = state->slot;
+    _Static_assert(sizeof(thread->name) == sizeof(state->name), "");
+    memcpy(thread->name, state->name, sizeof(thread->name));
+    thread->ended = false;
+}
+
+/* Its last figures, for the sums and for the next snapshot. */
+static void measure_ended(TracedProcess *process, const ThreadDrainState *state, const ThreadAccount *account)
+{
+    MetricsThread thread;
+
+    describe_measured(process, state, &thread);
+    thread_figures_close(state, &account->index, &account->detail, &thread.figures);
+    metrics_figures_add(&process->ended, &thread.figures);
+    thread.ended = true;
+    metrics_global_add_ended(process->metrics, &thread);
+}
+
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
-    MetricsFigures figures;
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
@@ -320,8 +365,7 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
 
         (void)account_book_add_undescribed(process->accounts, &thread);
     }
-    thread_figures_close(state, &account.index, &account.detail, &figures);
-    metrics_figures_add(&process->ended, &figures);
+    measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
@@ -330,6 +374,40 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     if (process->end.kind != 0 || process->quarantine ||
         !thread_registry_release(&process->segment, state->lanes))
         process->done[state->slot / 64] |= 1ull << state->slot % 64;
+}
+
+static void tell_account(const TracedProcess *process, ThreadDrainState *state, LedgerEntries *entries)
+{
+    AdatLedgerEntry lanes[2];
+    uint64_t attempted = 0, settled = 0;
+
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        thread_drain_account(state, lane, false, &lanes[lane]);
+        attempted += lanes[lane].attempted;
+        settled += lanes[lane].attempted - lanes[lane].pending;
+    }
+    if (state->told_epoch == *process->epoch && state->told_attempted == attempted &&
+        state->told_settled == settled)
+        return;
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        if (array_reserve_one(&entries->items, &entries->capacity, entries->count, sizeof(lanes[0])) != 0)
+            return;
+        entries->items[entries->count++] = lanes[lane];
+    }
+    state->told_epoch = *process->epoch;
+    state->told_attempted = attempted;
+    state->told_settled = settled;
+}
+
+void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries)
+{
+    for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
+        expect_threads(process, slot);
+        if (!process->threads[slot])
+            continue;
+        left--;
+        tell_account(process, process->threads[slot], entries);
+    }
 }
 
 /* Closes the accounts of a process that is read no more with what was taken. */
@@ -474,10 +552,7 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
         *thread = *last;
         return;
     }
-    *thread = (MetricsThread){
-        .pid = (uint32_t)process->pid, .tid = state->tid, .thread = state->thread, .slot = state->slot};
-    _Static_assert(sizeof(thread->name) == sizeof(state->name), "");
-    memcpy(thread->name, state->name, sizeof(thread->name));
+    describe_measured(process, state, thread);
     thread_figures_take(state, window, &thread->figures);
     if (last)
         *last = *thread;
@@ -502,6 +577,7 @@ void traced_process_measure(TracedProcess *process, MetricsWindow *window, Metri
     for (uint32_t slot = 0, left = process->threads_here; left > 0; slot++) {
         MetricsThread *thread = &snapshot->threads[snapshot->thread_count];
 
+        expect_threads(process, slot);
         if (!process->threads[slot])
             continue;
         left--;

@@ -16,7 +16,7 @@
 
 #include "user/collector/account.h"
 #include "user/drain/drain_iterator.h"
-#include "user/metrics/thread_figures.h"
+#include "user/metrics/global_metrics.h"
 
 typedef struct TracedProcess TracedProcess;
 
@@ -29,12 +29,13 @@ typedef struct ProcessEnd {
 /* What all processes of a session share; it outlives them. */
 typedef struct TracedProcessConfig {
     DrainIterator *iterator;
-    AccountBook *accounts;      /* takes those of threads that are drained */
-    uint32_t *thread_counter;   /* numbers of threads in the file */
-    const uint32_t *epoch;      /* of the batch that they are drained into: see DrainBatch */
-    const double *ns_per_cycle; /* the same */
-    const MarkRules *rules;     /* NULL: none */
-    const WeightRules *weights; /* NULL: none */
+    AccountBook *accounts;         /* takes those of threads that are drained */
+    uint32_t *thread_counter;      /* numbers of threads in the file */
+    const uint32_t *epoch;         /* of the batch that they are drained into: see DrainBatch */
+    const double *ns_per_cycle;    /* the same */
+    const MarkRules *rules;        /* NULL: none */
+    const WeightRules *weights;    /* NULL: none */
+    ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
 } TracedProcessConfig;
 
 /*
@@ -52,6 +53,9 @@ void traced_process_identify(TracedProcess *process, pid_t pid);
 
 pid_t traced_process_pid(const TracedProcess *process);
 uint32_t traced_process_number(const TracedProcess *process);
+
+/* Now, by the clock of its timestamps. */
+uint64_t traced_process_ticks(const TracedProcess *process);
 
 /* Whether a process ever took the segment over. */
 bool traced_process_claimed(const TracedProcess *process);
@@ -76,6 +80,11 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 
 /* After the visits of an iteration, before its write. */
 void traced_process_complete(TracedProcess *process, DrainBatch *batch);
+
+/*
+ * Adds the present accounts of its threads, as far as they changed since the last call, to *entries. Without memory some are missing.
+ */
+void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries);
 
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);

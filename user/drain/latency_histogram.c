@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/drain/latency_histogram.h"
 
+#include <string.h>
+
 /* Values below LATENCY_SUBBUCKETS have a bucket each; above, the highest bits say which. */
 static uint32_t bucket_of(uint64_t ns)
 {
@@ -72,16 +74,26 @@ double latency_histogram_sum(const LatencyHistogram *histogram)
     return sum;
 }
 
+void latency_histogram_copy(LatencyHistogram *to, const LatencyHistogram *from)
+{
+    to->count = from->count;
+    to->max = from->max;
+    memcpy(to->buckets, from->buckets, (bucket_of(from->max) + 1) * sizeof(from->buckets[0]));
+}
+
 void latency_histogram_since(const LatencyHistogram *now, const LatencyHistogram *before,
                              LatencyHistogram *since_out)
 {
-    uint64_t end = 0;
+    uint32_t used = bucket_of(now->max) + 1; /* those above are empty */
+    uint32_t last = 0;
 
     since_out->count = now->count - before->count;
-    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+    for (uint32_t bucket = 0; bucket < used; bucket++) {
         since_out->buckets[bucket] = now->buckets[bucket] - before->buckets[bucket];
-        if (since_out->buckets[bucket] > 0)
-            end = bucket_end(bucket);
+        last = since_out->buckets[bucket] > 0 ? bucket : last;
     }
-    since_out->max = end < now->max ? end : now->max;
+    memset(since_out->buckets + used, 0, (LATENCY_BUCKETS - used) * sizeof(since_out->buckets[0]));
+    since_out->max = since_out->buckets[last] == 0 ? 0 : bucket_end(last);
+    if (since_out->max > now->max)
+        since_out->max = now->max;
 }

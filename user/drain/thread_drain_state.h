@@ -108,6 +108,10 @@ typedef struct ThreadDrainState {
     struct ThreadDrainState *next_departure;
     uint32_t leaving; /* enum thread_leaving: written by compare-exchange, once */
 
+    uint64_t told_attempted; /* records of both lanes, in the last ledger entries that are a snapshot */
+    uint64_t told_settled;   /* of them not pending */
+    uint32_t told_epoch;     /* of the batch that has them */
+
     ThreadMeasured measured; /* see user/metrics/thread_figures.h */
 
     /* for rules; at the end, as it is large and mostly not looked at */

@@ -64,6 +64,8 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 /* Block flags. */
 #define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
 #define ADAT_FLAG_CLOSED 0x2u /* ledger: of lanes that are done with; others follow in later ledgers */
+#define ADAT_FLAG_ANOMALY \
+    0x4u /* mark: nothing is kept for it; `reason` says what was odd with the recording itself */
 #define ADAT_FLAG_PACKED_SHORT \
     0x10u /* index events: packed, see user/file/event_pack.h; at most one of the two */
 #define ADAT_FLAG_PACKED_LONG 0x20u
@@ -197,8 +199,9 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, jain_ppb) == 176, "");
  * One lane's account, in records. For each entry:
  *   attempted = in_file + dropped_full + dropped_nested + dropped_io + recycled_unmarked + torn + pending
  * Each lane has one entry, in a ledger that is CLOSED or FINAL, behind all of its blocks; nothing is pending in it.
- * Entries of a ledger that is neither are a snapshot, and only its summary counts. thread 0 of a process
- * collects the events of threads that got no slot.
+ * Entries of a ledger that is neither are a snapshot, of lanes that are in use and whose accounts changed since the snapshot
+ * before: should the recorder be killed, the last of them is what is known. thread 0 of a process collects the
+ * events of threads that got no slot.
  */
 typedef struct AdatLedgerEntry {
     uint32_t process;

@@ -2,6 +2,7 @@
 #include "user/metrics/metrics_snapshot.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "user/lane/atomic.h"
 
@@ -32,11 +33,12 @@ const char *metrics_anomaly_name(enum metrics_anomaly anomaly)
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads)
 {
     MetricsSnapshot *snapshot;
-    size_t bytes = sizeof(*snapshot) + processes * sizeof(MetricsProcess) + threads * sizeof(MetricsThread);
+    size_t cleared = sizeof(*snapshot) + processes * sizeof(MetricsProcess);
 
-    snapshot = calloc(1, bytes);
+    snapshot = malloc(cleared + threads * sizeof(MetricsThread));
     if (!snapshot)
         return NULL;
+    memset(snapshot, 0, cleared);
     snapshot->references = 1;
     snapshot->processes = (MetricsProcess *)(snapshot + 1);
     snapshot->threads = (MetricsThread *)(snapshot->processes + processes);

@@ -92,7 +92,8 @@ typedef struct MetricsSnapshot {
     int32_t write_error; /* -errno of a file that can't be written at the moment, or 0 */
     uint64_t file_bytes;
     uint64_t marks;
-    double jain;              /* over drained / offered of the last interval; 1 = fair */
+    double drop_rate; /* 0..1: of the events that were attempted in the last interval, the part that was lost */
+    double jain;      /* over drained / offered of the last interval; 1 = fair */
     LatencyHistogram latency; /* ns, from the event to the return of the write that has it; since the start */
     LatencyHistogram latency_recent; /* the same of the last interval */
     uint64_t cpu_ns;                 /* of the drain thread */
@@ -119,7 +120,7 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
-/* Room for so many. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
+/* Room for so many; all is 0, but `threads`, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);
 
 /* NULL is allowed. Any thread. */

@@ -118,43 +118,68 @@ static void add_share(MetricsWindow *window, const ThreadMeasured *before, const
         jain_index_add(&window->jain, (double)(settled - before->settled) / (double)offered);
 }
 
-void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures_out)
+void thread_figures_expect(const ThreadDrainState *state)
+{
+    for (size_t at = 0; at < offsetof(ThreadDrainState, hit_found); at += 64)
+        __builtin_prefetch((const char *)state + at);
+}
+
+static void expect_lane(const Lane *lane, const ada_lane_metrics_t *metrics)
+{
+    __builtin_prefetch(&lane->active_ring_index);
+    for (uint32_t ring = 0; ring < ADA_RINGS_MAX; ring++)
+        __builtin_prefetch(&lane->rings[ring]);
+    __builtin_prefetch(&metrics->counters);
+    __builtin_prefetch(&metrics->swaps);
+    __builtin_prefetch(&metrics->pressure);
+}
+
+void thread_figures_expect_shared(const ThreadDrainState *state)
+{
+    const ThreadLaneSet *lanes = state->lanes;
+
+    expect_lane(&lanes->index, &lanes->metrics.lanes[ADA_LANE_INDEX]);
+    expect_lane(&lanes->detail, &lanes->metrics.lanes[ADA_LANE_DETAIL]);
+    __builtin_prefetch(&lanes->metrics.rates, 1);
+}
+
+void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures)
 {
     ThreadMeasured *before = &state->measured;
-    MetricsFigures figures = {
+    ada_metrics_rates_t *rates = &state->lanes->metrics.rates;
+    uint64_t settled;
+
+    *figures = (MetricsFigures){
         .index = account_of(state, ADA_LANE_INDEX, before->events),
         .detail = account_of(state, ADA_LANE_DETAIL, before->details),
         .drained_bytes = state->stats.bytes,
     };
-    ada_metrics_rates_t *rates = &state->lanes->metrics.rates;
-    uint64_t settled = figures.index.attempted - figures.index.pending;
-
-    take_counters(state, &figures);
-    figures.bytes = figures.drained_bytes + waiting_bytes(&figures);
-    if (figures.bytes < before->bytes)
-        figures.bytes = before->bytes;
-    (void)metrics_update_rate(rates, figures.index.attempted, figures.bytes, window->now);
-    figures.events_per_second = metrics_events_per_second(rates);
-    figures.bytes_per_second = metrics_bytes_per_second(rates);
-    figures.events_per_second_average = metrics_average(before->average, figures.events_per_second, window);
-    figures.occupancy = occupancy_of(state, &figures);
-    figures.drain_share = (double)(figures.drained_bytes - before->drained);
-    window->stalled += is_stalled(window, before, &figures);
+    settled = figures->index.attempted - figures->index.pending;
+    take_counters(state, figures);
+    figures->bytes = figures->drained_bytes + waiting_bytes(figures);
+    if (figures->bytes < before->bytes)
+        figures->bytes = before->bytes;
+    (void)metrics_update_rate(rates, figures->index.attempted, figures->bytes, window->now);
+    figures->events_per_second = metrics_events_per_second(rates);
+    figures->bytes_per_second = metrics_bytes_per_second(rates);
+    figures->events_per_second_average = metrics_average(before->average, figures->events_per_second, window);
+    figures->occupancy = occupancy_of(state, figures);
+    figures->drain_share = (double)(figures->drained_bytes - before->drained);
+    window->stalled += is_stalled(window, before, figures);
     if (settled < before->settled)
         settled = before->settled;
     else
-        add_share(window, before, &figures);
-    window->drained += figures.drained_bytes - before->drained;
+        add_share(window, before, figures);
+    window->drained += figures->drained_bytes - before->drained;
     *before = (ThreadMeasured){
-        .events = figures.index.attempted,
-        .details = figures.detail.attempted,
+        .events = figures->index.attempted,
+        .details = figures->detail.attempted,
         .settled = settled,
-        .bytes = figures.bytes,
-        .drained = figures.drained_bytes,
-        .average = figures.events_per_second_average,
+        .bytes = figures->bytes,
+        .drained = figures->drained_bytes,
+        .average = figures->events_per_second_average,
         .measured = true,
     };
-    *figures_out = figures;
 }
 
 void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,

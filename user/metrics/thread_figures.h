@@ -28,8 +28,15 @@ typedef struct MetricsWindow {
 /* `before`: when figures were last taken; 0: never. */
 MetricsWindow metrics_window_begin(uint64_t now, uint64_t before);
 
+/*
+ * Has the memory that thread_figures_take() will read come meanwhile: of thousands of threads nothing is in a cache. First
+ * what the drain knows of the thread, then, when that has come, what the thread shares.
+ */
+void thread_figures_expect(const ThreadDrainState *state);
+void thread_figures_expect_shared(const ThreadDrainState *state);
+
 /* Takes the figures of one thread, adds to *window, and begins its next window. drain_share is not known yet: it is set to the thread's bytes. */
-void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures_out);
+void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures);
 
 /* The last figures of a thread whose account was closed; rates are 0. */
 void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,

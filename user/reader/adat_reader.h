@@ -118,6 +118,7 @@ typedef struct AdatThreadDrain {
 typedef struct AdatThreadInfo {
     AdatThread thread; /* .thread is its number; all else is 0 when the file lacks its THREAD block */
     bool described;    /* there is a THREAD block */
+    bool observed;     /* not accounted, but the recorder looked at it shortly before it was killed */
     bool accounted; /* `events` is the recorder's final account, and `drain` is known; else what the blocks say */
     size_t process;     /* index of its process */
     AdatAccount events; /* of its index lane */
@@ -136,12 +137,13 @@ AdatAccount adat_reader_detail(const AdatReader *reader);
 /* How the recorder's drain did, as of the last ledger. false: the file has none. */
 bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out);
 
-/* A mark that the recorder set. */
+/* A mark that the recorder set, or something odd that it noticed. */
 typedef struct AdatMarkInfo {
     AdatMark mark;
     int64_t time_ns;                /* since the first clock anchor */
     const AdatThreadInfo *thread;   /* NULL: of no thread, or of one that is not in the file */
     const AdatProcessInfo *process; /* NULL likewise */
+    bool anomaly;                   /* it tells of the recording itself: see ADAT_FLAG_ANOMALY */
 } AdatMarkInfo;
 
 /* Marks in the order of time. NULL beyond the last. */

@@ -184,7 +184,18 @@ static int collect_death(AdatReader *reader, const Block *block)
     return mention_process(reader, death.process);
 }
 
-/* Of ledgers that are snapshots only the summary counts. */
+static int collect_looks(AdatReader *reader, const uint8_t *entries, size_t count)
+{
+    AdatLedgerEntry entry;
+
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&entry, entries + i * sizeof(entry), sizeof(entry));
+        if (last_look_add(reader, &entry) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int collect_ledger(AdatReader *reader, const Block *block)
 {
     const uint8_t *entries = block->payload + sizeof(reader->drain);
@@ -195,11 +206,11 @@ static int collect_ledger(AdatReader *reader, const Block *block)
     memcpy(&reader->drain, block->payload, sizeof(reader->drain));
     reader->drain.scheduler[sizeof(reader->drain.scheduler) - 1] = '\0';
     reader->has_drain = true;
+    count = (block->header->payload_bytes - sizeof(reader->drain)) / sizeof(AdatLedgerEntry);
     if (!(block->header->flags & (ADAT_FLAG_CLOSED | ADAT_FLAG_FINAL)))
-        return 0;
+        return collect_looks(reader, entries, count);
     if (block->header->flags & ADAT_FLAG_FINAL)
         reader->info.has_ledger = true;
-    count = (block->header->payload_bytes - sizeof(reader->drain)) / sizeof(AdatLedgerEntry);
     for (size_t i = 0; i < count; i++) {
         if (RESERVE(&reader->ledger))
             return -ENOMEM;
@@ -211,7 +222,7 @@ static int collect_ledger(AdatReader *reader, const Block *block)
 
 static int collect_mark(AdatReader *reader, const Block *block)
 {
-    MarkEntry entry = {.order = block->offset};
+    MarkEntry entry = {.order = block->offset, .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
     AdatMark *mark = &entry.info.mark;
 
     if (block->header->payload_bytes < sizeof(*mark))
@@ -275,6 +286,7 @@ void collect_free(AdatReader *reader)
     free(reader->modules.items);
     free(reader->deaths.items);
     free(reader->ledger.items);
+    free(reader->looks.items);
     free(reader->marks.items);
     clock_line_fini(&reader->clock);
 }

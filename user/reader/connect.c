@@ -222,6 +222,7 @@ static int settle_accounts(AdatReader *reader)
             return err;
     }
     apply_ledger(reader);
+    last_look_apply(reader);
     return 0;
 }
 

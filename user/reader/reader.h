@@ -49,6 +49,11 @@ typedef struct ModuleEntry {
     AdaModule module;
 } ModuleEntry;
 
+typedef struct LastLook {
+    AdatLedgerEntry entry;
+    uint64_t order;
+} LastLook;
+
 typedef struct MarkEntry {
     AdatMarkInfo info;
     uint64_t order;
@@ -73,8 +78,11 @@ struct AdatReader {
     TABLE(ModuleEntry) modules;         /* by process, base */
     TABLE(AdatDeath) deaths;            /* in the file's order */
     TABLE(AdatLedgerEntry) ledger;      /* final entries, until they are applied */
-    TABLE(MarkEntry) marks;             /* by time */
-    AdatDrainSummary drain;             /* of the last ledger */
+    TABLE(LastLook) looks;              /* entries of snapshots, until they are applied */
+    size_t looks_limit;                 /* see last_look_add() */
+    uint64_t looks_seen;
+    TABLE(MarkEntry) marks; /* by time */
+    AdatDrainSummary drain; /* of the last ledger */
     bool has_drain;
     ClockLine clock;
     int64_t last_time; /* latest moment in the file, in nanoseconds since the base */
@@ -87,6 +95,12 @@ int collect_block(AdatReader *reader, const Block *block);
 int collect_add_thread(AdatReader *reader, const ThreadEntry *entry);
 void collect_free(AdatReader *reader);
 void string_table_free(StringTable *strings);
+
+/* Notes an entry of a ledger that is a snapshot. 0 or -ENOMEM. */
+int last_look_add(AdatReader *reader, const AdatLedgerEntry *entry);
+
+/* Once accounts are what blocks and ledgers say: adds what the recorder knew besides of lanes that it never closed. */
+void last_look_apply(AdatReader *reader);
 
 /* Sorts and connects the tables once all blocks are in. 0 or -errno. */
 int connect_tables(AdatReader *reader);
