@@ -675,7 +675,7 @@ static void drain_iteration__many_threads__then_one_write(void)
 static void drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_loss(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 2, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    AdatLedgerEntry entry;
+    AdatAccount entry;
 
     drain_fixture_register(fixture, 0);
     drain_fixture_write(fixture, 0, 1, 10);
@@ -689,7 +689,7 @@ static void drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_l
     fixture->write_fails = false;
     drain_fixture_write(fixture, 0, 1, 10);
     CU_ASSERT_EQUAL(drain_fixture_iterate(fixture).write_error, 0);
-    thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, true, &entry);
+    entry = thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, true);
     CU_ASSERT_EQUAL(entry.attempted, 1020);
     CU_ASSERT_EQUAL(entry.in_file, 20);
     CU_ASSERT_EQUAL(entry.dropped_io, 1000);

@@ -116,11 +116,10 @@ static uint32_t write_detail(DrainFixture *fixture, uint32_t count, uint32_t pay
     return written;
 }
 
-static AdatLedgerEntry account(const DrainFixture *fixture, uint32_t kind, bool final)
+static AdatAccount account(const DrainFixture *fixture, uint32_t kind, bool final)
 {
-    AdatLedgerEntry entry;
+    AdatAccount entry = thread_drain_account(&fixture->state, kind, final);
 
-    thread_drain_account(&fixture->state, kind, final, &entry);
     CU_ASSERT_EQUAL(entry.attempted, entry.in_file + entry.dropped_full + entry.dropped_nested +
                                          entry.dropped_io + entry.recycled_unmarked + entry.torn +
                                          entry.pending);
@@ -377,7 +376,7 @@ static void drain_thread_lanes__details_off__then_none_in_file(void)
 static void drain_thread_lanes__unmarked_details__then_recycled_not_in_file(void)
 {
     DrainFixture fixture;
-    AdatLedgerEntry entry;
+    AdatAccount entry;
 
     setup(&fixture, ADA_POLICY_BLOCK, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_detail(&fixture, 1000, 100),
@@ -396,7 +395,7 @@ static void drain_thread_lanes__unmarked_details__then_recycled_not_in_file(void
 static void drain_thread_lanes__marked_details__then_pre_and_post_roll_in_file(void)
 {
     DrainFixture fixture;
-    AdatLedgerEntry entry;
+    AdatAccount entry;
     uint64_t kept;
 
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
@@ -496,7 +495,7 @@ static void drain_thread_lanes__producer_holds_the_drain__then_comes_again(void)
 static void drain_thread_lanes__overwritten_rings__then_loss_is_the_gap(void)
 {
     DrainFixture fixture;
-    AdatLedgerEntry entry;
+    AdatAccount entry;
 
     setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
     CU_ASSERT_EQUAL(write_index(&fixture, 50), 50);

@@ -345,6 +345,13 @@ static void measure_ended(TracedProcess *process, const ThreadDrainState *state,
     metrics_global_add_ended(process->metrics, &thread);
 }
 
+static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, bool final)
+{
+    AdatAccount account = thread_drain_account(state, lane, final);
+
+    return adat_account_entry(&account, state->process, state->thread, lane);
+}
+
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
@@ -353,8 +360,8 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     memcpy(account.name, state->name, sizeof(account.name));
     if (process->source.weights)
         account.weight = state->weight;
-    thread_drain_account(state, ADA_LANE_INDEX, final, &account.index);
-    thread_drain_account(state, ADA_LANE_DETAIL, final, &account.detail);
+    account.index = ledger_entry(state, ADA_LANE_INDEX, final);
+    account.detail = ledger_entry(state, ADA_LANE_DETAIL, final);
     account.index.visits = state->stats.visits;
     account.index.skips = state->stats.skips;
     account.index.bytes = state->stats.bytes;
@@ -382,7 +389,7 @@ static void tell_account(const TracedProcess *process, ThreadDrainState *state, 
     uint64_t attempted = 0, settled = 0;
 
     for (uint32_t lane = 0; lane < 2; lane++) {
-        thread_drain_account(state, lane, false, &lanes[lane]);
+        lanes[lane] = ledger_entry(state, lane, false);
         attempted += lanes[lane].attempted;
         settled += lanes[lane].attempted - lanes[lane].pending;
     }

@@ -26,6 +26,12 @@ static uint64_t bucket_end(uint32_t bucket)
     return ((LATENCY_SUBBUCKETS + place + 1) << (group - 1)) - 1; /* the last one wraps to 2^64 - 1 */
 }
 
+/* How many buckets may be in use. */
+static uint32_t buckets_used(const LatencyHistogram *histogram)
+{
+    return histogram->count == 0 ? 0 : bucket_of(histogram->max) + 1;
+}
+
 void latency_histogram_add(LatencyHistogram *histogram, uint64_t ns, uint64_t weight)
 {
     histogram->buckets[bucket_of(ns)] += weight;
@@ -37,11 +43,12 @@ void latency_histogram_add(LatencyHistogram *histogram, uint64_t ns, uint64_t we
 uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double share)
 {
     double wanted = share * (double)histogram->count;
+    uint32_t used = buckets_used(histogram);
     uint64_t seen = 0;
 
-    if (histogram->count == 0)
+    if (used == 0)
         return 0;
-    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+    for (uint32_t bucket = 0; bucket < used; bucket++) {
         seen += histogram->buckets[bucket];
         if (histogram->buckets[bucket] > 0 && (double)seen >= wanted) {
             uint64_t end = bucket_end(bucket);
@@ -54,18 +61,20 @@ uint64_t latency_histogram_percentile(const LatencyHistogram *histogram, double 
 
 uint64_t latency_histogram_below(const LatencyHistogram *histogram, uint64_t ns)
 {
+    uint32_t used = buckets_used(histogram);
     uint64_t count = 0;
 
-    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS && bucket_end(bucket) <= ns; bucket++)
+    for (uint32_t bucket = 0; bucket < used && bucket_end(bucket) <= ns; bucket++)
         count += histogram->buckets[bucket];
     return count;
 }
 
 double latency_histogram_sum(const LatencyHistogram *histogram)
 {
+    uint32_t used = buckets_used(histogram);
     double sum = 0;
 
-    for (uint32_t bucket = 0; bucket < LATENCY_BUCKETS; bucket++) {
+    for (uint32_t bucket = 0; bucket < used; bucket++) {
         double begin = bucket ? (double)bucket_end(bucket - 1) + 1 : 0;
 
         if (histogram->buckets[bucket] > 0)
@@ -78,22 +87,21 @@ void latency_histogram_copy(LatencyHistogram *to, const LatencyHistogram *from)
 {
     to->count = from->count;
     to->max = from->max;
-    memcpy(to->buckets, from->buckets, (bucket_of(from->max) + 1) * sizeof(from->buckets[0]));
+    memcpy(to->buckets, from->buckets, buckets_used(from) * sizeof(from->buckets[0]));
 }
 
 void latency_histogram_since(const LatencyHistogram *now, const LatencyHistogram *before,
                              LatencyHistogram *since_out)
 {
-    uint32_t used = bucket_of(now->max) + 1; /* those above are empty */
+    uint32_t used = buckets_used(now), had = buckets_used(before);
     uint32_t last = 0;
 
     since_out->count = now->count - before->count;
+    since_out->max = 0;
     for (uint32_t bucket = 0; bucket < used; bucket++) {
-        since_out->buckets[bucket] = now->buckets[bucket] - before->buckets[bucket];
+        since_out->buckets[bucket] = now->buckets[bucket] - (bucket < had ? before->buckets[bucket] : 0);
         last = since_out->buckets[bucket] > 0 ? bucket : last;
     }
-    memset(since_out->buckets + used, 0, (LATENCY_BUCKETS - used) * sizeof(since_out->buckets[0]));
-    since_out->max = since_out->buckets[last] == 0 ? 0 : bucket_end(last);
-    if (since_out->max > now->max)
-        since_out->max = now->max;
+    if (since_out->count > 0)
+        since_out->max = bucket_end(last) < now->max ? bucket_end(last) : now->max;
 }

@@ -414,7 +414,7 @@ static LanePosition lane_position(const Lane *lane)
     return position;
 }
 
-void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final, AdatLedgerEntry *entry)
+AdatAccount thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final)
 {
     const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
     const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[lane_kind].counters;
@@ -423,18 +423,15 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
     uint64_t overwritten = ada_load_acquire(&counters->overwritten);
     uint64_t recycled = ada_load_acquire(&counters->recycled);
     uint64_t consumed = drain->reader.consumed;
-    LanePosition position = {0};
-    uint64_t rest, begun;
-
-    *entry = (AdatLedgerEntry){
-        .process = state->process,
-        .thread = state->thread,
-        .lane = lane_kind,
+    AdatAccount account = {
         .in_file = drain->in_file,
         .dropped_full = ada_load_acquire(&counters->dropped_full),
         .dropped_nested = ada_load_acquire(&counters->dropped_nested),
         .dropped_io = drain->dropped_io,
     };
+    LanePosition position = {0};
+    uint64_t rest, begun;
+
     if (final)
         position = (LanePosition){.written = lane_events_written(lane), .reserved = lane_events_reserved(lane)};
     else
@@ -444,7 +441,7 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
     if (!final) {
         overwritten = minimum(overwritten, rest);
         recycled = minimum(recycled, rest - overwritten);
-        entry->pending = rest - overwritten - recycled + begun + drain->batched;
+        account.pending = rest - overwritten - recycled + begun + drain->batched;
     } else {
         /*
          * What was completed and not taken over is gone. The producer counts when it takes a ring back,
@@ -455,10 +452,10 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
 
         overwritten = unmarked_kept_out ? minimum(overwritten, rest) : rest;
         recycled = rest - overwritten;
-        entry->torn = begun;
+        account.torn = begun;
     }
-    entry->dropped_full += overwritten;
-    entry->recycled_unmarked = recycled;
-    entry->attempted = entry->in_file + entry->dropped_full + entry->dropped_nested + entry->dropped_io +
-                       entry->recycled_unmarked + entry->torn + entry->pending;
+    account.dropped_full += overwritten;
+    account.recycled_unmarked = recycled;
+    account.attempted = adat_account_sum(&account);
+    return account;
 }

@@ -15,6 +15,7 @@
 #include "user/drain/drain_scheduler.h"
 #include "user/drain/mark_matcher.h"
 #include "user/drain/weight_rule.h"
+#include "user/file/adat_account.h"
 
 /* A process, for the drain of its threads. It is there as long as one of them is. */
 struct DrainSource {
@@ -70,7 +71,6 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
  * One lane's account. `final`: the producer is gone and the lane is drained, so nothing is pending.
  * The batch must have been flushed.
  */
-void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
-                          AdatLedgerEntry *entry);
+AdatAccount thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final);
 
 #endif

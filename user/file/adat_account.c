@@ -15,6 +15,23 @@ AdatAccount adat_account_of(const AdatLedgerEntry *entry)
     };
 }
 
+AdatLedgerEntry adat_account_entry(const AdatAccount *account, uint32_t process, uint32_t thread, uint32_t lane)
+{
+    return (AdatLedgerEntry){
+        .process = process,
+        .thread = thread,
+        .lane = lane,
+        .attempted = account->attempted,
+        .in_file = account->in_file,
+        .dropped_full = account->dropped_full,
+        .dropped_nested = account->dropped_nested,
+        .dropped_io = account->dropped_io,
+        .recycled_unmarked = account->recycled_unmarked,
+        .torn = account->torn,
+        .pending = account->pending,
+    };
+}
+
 void adat_account_add(AdatAccount *total, const AdatAccount *account)
 {
     total->attempted += account->attempted;

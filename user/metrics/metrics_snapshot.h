@@ -94,8 +94,6 @@ typedef struct MetricsSnapshot {
     uint64_t marks;
     double drop_rate; /* 0..1: of the events that were attempted in the last interval, the part that was lost */
     double jain;      /* over drained / offered of the last interval; 1 = fair */
-    LatencyHistogram latency; /* ns, from the event to the return of the write that has it; since the start */
-    LatencyHistogram latency_recent; /* the same of the last interval */
     uint64_t cpu_ns;                 /* of the drain thread */
     uint64_t memory_bytes;           /* of the collector, resident */
     uint64_t anomalies[METRICS_ANOMALIES];
@@ -104,6 +102,9 @@ typedef struct MetricsSnapshot {
     size_t thread_count;
     MetricsProcess *processes; /* within the same allocation */
     MetricsThread *threads; /* the same; those alive, and the last figures of those that ended in the interval */
+
+    LatencyHistogram latency; /* ns, from the event to the return of the write that has it; since the start */
+    LatencyHistogram latency_recent; /* the same of the last interval */
 } MetricsSnapshot;
 
 /* Of a latency histogram, in nanoseconds. */
@@ -120,7 +121,7 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
-/* Room for so many; all is 0, but `threads`, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
+/* Room for so many; all is 0, but `threads` and the histograms' buckets, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);
 
 /* NULL is allowed. Any thread. */

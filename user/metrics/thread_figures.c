@@ -27,17 +27,15 @@ static uint64_t ring_in_use(const Lane *lane)
 static AdatAccount account_of(const ThreadDrainState *state, uint32_t kind, uint64_t before)
 {
     const LaneDrain *drain = kind == ADA_LANE_INDEX ? &state->index : &state->detail;
-    AdatLedgerEntry entry;
-    AdatAccount account;
+    AdatAccount account = {0};
 
     for (int i = 0; i < ACCOUNT_TRIES; i++) {
         uint64_t ring = ring_in_use(drain->reader.lane);
 
-        thread_drain_account(state, kind, false, &entry);
+        account = thread_drain_account(state, kind, false);
         if (ring_in_use(drain->reader.lane) == ring)
             break;
     }
-    account = adat_account_of(&entry);
     if (account.attempted < before) {
         account.pending += before - account.attempted;
         account.attempted = before;
