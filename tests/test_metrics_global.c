@@ -75,18 +75,23 @@ static void notice(void *context, uint32_t anomalies, const MetricsSnapshot *sna
     bench->noticed |= anomalies;
 }
 
-static Bench *bench_create(uint32_t threads)
+static Bench *bench_create_with(uint32_t threads, uint32_t policy)
 {
     Bench *bench = calloc(1, sizeof(*bench));
     MetricsSource source = {.count = count_threads, .take = take, .notice = notice, .context = bench};
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(bench);
-    bench->fixture = drain_fixture_create(NULL, threads, ADA_POLICY_DISCARD, ADA_DETAIL_OFF);
+    bench->fixture = drain_fixture_create(NULL, threads, policy, ADA_DETAIL_OFF);
     for (uint32_t i = 0; i < threads; i++)
         drain_fixture_register(bench->fixture, i);
     metrics_hub_init(&bench->hub);
     metrics_global_init(&bench->global, &source, &bench->hub, INTERVAL, BEGIN);
     return bench;
+}
+
+static Bench *bench_create(uint32_t threads)
+{
+    return bench_create_with(threads, ADA_POLICY_DISCARD);
 }
 
 static void bench_destroy(Bench *bench)
@@ -326,6 +331,23 @@ static void global_metrics__positions_go_backwards__then_totals_do_not(void)
     bench_destroy(bench);
 }
 
+/* Lost in this interval, attempted in those before: the share of what was lost is no more than all. */
+static void global_metrics__old_events_overwritten__then_drop_rate_is_one(void)
+{
+    Bench *bench = bench_create_with(1, ADA_POLICY_OVERWRITE);
+    const MetricsSnapshot *snapshot;
+
+    drain_fixture_write(bench->fixture, 0, 1, ADA_INDEX_RINGS * FIXTURE_RING_EVENTS);
+    CU_ASSERT_TRUE(metrics_collect_global(&bench->global, BEGIN));
+    drain_fixture_write(bench->fixture, 0, 1, 1); /* takes a ring back, with all that is in it */
+    CU_ASSERT_TRUE(metrics_collect_global(&bench->global, BEGIN + INTERVAL));
+    snapshot = metrics_hub_acquire(&bench->hub);
+    CU_ASSERT_EQUAL(snapshot->total.index.dropped_full, FIXTURE_RING_EVENTS);
+    CU_ASSERT_DOUBLE_EQUAL(snapshot->drop_rate, 1, 1e-12);
+    metrics_snapshot_release(snapshot);
+    bench_destroy(bench);
+}
+
 /* ---- many at once ------------------------------------------------------------------------------- */
 
 #define COLLECTORS 8u
@@ -450,6 +472,7 @@ static const TestCase tests[] = {
     TEST(global_metrics__last__then_waits_until_it_is_published),
     TEST(global_metrics__threads_ended__then_shown_once_and_bounded),
     TEST(global_metrics__positions_go_backwards__then_totals_do_not),
+    TEST(global_metrics__old_events_overwritten__then_drop_rate_is_one),
     TEST(global_metrics__eight_collectors_at_once__then_one_wins_each_interval),
     TEST(aggregation__64_threads__then_under_100us),
 };

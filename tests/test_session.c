@@ -40,6 +40,8 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
     return pwrite(fd, data, size, offset);
 }
 
+#define CLIENT_THREADS 16u
+
 /* With metrics, if there is a hub for them. */
 static Session *start_measured_session(int *trace_out, MetricsHub *hub)
 {
@@ -89,7 +91,7 @@ static void create_client(Client *client, uint32_t pid, uint32_t tid)
 
     memset(client, 0, sizeof(*client));
     segment_config_init(&config);
-    config.threads = 4;
+    config.threads = CLIENT_THREADS;
     config.ring_bytes = RING_BYTES;
     config.enabled = 1;
     CU_ASSERT_EQUAL_FATAL(segment_create(&config, &client->segment, &client->fd), 0);
@@ -508,6 +510,68 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     detach(&client);
 }
 
+/* The first snapshot after `sequence`, which becomes its. */
+static const MetricsSnapshot *next_snapshot(MetricsHub *hub, uint64_t *sequence)
+{
+    const MetricsSnapshot *snapshot;
+
+    while (!(snapshot = metrics_hub_acquire(hub)) || snapshot->sequence <= *sequence) {
+        metrics_snapshot_release(snapshot);
+        sched_yield();
+    }
+    *sequence = snapshot->sequence;
+    return snapshot;
+}
+
+/* Threads that fall silent are not looked at any more; their figures stay, and are new ones when they record again. */
+static void session__quiet_threads__then_figures_stay_until_they_record(void)
+{
+    Client threads[CLIENT_THREADS];
+    uint64_t expected[CLIENT_THREADS], sequence = 0, all = 0, quiet = 0;
+    const MetricsSnapshot *snapshot;
+    MetricsHub hub;
+    int trace;
+    Session *session;
+
+    metrics_hub_init(&hub);
+    session = start_measured_session(&trace, &hub);
+    create_client(&threads[0], 830, 831);
+    expected[0] = 0;
+    for (uint32_t i = 1; i < CLIENT_THREADS; i++) {
+        threads[i] = threads[0]; /* of the same process */
+        add_thread(&threads[i], 831 + i);
+        expected[i] = 0;
+    }
+    (void)attach_client(session, &threads[0]);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = round; i < CLIENT_THREADS; i++) { /* another one falls silent each round */
+            record(&threads[i], 0, 10 * (i + 1));
+            expected[i] += 10 * (i + 1);
+            all += 10 * (i + 1);
+        }
+        do {
+            snapshot = next_snapshot(&hub, &sequence);
+            if (snapshot->total.index.in_file == all && snapshot->total.events_per_second <= 0)
+                break;
+            metrics_snapshot_release(snapshot);
+        } while (true);
+        CU_ASSERT_EQUAL_FATAL(snapshot->thread_count, CLIENT_THREADS);
+        for (uint32_t i = 0; i < CLIENT_THREADS; i++) {
+            CU_ASSERT_EQUAL(snapshot->threads[i].tid, 831 + i);
+            CU_ASSERT_EQUAL(snapshot->threads[i].figures.index.in_file, expected[i]);
+            CU_ASSERT(account_closes(&snapshot->threads[i].figures));
+            quiet += snapshot->threads[i].figures.events_per_second <= 0;
+        }
+        metrics_snapshot_release(snapshot);
+    }
+    CU_ASSERT(quiet >= CLIENT_THREADS);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_destroy(session);
+    metrics_hub_fini(&hub);
+    close(trace);
+    detach(&threads[0]);
+}
+
 /* Somebody who reads the file while the recorder is alive sees what is there if it is killed now. */
 static void session__file_without_an_end__then_last_figures_in_it(void)
 {
@@ -609,6 +673,7 @@ static const TestCase tests[] = {
     TEST(session__disk_full_and_free_again__then_exact_and_valid),
     TEST(session__many_events_and_modules__then_described),
     TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
+    TEST(session__quiet_threads__then_figures_stay_until_they_record),
     TEST(session__file_without_an_end__then_last_figures_in_it),
     TEST(session__anomaly__then_in_the_trace_and_told_once),
     TEST(session__first_write_fails__then_create_fails),

@@ -148,6 +148,44 @@ static void thread_figures__positions_go_backwards__then_totals_do_not(void)
     drain_fixture_destroy(fixture);
 }
 
+/* A loss after the fact: what waited, and was shown as bytes that will come, is taken back by the producer. */
+static void thread_figures__ring_overwritten__then_bytes_stay_and_account_closes(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_OVERWRITE, ADA_DETAIL_OFF);
+    const uint32_t all = ADA_INDEX_RINGS * FIXTURE_RING_EVENTS;
+    MetricsWindow window = metrics_window_begin(BEGIN, 0);
+    AdatLedgerEntry index, detail = {.lane = ADA_LANE_DETAIL};
+    MetricsFigures figures;
+    AdatAccount account;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(fixture);
+    drain_fixture_register(fixture, 0);
+    drain_fixture_write(fixture, 0, 1, all);
+    CU_ASSERT_EQUAL(take(fixture, 0, &window).bytes, all * ADA_INDEX_EVENT_SIZE);
+    drain_fixture_write(fixture, 0, 1, 1); /* takes the oldest ring back */
+    window = metrics_window_begin(BEGIN + 1000 * MS, BEGIN);
+    figures = take(fixture, 0, &window);
+    CU_ASSERT_EQUAL(figures.index.attempted, all + 1);
+    CU_ASSERT_EQUAL(figures.index.dropped_full, FIXTURE_RING_EVENTS);
+    CU_ASSERT_EQUAL(figures.bytes, all * ADA_INDEX_EVENT_SIZE);
+    account = thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, false);
+    index = adat_account_entry(&account, 1, 1, ADA_LANE_INDEX);
+    thread_figures_close(fixture->threads[0].state, &index, &detail, &figures);
+    CU_ASSERT_EQUAL(figures.bytes, all * ADA_INDEX_EVENT_SIZE);
+    CU_ASSERT(closes(&figures.index));
+    CU_ASSERT_EQUAL(figures.events_per_second, 0);
+
+    /* Counters in shared memory that go backwards: what was settled stays so. */
+    ada_store_relaxed(&fixture->threads[0].lanes->metrics.lanes[ADA_LANE_INDEX].counters.overwritten, 0ull);
+    ada_store_relaxed(&fixture->threads[0].lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 0ull);
+    window = metrics_window_begin(BEGIN + 2000 * MS, BEGIN + 1000 * MS);
+    figures = take(fixture, 0, &window);
+    CU_ASSERT_EQUAL(figures.index.attempted, all + 1);
+    CU_ASSERT_EQUAL(fixture->threads[0].state->measured.settled, FIXTURE_RING_EVENTS);
+    CU_ASSERT_EQUAL(window.jain.count, 0);
+    drain_fixture_destroy(fixture);
+}
+
 static void metrics_figures__added__then_sums_and_largest(void)
 {
     MetricsFigures a = {.index = {.attempted = 3, .in_file = 3},
@@ -241,6 +279,7 @@ static const TestCase tests[] = {
     TEST(thread_figures__second_window__then_rate_average_and_share),
     TEST(thread_figures__drops_and_waits__then_from_the_producers_counters),
     TEST(thread_figures__positions_go_backwards__then_totals_do_not),
+    TEST(thread_figures__ring_overwritten__then_bytes_stay_and_account_closes),
     TEST(metrics_figures__added__then_sums_and_largest),
     TEST(thread_figures__taken_while_written__then_close_and_never_go_backwards),
 };
