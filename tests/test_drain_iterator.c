@@ -689,7 +689,7 @@ static void drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_l
     fixture->write_fails = false;
     drain_fixture_write(fixture, 0, 1, 10);
     CU_ASSERT_EQUAL(drain_fixture_iterate(fixture).write_error, 0);
-    entry = thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, true);
+    thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, true, &entry);
     CU_ASSERT_EQUAL(entry.attempted, 1020);
     CU_ASSERT_EQUAL(entry.in_file, 20);
     CU_ASSERT_EQUAL(entry.dropped_io, 1000);

@@ -118,8 +118,9 @@ static uint32_t write_detail(DrainFixture *fixture, uint32_t count, uint32_t pay
 
 static AdatAccount account(const DrainFixture *fixture, uint32_t kind, bool final)
 {
-    AdatAccount entry = thread_drain_account(&fixture->state, kind, final);
+    AdatAccount entry;
 
+    thread_drain_account(&fixture->state, kind, final, &entry);
     CU_ASSERT_EQUAL(entry.attempted, entry.in_file + entry.dropped_full + entry.dropped_nested +
                                          entry.dropped_io + entry.recycled_unmarked + entry.torn +
                                          entry.pending);

@@ -168,7 +168,7 @@ static void thread_figures__ring_overwritten__then_bytes_stay_and_account_closes
     CU_ASSERT_EQUAL(figures.index.attempted, all + 1);
     CU_ASSERT_EQUAL(figures.index.dropped_full, FIXTURE_RING_EVENTS);
     CU_ASSERT_EQUAL(figures.bytes, all * ADA_INDEX_EVENT_SIZE);
-    account = thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, false);
+    thread_drain_account(fixture->threads[0].state, ADA_LANE_INDEX, false, &account);
     index = adat_account_entry(&account, 1, 1, ADA_LANE_INDEX);
     thread_figures_close(fixture->threads[0].state, &index, &detail, &figures);
     CU_ASSERT_EQUAL(figures.bytes, all * ADA_INDEX_EVENT_SIZE);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What collecting metrics costs the drain thread: a real session whose snapshots say so themselves, with all
- * threads recording between two of them.
+ * What metrics cost: the threads that record, and the drain thread that collects.
+ *
+ * Metrics add nothing to an event; that the path doesn't touch them is tested (test_metrics_counters). They are
+ * counted when a ring is exchanged, so an event's part is that of a ring's events. What collecting costs says
+ * a real session's snapshots themselves, with all threads recording between two of them.
  *
  *     bench_metrics [--json] [--rounds COLLECTIONS] [--threads N]      default: 64, then 4,096 threads
  */
@@ -15,6 +18,8 @@
 #include "tests/bench/bench_support.h"
 #include "user/collector/session.h"
 #include "user/lane/lane_producer.h"
+#include "user/lane/thread_metrics.h"
+#include "user/drain/drain_iterator.h"
 #include "user/registry/thread_registry.h"
 
 #define INTERVAL_NS 5000000ull
@@ -59,6 +64,13 @@ static void start_program(Program *program, uint32_t count)
     }
 }
 
+static void stop_program(Program *program)
+{
+    segment_unmap(&program->segment);
+    close(program->fd);
+    free(program->threads);
+}
+
 static void record(Program *program)
 {
     const uint32_t word = ADA_WORD(ADA_KIND_INSTANT, 0, 0);
@@ -88,6 +100,8 @@ static Session *start_session(Program *program, MetricsHub *hub)
     return session;
 }
 
+/* ---- amid a recording: after a sleep, with lines that another core wrote ----------------------------- */
+
 /* The cost of so many collections, in ns. */
 static void collect_samples(Program *program, MetricsHub *hub, double *samples, size_t wanted)
 {
@@ -110,7 +124,10 @@ static void collect_samples(Program *program, MetricsHub *hub, double *samples, 
 static void measure(BenchReport *report, const char *name, uint32_t threads, double limit_ns, size_t collections)
 {
     double *samples = calloc(collections, sizeof(*samples));
-    BenchRow row = {.name = name, .unit = "ns", .target = BENCH_TARGET_MEDIAN_AT_MOST, .limit = limit_ns};
+    BenchRow row = {.name = name,
+                    .unit = "ns",
+                    .target = limit_ns > 0 ? BENCH_TARGET_MEDIAN_AT_MOST : BENCH_TARGET_NONE,
+                    .limit = limit_ns};
     Program program = {0};
     MetricsHub hub;
     Session *session;
@@ -123,12 +140,141 @@ static void measure(BenchReport *report, const char *name, uint32_t threads, dou
     bench_check(session_stop(session), "stopping the session");
     session_destroy(session);
     metrics_hub_fini(&hub);
-    segment_unmap(&program.segment);
-    close(program.fd);
-    free(program.threads);
+    stop_program(&program);
     row.summary = bench_summarize(samples, collections);
     bench_report_add(report, &row);
     free(samples);
+}
+
+/* ---- aggregation: collecting by itself, one after the other --------------------------------------- */
+
+typedef struct Aggregation {
+    Program program;
+    DrainMetrics metrics;
+    DrainBatch batch;
+    DrainSource source;
+    DrainIterator *iterator;
+    ThreadDrainState **states;
+} Aggregation;
+
+static void count_threads(void *context, size_t *processes_out, size_t *threads_out)
+{
+    const Aggregation *aggregation = context;
+
+    *processes_out = 0;
+    *threads_out = aggregation->program.count;
+}
+
+static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot)
+{
+    Aggregation *aggregation = context;
+
+    for (uint32_t i = 0; i < aggregation->program.count; i++) {
+        MetricsThread *thread = &snapshot->threads[snapshot->thread_count++];
+
+        thread_figures_take(aggregation->states[i], window, &thread->figures);
+        metrics_figures_add(&snapshot->total, &thread->figures);
+    }
+}
+
+static void start_aggregation(Aggregation *aggregation, uint32_t threads)
+{
+    AdatWriterConfig writer_config = {0};
+    DrainIteratorConfig config = {.in_place_ns = 1};
+    AdatWriter *writer = NULL;
+
+    start_program(&aggregation->program, threads);
+    aggregation->source = (DrainSource){
+        .segment = &aggregation->program.segment, .process = 1, .clock_kind = ADA_CLOCK_MONOTONIC};
+    bench_check(adat_writer_create(memfd_create("trace", MFD_CLOEXEC), &writer_config, &writer), "a trace");
+    drain_batch_init(&aggregation->batch, writer, &aggregation->metrics);
+    bench_check(drain_iterator_create(&config, &aggregation->batch, &aggregation->iterator), "a drain");
+    aggregation->states = calloc(threads, sizeof(aggregation->states[0]));
+    bench_check(aggregation->states ? 0 : -ENOMEM, "making states");
+    for (uint32_t i = 0; i < threads; i++)
+        bench_check(register_thread_for_drain(aggregation->iterator, &aggregation->source, i, i + 1,
+                                              &aggregation->states[i]),
+                    "registering a thread for the drain");
+}
+
+static void stop_aggregation(Aggregation *aggregation)
+{
+    drain_iterator_destroy(aggregation->iterator);
+    adat_writer_destroy(aggregation->batch.writer);
+    free(aggregation->states);
+    stop_program(&aggregation->program);
+}
+
+static void measure_aggregation(BenchReport *report, uint32_t threads, size_t rounds)
+{
+    double *samples = calloc(rounds, sizeof(*samples));
+    BenchRow row = {.name = "aggregation of 64 threads, in a row",
+                    .unit = "ns",
+                    .target = BENCH_TARGET_MEDIAN_AT_MOST,
+                    .limit = 1e4};
+    Aggregation aggregation = {0};
+    MetricsSource source = {.count = count_threads, .take = take, .context = &aggregation};
+    ada_global_metrics_t global;
+    MetricsHub hub;
+
+    bench_check(samples ? 0 : -ENOMEM, "making room for samples");
+    metrics_hub_init(&hub);
+    start_aggregation(&aggregation, threads);
+    metrics_global_init(&global, &source, &hub, 1, bench_now_ns());
+    for (size_t i = 0; i < rounds; i++) {
+        DrainIteration iteration;
+        uint64_t begin;
+
+        record(&aggregation.program);
+        drain_iteration(aggregation.iterator, true, &iteration);
+        record(&aggregation.program); /* something is pending, something is in the file */
+        begin = bench_now_ns();
+        bench_check(metrics_collect_global(&global, begin) ? 0 : -EBUSY, "collecting");
+        samples[i] = (double)(bench_now_ns() - begin);
+    }
+    row.summary = bench_summarize(samples, rounds);
+    bench_report_add(report, &row);
+    metrics_global_fini(&global);
+    metrics_hub_fini(&hub);
+    stop_aggregation(&aggregation);
+    free(samples);
+}
+
+/* ---- counting ----------------------------------------------------------------------------------- */
+
+/* All that metrics do when a ring is exchanged. */
+static void count_swaps(void *context, uint64_t operations)
+{
+    ada_lane_metrics_t *metrics = context;
+
+    for (uint64_t i = 0; i < operations; i++) {
+        uint64_t begin = metrics_swap_begin();
+
+        metrics_increment_written(metrics, 1, ADA_INDEX_EVENT_SIZE);
+        metrics_swap_end(metrics, begin);
+    }
+}
+
+static void measure_counting(BenchReport *report, size_t rounds)
+{
+    static ada_thread_metrics_t metrics;
+    BenchCase swaps = {
+        .name = "counting, for a ring", .body = count_swaps, .context = &metrics.lanes[ADA_LANE_INDEX]};
+    BenchRow row = {
+        .name = "counting, for an event", .unit = "ns", .target = BENCH_TARGET_MEDIAN_AT_MOST, .limit = 0.5};
+    SegmentConfig config;
+    BenchRun run = {.rounds = rounds};
+
+    segment_config_init(&config);
+    metrics_init(&metrics);
+    bench_cases_run(&swaps, 1, &run);
+    bench_report_add(report,
+                     &(BenchRow){.name = swaps.name, .unit = "ns", .summary = bench_case_summary(&swaps)});
+    for (size_t i = 0; i < swaps.rounds; i++)
+        swaps.samples[i] /= (double)config.ring_bytes / ADA_INDEX_EVENT_SIZE * 7 / 8; /* an eighth is reserved */
+    row.summary = bench_summarize(swaps.samples, swaps.rounds);
+    bench_report_add(report, &row);
+    bench_cases_free(&swaps, 1);
 }
 
 int main(int argc, char **argv)
@@ -138,11 +284,13 @@ int main(int argc, char **argv)
 
     bench_parse_options(argc, argv, &options);
     bench_report_init(&report, "metrics");
+    measure_counting(&report, options.rounds);
     if (options.threads > 0) {
         measure(&report, "a collection", (uint32_t)options.threads, 1e6, options.rounds);
     } else {
-        measure(&report, "a collection, 64 threads", 64, 1e4, options.rounds);
-        measure(&report, "a collection, 4,096 threads", 4096, 1e6, options.rounds);
+        measure_aggregation(&report, 64, options.rounds);
+        measure(&report, "amid a recording, 64 threads", 64, 0, options.rounds);
+        measure(&report, "amid a recording, 4,096 threads", 4096, 1e6, options.rounds);
     }
     bench_report_print(&report, options.json);
     return 0;

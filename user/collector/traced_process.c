@@ -347,8 +347,9 @@ static void measure_ended(TracedProcess *process, const ThreadDrainState *state,
 
 static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, bool final)
 {
-    AdatAccount account = thread_drain_account(state, lane, final);
+    AdatAccount account;
 
+    thread_drain_account(state, lane, final, &account);
     return adat_account_entry(&account, state->process, state->thread, lane);
 }
 
@@ -550,19 +551,18 @@ static bool is_unchanged(const ThreadDrainState *state, const MetricsThread *las
 static void measure_thread(const TracedProcess *process, ThreadDrainState *state, MetricsWindow *window,
                            MetricsThread *thread)
 {
-    MetricsThread *last = process->last ? &process->last[state->slot] : NULL;
+    MetricsThread *last = process->last ? &process->last[state->slot] : thread;
 
-    if (last && is_unchanged(state, last)) {
+    if (process->last && is_unchanged(state, last)) {
         last->figures.events_per_second_average =
             metrics_average(last->figures.events_per_second_average, 0, window);
         last->figures.drain_share = 0;
-        *thread = *last;
-        return;
+    } else {
+        describe_measured(process, state, last);
+        thread_figures_take(state, window, &last->figures);
     }
-    describe_measured(process, state, thread);
-    thread_figures_take(state, window, &thread->figures);
-    if (last)
-        *last = *thread;
+    if (last != thread)
+        *thread = *last;
 }
 
 void traced_process_measure(TracedProcess *process, MetricsWindow *window, MetricsSnapshot *snapshot)

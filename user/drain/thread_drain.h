@@ -71,6 +71,7 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
  * One lane's account. `final`: the producer is gone and the lane is drained, so nothing is pending.
  * The batch must have been flushed.
  */
-AdatAccount thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final);
+void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
+                          AdatAccount *account_out);
 
 #endif

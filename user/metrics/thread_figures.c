@@ -24,23 +24,21 @@ static uint64_t ring_in_use(const Lane *lane)
  * then they are read again. A producer that exchanges rings faster than that has them taken as they are: `pending`
  * may be off by a ring, until the next time.
  */
-static AdatAccount account_of(const ThreadDrainState *state, uint32_t kind, uint64_t before)
+static void take_account(const ThreadDrainState *state, uint32_t kind, uint64_t before, AdatAccount *account_out)
 {
     const LaneDrain *drain = kind == ADA_LANE_INDEX ? &state->index : &state->detail;
-    AdatAccount account = {0};
 
     for (int i = 0; i < ACCOUNT_TRIES; i++) {
         uint64_t ring = ring_in_use(drain->reader.lane);
 
-        account = thread_drain_account(state, kind, false);
+        thread_drain_account(state, kind, false, account_out);
         if (ring_in_use(drain->reader.lane) == ring)
             break;
     }
-    if (account.attempted < before) {
-        account.pending += before - account.attempted;
-        account.attempted = before;
+    if (account_out->attempted < before) {
+        account_out->pending += before - account_out->attempted;
+        account_out->attempted = before;
     }
-    return account;
 }
 
 MetricsWindow metrics_window_begin(uint64_t now, uint64_t before)
@@ -85,18 +83,21 @@ static uint64_t to_ns(const DrainSource *source, uint64_t ticks)
 /* What lies outside of the accounts: counters of the producer, in shared memory. */
 static void take_counters(const ThreadDrainState *state, MetricsFigures *figures)
 {
-    for (uint32_t kind = 0; kind < 2; kind++) {
-        const ada_lane_metrics_t *lane = &state->lanes->metrics.lanes[kind];
-        uint64_t longest = to_ns(state->source, ada_load_relaxed(&lane->swaps.max_ticks));
+    const ada_lane_metrics_t *index = &state->lanes->metrics.lanes[ADA_LANE_INDEX];
+    const ada_lane_metrics_t *detail = &state->lanes->metrics.lanes[ADA_LANE_DETAIL];
+    uint64_t longest = ada_load_relaxed(&index->swaps.max_ticks);
 
-        figures->swaps += ada_load_relaxed(&lane->swaps.count);
-        figures->swap_ns += to_ns(state->source, ada_load_relaxed(&lane->swaps.ticks));
-        if (longest > figures->swap_max_ns)
-            figures->swap_max_ns = longest;
-        figures->pool_exhausted += ada_load_relaxed(&lane->pressure.pool_exhausted);
-        figures->stalls += ada_load_relaxed(&lane->pressure.stalls);
-        figures->stall_ns += ada_load_relaxed(&lane->pressure.stall_ns);
-    }
+    if (longest < ada_load_relaxed(&detail->swaps.max_ticks))
+        longest = ada_load_relaxed(&detail->swaps.max_ticks);
+    figures->swaps = ada_load_relaxed(&index->swaps.count) + ada_load_relaxed(&detail->swaps.count);
+    figures->swap_ns = to_ns(state->source, ada_load_relaxed(&index->swaps.ticks)) +
+                       to_ns(state->source, ada_load_relaxed(&detail->swaps.ticks));
+    figures->swap_max_ns = to_ns(state->source, longest);
+    figures->pool_exhausted =
+        ada_load_relaxed(&index->pressure.pool_exhausted) + ada_load_relaxed(&detail->pressure.pool_exhausted);
+    figures->stalls = ada_load_relaxed(&index->pressure.stalls) + ada_load_relaxed(&detail->pressure.stalls);
+    figures->stall_ns =
+        ada_load_relaxed(&index->pressure.stall_ns) + ada_load_relaxed(&detail->pressure.stall_ns);
 }
 
 /* Whether it waited for the drain through the whole window. */
@@ -147,11 +148,12 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
     ada_metrics_rates_t *rates = &state->lanes->metrics.rates;
     uint64_t settled;
 
-    *figures = (MetricsFigures){
-        .index = account_of(state, ADA_LANE_INDEX, before->events),
-        .detail = account_of(state, ADA_LANE_DETAIL, before->details),
-        .drained_bytes = state->stats.bytes,
-    };
+    /* Every field is set: clearing them first takes a third of the time. */
+    _Static_assert(sizeof(*figures) == 2 * sizeof(AdatAccount) + 13 * 8,
+                   "take_counters() and this function know all");
+    take_account(state, ADA_LANE_INDEX, before->events, &figures->index);
+    take_account(state, ADA_LANE_DETAIL, before->details, &figures->detail);
+    figures->drained_bytes = state->stats.bytes;
     settled = figures->index.attempted - figures->index.pending;
     take_counters(state, figures);
     figures->bytes = figures->drained_bytes + waiting_bytes(figures);
@@ -169,15 +171,13 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
     else
         add_share(window, before, figures);
     window->drained += figures->drained_bytes - before->drained;
-    *before = (ThreadMeasured){
-        .events = figures->index.attempted,
-        .details = figures->detail.attempted,
-        .settled = settled,
-        .bytes = figures->bytes,
-        .drained = figures->drained_bytes,
-        .average = figures->events_per_second_average,
-        .measured = true,
-    };
+    before->events = figures->index.attempted;
+    before->details = figures->detail.attempted;
+    before->settled = settled;
+    before->bytes = figures->bytes;
+    before->drained = figures->drained_bytes;
+    before->average = figures->events_per_second_average;
+    before->measured = true;
 }
 
 void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,
