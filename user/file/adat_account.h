@@ -23,7 +23,8 @@ typedef struct AdatAccount {
 AdatAccount adat_account_of(const AdatLedgerEntry *entry);
 
 /* The ledger entry of a lane with this account; its visits are 0. */
-AdatLedgerEntry adat_account_entry(const AdatAccount *account, uint32_t process, uint32_t thread, uint32_t lane);
+AdatLedgerEntry adat_account_entry(const AdatAccount *account, uint32_t process, uint32_t thread,
+                                   uint32_t lane);
 
 void adat_account_add(AdatAccount *total, const AdatAccount *account);
 

@@ -94,8 +94,8 @@ typedef struct MetricsSnapshot {
     uint64_t marks;
     double drop_rate; /* 0..1: of the events that were attempted in the last interval, the part that was lost */
     double jain;      /* over drained / offered of the last interval; 1 = fair */
-    uint64_t cpu_ns;                 /* of the drain thread */
-    uint64_t memory_bytes;           /* of the collector, resident */
+    uint64_t cpu_ns;       /* of the drain thread */
+    uint64_t memory_bytes; /* of the collector, resident */
     uint64_t anomalies[METRICS_ANOMALIES];
 
     size_t process_count;

@@ -149,7 +149,7 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
     uint64_t settled;
 
     /* Every field is set: clearing them first takes a third of the time. */
-    _Static_assert(sizeof(*figures) == 2 * sizeof(AdatAccount) + 13 * 8,
+    _Static_assert(sizeof(*figures) == 2 * sizeof(AdatAccount) + 13 * sizeof(uint64_t),
                    "take_counters() and this function know all");
     take_account(state, ADA_LANE_INDEX, before->events, &figures->index);
     take_account(state, ADA_LANE_DETAIL, before->details, &figures->detail);
