@@ -195,6 +195,38 @@ static void priority_scheduler__equal_threads__then_each_is_first_in_turn(void)
     free(bench);
 }
 
+/* In no order at all, and with few moves: a list of thousands does not hold the drain up. */
+static void priority_scheduler__thousands_in_any_order__then_sorted_and_in_turn(void)
+{
+    enum { MANY = 4096 };
+    Bench *bench = make_bench(DRAIN_SCHEDULER_PRIORITY, NULL);
+    ThreadDrainState *states = calloc(MANY, sizeof(*states));
+    ThreadDrainState **list = calloc(MANY, sizeof(list[0]));
+    uint32_t random = 1;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(states);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(list);
+    for (uint32_t i = 0; i < MANY; i++) {
+        states[i] = bench->states[0];
+        states[i].thread = i;
+        random = random * 1664525u + 1013904223u;
+        states[i].stats.wait = random >> 24;
+        list[i] = &states[i];
+    }
+    bench->scheduler.ops->plan(&bench->scheduler, list, MANY);
+    for (uint32_t i = 1; i < MANY; i++) {
+        CU_ASSERT(list[i - 1]->priority >= list[i]->priority);
+        CU_ASSERT(list[i - 1]->priority > list[i]->priority || list[i - 1]->turn < list[i]->turn);
+    }
+    for (uint32_t i = 0; i < MANY; i++) /* each is there once */
+        list[i]->thread = MANY;
+    for (uint32_t i = 0; i < MANY; i++)
+        CU_ASSERT_EQUAL(states[i].thread, MANY);
+    free(list);
+    free(states);
+    free(bench);
+}
+
 static void adaptive_scheduler__load__then_quantum_and_tick_follow(void)
 {
     DrainSchedulerConfig config = {.iteration_bytes = 1u << 20, .quantum_max = 512u << 10, .tick_ns = 1000000};
@@ -362,6 +394,7 @@ static const TestCase tests[] = {
     TEST(weighted_scheduler__credit__then_saved_while_work_lasts_and_capped),
     TEST(priority_scheduler__final_waiting_and_full_lanes__then_in_this_order),
     TEST(priority_scheduler__equal_threads__then_each_is_first_in_turn),
+    TEST(priority_scheduler__thousands_in_any_order__then_sorted_and_in_turn),
     TEST(adaptive_scheduler__load__then_quantum_and_tick_follow),
     TEST(drain_topology__faked_nodes__then_own_first_and_order_kept),
     TEST(drain_topology__one_node__then_nothing_asked_or_changed),

@@ -89,19 +89,44 @@ uint64_t drain_scheduler_share(const DrainScheduler *self, size_t count)
     return share < self->config.quantum_max ? share : self->config.quantum_max;
 }
 
-/* Sorting needs no memory and is linear where the list is in order already, as it mostly is. */
-static void insert_sorted(ThreadDrainState **threads, size_t count)
+/* Whether `a` goes first; with equal priorities, whose turn it is. */
+static bool goes_first(const ThreadDrainState *a, const ThreadDrainState *b)
 {
-    for (size_t i = 1; i < count; i++) {
+    return a->priority != b->priority ? a->priority > b->priority : a->turn < b->turn;
+}
+
+/* One pass of insertions among those `gap` apart. False: given up, after more than `moves`; the list has them all yet. */
+static bool insert_sorted(ThreadDrainState **threads, size_t count, size_t gap, size_t moves)
+{
+    for (size_t i = gap; i < count; i++) {
         ThreadDrainState *thread = threads[i];
         size_t at = i;
 
-        while (at > 0 && threads[at - 1]->priority < thread->priority) {
-            threads[at] = threads[at - 1];
-            at--;
+        for (; at >= gap && goes_first(thread, threads[at - gap]); at -= gap) {
+            threads[at] = threads[at - gap];
+            moves--;
         }
         threads[at] = thread;
+        if (moves > SIZE_MAX / 2)
+            return false;
     }
+    return true;
+}
+
+/*
+ * Needs no memory, and is linear where the list is in order already, as it mostly is. Of 4,096 threads in any order
+ * insertions alone would move millions: then by Shell's method, with Ciura's gaps.
+ */
+static void sort_by_priority(ThreadDrainState **threads, size_t count)
+{
+    static const size_t gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+
+    for (size_t i = 0; i < count; i++)
+        threads[i]->turn = (uint32_t)i;
+    if (insert_sorted(threads, count, 1, 8 * count))
+        return;
+    for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++)
+        (void)insert_sorted(threads, count, gaps[i], SIZE_MAX / 2);
 }
 
 /*
@@ -126,5 +151,5 @@ void drain_scheduler_by_urgency(DrainScheduler *self, ThreadDrainState **threads
     drain_scheduler_rotate(self, threads, count);
     for (size_t i = 0; i < count; i++)
         threads[i]->priority = urgency(threads[i]);
-    insert_sorted(threads, count);
+    sort_by_priority(threads, count);
 }

@@ -100,7 +100,8 @@ typedef struct ThreadDrainState {
     uint32_t weight;  /* 1..DRAIN_WEIGHT_MAX: its share of the service when there is not enough for all */
     uint64_t budget;  /* bytes that the next visit may take */
     int64_t credit;   /* bytes granted and not used yet; below 0: used ahead */
-    int64_t priority; /* higher goes first */
+    int64_t priority; /* higher goes first; of equals, who has the lower turn */
+    uint32_t turn;
     uint32_t node;    /* NUMA node that its rings are on */
 
     /* arriving and leaving: see drain_iterator.h */
