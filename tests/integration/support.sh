@@ -52,7 +52,8 @@ verify() {
 }
 
 dump() {
-    "$out/adatrace" dump --json "$work/t.adat"
+    # Without what the recorder says of itself: on a busy machine there may be anomalies.
+    "$out/adatrace" dump --json "$work/t.adat" | awk '!/"kind":"anomaly"/'
 }
 
 # wrong STATUS TEXT COMMAND...: exit status, and one line on stderr that contains TEXT

@@ -33,6 +33,7 @@ record() {
 # Arguments are unsigned; -errno is made negative here, as jq's numbers cannot tell it from its neighbours.
 dump() {
     "$out/adatrace" dump --json "$work/trace.adat" | awk '
+        /"kind":"anomaly"/ { next } # of the recorder itself
         match($0, /"arg":184467440737095[0-9][0-9][0-9][0-9][0-9]/) {
             $0 = substr($0, 1, RSTART + 5) (substr($0, RSTART + 21, 5) - 51616) substr($0, RSTART + RLENGTH)
         }
