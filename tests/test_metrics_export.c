@@ -18,6 +18,7 @@
 
 static MetricsSnapshot *sample(size_t threads)
 {
+    static LatencyHistogram latency;
     MetricsSnapshot *snapshot = metrics_snapshot_create(1, threads);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
@@ -33,8 +34,10 @@ static MetricsSnapshot *sample(size_t threads)
                                           .pending = 2};
     snapshot->total.events_per_second = 12.5;
     snapshot->jain = 1;
-    latency_histogram_add(&snapshot->latency, 800000, 60);
-    latency_histogram_add(&snapshot->latency, 30000000, 20);
+    latency = (LatencyHistogram){0};
+    latency_histogram_add(&latency, 800000, 60);
+    latency_histogram_add(&latency, 30000000, 20);
+    latency_histogram_copy(&snapshot->latency, &latency);
     snapshot->anomalies[METRICS_ANOMALY_RATE] = 5;
     strcpy(snapshot->scheduler, "adaptive");
     snapshot->process_count = 1;

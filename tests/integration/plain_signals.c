@@ -76,9 +76,9 @@ static void work_and_jump(void)
 {
     /* Any of the calls may be cut off: what is at stake is that the ones after it work. */
     landed = 0;
-    jump = 1;
     if (sigsetjmp(back, 1))
         landed = landed + 1;
+    jump = 1; /* there is somewhere to jump to now */
     while (landed < TICKS)
         (void)!write(null_fd, "abc", 3);
     jump = 0;
