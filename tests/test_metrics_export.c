@@ -213,6 +213,22 @@ static void metrics_json__more_threads_than_it_holds__then_the_rest_is_counted(v
     CU_ASSERT_PTR_NULL(metrics_anomaly_name(METRICS_ANOMALIES));
 }
 
+static void metrics_json__accounts__then_every_field_of_them(void)
+{
+    MetricsSnapshot *snapshot = sample(0);
+    char *text;
+
+    snapshot->total.detail = (AdatAccount){.attempted = 7, .recycled_unmarked = 6, .pending = 1};
+    text = rendered(as_json, snapshot);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "\"total\":{\"events\":{\"attempted\":100,\"in_file\":80,\"dropped_full\":9,"
+                     "\"dropped_nested\":4,\"dropped_io\":3,\"recycled_unmarked\":0,\"torn\":2,\"pending\":2},"
+                     "\"detail\":{\"attempted\":7,\"in_file\":0,\"dropped_full\":0,\"dropped_nested\":0,"
+                     "\"dropped_io\":0,\"recycled_unmarked\":6,\"torn\":0,\"pending\":1},"));
+    free(text);
+    metrics_snapshot_release(snapshot);
+}
+
 static void metrics_file__written__then_replaced_as_a_whole(void)
 {
     char directory[] = "/tmp/adatrace-test-XXXXXX";
@@ -310,6 +326,7 @@ static const TestCase tests[] = {
     TEST(metrics_text__many_threads__then_few_series_and_the_rest_summed),
     TEST(metrics_text__hostile_name__then_escaped),
     TEST(metrics_text__accept_header__then_format_chosen),
+    TEST(metrics_json__accounts__then_every_field_of_them),
     TEST(metrics_json__more_threads_than_it_holds__then_the_rest_is_counted),
     TEST(metrics_file__written__then_replaced_as_a_whole),
     TEST(metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_once),
