@@ -408,11 +408,16 @@ static int start_metrics_server(Recorder *recorder)
     return error;
 }
 
-static int start_metrics(Recorder *recorder)
+static int start_metrics(Recorder *recorder, enum recorder_stage *stage_out)
 {
-    int error = start_metrics_file(recorder);
+    int error;
 
-    return error ? error : start_metrics_server(recorder);
+    *stage_out = RECORDER_STAGE_METRICS_FILE;
+    error = start_metrics_file(recorder);
+    if (error)
+        return error;
+    *stage_out = RECORDER_STAGE_METRICS_SERVER;
+    return start_metrics_server(recorder);
 }
 
 /* A recorder that has nothing yet but what its session needs of it. NULL: errno says why. */
@@ -498,8 +503,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         goto fail;
     }
     started = true;
-    *stage_out = RECORDER_STAGE_METRICS;
-    error = start_metrics(recorder);
+    error = start_metrics(recorder, stage_out);
     if (error) {
         close(segment);
         goto fail;
