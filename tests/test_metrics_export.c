@@ -32,6 +32,7 @@ static MetricsSnapshot *sample(size_t threads)
                                           .torn = 2,
                                           .pending = 2};
     snapshot->total.events_per_second = 12.5;
+    snapshot->drop_rate = 0.25;
     snapshot->jain = 1;
     latency_histogram_add(&snapshot->latency, 800000, 60);
     latency_histogram_add(&snapshot->latency, 30000000, 20);
@@ -120,6 +121,7 @@ static void metrics_text__snapshot__then_samples_of_each_family(void)
     CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"torn\"} 2"));
     CU_ASSERT(has_line(text, "adatrace_events_pending 2"));
     CU_ASSERT(has_line(text, "adatrace_events_per_second 12.5"));
+    CU_ASSERT(has_line(text, "adatrace_drop_ratio 0.25"));
     CU_ASSERT(has_line(text, "adatrace_anomalies_total{cause=\"rate\"} 5"));
     CU_ASSERT(has_line(text, "adatrace_recording_seconds 2.5"));
     CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"0.0005\"} 0"));
@@ -220,11 +222,11 @@ static void metrics_json__accounts__then_every_field_of_them(void)
 
     snapshot->total.detail = (AdatAccount){.attempted = 7, .recycled_unmarked = 6, .pending = 1};
     text = rendered(as_json, snapshot);
-    CU_ASSERT_PTR_NOT_NULL(
-        strstr(text, "\"total\":{\"events\":{\"attempted\":100,\"in_file\":80,\"dropped_full\":9,"
-                     "\"dropped_nested\":4,\"dropped_io\":3,\"recycled_unmarked\":0,\"torn\":2,\"pending\":2},"
-                     "\"detail\":{\"attempted\":7,\"in_file\":0,\"dropped_full\":0,\"dropped_nested\":0,"
-                     "\"dropped_io\":0,\"recycled_unmarked\":6,\"torn\":0,\"pending\":1},"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "\"drop_ratio\":0.25,\"total\":{\"events\":{\"attempted\":100,\"in_file\":80,\"dropped_full\":9,"
+              "\"dropped_nested\":4,\"dropped_io\":3,\"recycled_unmarked\":0,\"torn\":2,\"pending\":2},"
+              "\"detail\":{\"attempted\":7,\"in_file\":0,\"dropped_full\":0,\"dropped_nested\":0,"
+              "\"dropped_io\":0,\"recycled_unmarked\":6,\"torn\":0,\"pending\":1},"));
     free(text);
     metrics_snapshot_release(snapshot);
 }

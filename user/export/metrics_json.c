@@ -109,6 +109,7 @@ void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
     json_u64(&json, "file_bytes", snapshot->file_bytes);
     json_i64(&json, "write_error", snapshot->write_error);
     json_u64(&json, "memory_bytes", snapshot->memory_bytes);
+    json_f64(&json, "drop_ratio", snapshot->drop_rate);
     json_begin_object(&json, "total");
     put_figures(&json, &snapshot->total);
     json_end_object(&json);
