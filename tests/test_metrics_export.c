@@ -194,6 +194,8 @@ static void metrics_text__accept_header__then_format_chosen(void)
 {
     CU_ASSERT_EQUAL(metrics_text_choose(NULL), METRICS_TEXT_PROMETHEUS);
     CU_ASSERT_EQUAL(metrics_text_choose("text/html, */*"), METRICS_TEXT_PROMETHEUS);
+    CU_ASSERT_EQUAL(metrics_text_choose("application/openmetrics-text;q=0.5, text/plain"),
+                    METRICS_TEXT_PROMETHEUS);
     CU_ASSERT_EQUAL(metrics_text_choose("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
                     METRICS_TEXT_OPENMETRICS);
     CU_ASSERT_PTR_NOT_NULL(strstr(metrics_text_type(METRICS_TEXT_PROMETHEUS), "0.0.4"));

@@ -9,6 +9,7 @@
 
 #include "user/base/number.h"
 #include "user/base/utf8.h"
+#include "user/export/accept_header.h"
 
 typedef struct TextWriter {
     FILE *out;
@@ -25,8 +26,12 @@ const char *metrics_text_type(enum metrics_text_format format)
 
 enum metrics_text_format metrics_text_choose(const char *accept)
 {
-    return accept && strcasestr(accept, "application/openmetrics-text") ? METRICS_TEXT_OPENMETRICS
-                                                                        : METRICS_TEXT_PROMETHEUS;
+    static const MediaOffer offers[] = {
+        [METRICS_TEXT_PROMETHEUS] = {"text", "plain", "0.0.4"},
+        [METRICS_TEXT_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0"},
+    };
+
+    return (enum metrics_text_format)accept_header_choose(accept, offers, sizeof(offers) / sizeof(offers[0]));
 }
 
 /* ---- words ------------------------------------------------------------------------------------ */
