@@ -155,7 +155,7 @@ static void metrics_server__requests__then_answers(void)
     expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_events_attempted_total 200\n");
     expect(REQUEST("GET /metrics", "Accept: application/openmetrics-text\r\n"), "HTTP/1.1 200", "\n# EOF\n");
     expect(REQUEST("GET /metrics.json", ""), "HTTP/1.1 200", "{\"version\":1,\"sequence\":2,");
-    expect(REQUEST("GET /?x=1", ""), "HTTP/1.1 200", "Content-Security-Policy: default-src 'none'");
+    expect(REQUEST("GET /?x=1", ""), "HTTP/1.1 200", "<title>adatrace</title>");
     expect(REQUEST("GET /metrics/", ""), "HTTP/1.1 404", "there are /, /metrics");
     expect(REQUEST("GET /../etc/passwd", ""), "HTTP/1.1 404", NULL);
     expect(REQUEST("POST /metrics", "Content-Length: 0\r\n"), "HTTP/1.1 405", "Allow: GET, HEAD");
@@ -170,6 +170,28 @@ static void metrics_server__requests__then_answers(void)
     answer = ask(REQUEST("HEAD /metrics", ""));
     CU_ASSERT_EQUAL(strncmp(answer, "HTTP/1.1 200", 12), 0);
     CU_ASSERT_PTR_NULL(strstr(answer, "adatrace_events"));
+    free(answer);
+    stop();
+}
+
+static void metrics_server__page__then_nothing_but_its_own_script_may_run(void)
+{
+    static const char *const wanted[] = {
+        "default-src 'none'", "connect-src 'self'", "script-src 'sha256-",    "style-src 'sha256-",
+        "form-action 'none'", "base-uri 'none'",    "frame-ancestors 'none'",
+    };
+    char *answer, *policy;
+
+    if (!start())
+        return;
+    answer = ask(REQUEST("GET /", ""));
+    policy = strstr(answer, "Content-Security-Policy: ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    policy[strcspn(policy, "\r")] = '\0';
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        CU_ASSERT_PTR_NOT_NULL(strstr(policy, wanted[i]));
+    CU_ASSERT_PTR_NULL(strstr(policy, "unsafe"));
+    CU_ASSERT_PTR_NULL(strstr(policy, "''"));
     free(answer);
     stop();
 }
@@ -256,6 +278,7 @@ static void metrics_server__address_taken__then_error(void)
 static const TestCase tests[] = {
     TEST(metrics_address__numbers__then_parsed),
     TEST(metrics_server__requests__then_answers),
+    TEST(metrics_server__page__then_nothing_but_its_own_script_may_run),
     TEST(metrics_server__hostile_requests__then_others_are_served),
     TEST(metrics_server__a_thousand_connections__then_it_lives_on),
     TEST(metrics_server__address_taken__then_error),

@@ -111,10 +111,7 @@ static void add_headers(struct MHD_Response *response, const char *type)
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    /* Everything is within the page, and it talks to nobody but us. */
-    (void)MHD_add_response_header(response, "Content-Security-Policy",
-                                  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                                  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'");
+    (void)MHD_add_response_header(response, "Content-Security-Policy", ada_dashboard_policy);
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *text)
