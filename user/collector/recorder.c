@@ -398,11 +398,12 @@ static int start_metrics_file(Recorder *recorder)
 static int start_metrics_server(Recorder *recorder)
 {
     const RecorderConfig *config = recorder->config;
+    MetricsServerConfig server = {.hub = &recorder->metrics, .time_limit_ns = METRICS_SERVER_TIME_LIMIT_NS};
     int error;
 
     if (!config->metrics_address)
         return 0;
-    error = metrics_server_create(config->metrics_address, &recorder->metrics, &recorder->metrics_server);
+    error = metrics_server_create(&server, config->metrics_address, &recorder->metrics_server);
     if (!error && config->on_metrics_served)
         config->on_metrics_served(config->context);
     return error;
