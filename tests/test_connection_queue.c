@@ -54,7 +54,7 @@ static bool is_sound(const ConnectionQueue *queue, size_t count)
     size_t found = 0;
 
     for (const QueuedConnection *at = queue->first; at; at = at->later) {
-        if (at->earlier != earlier || !at->queued || (earlier && earlier->deadline > at->deadline))
+        if (at->earlier != earlier || !at->queued || (earlier && earlier->since > at->since))
             return false;
         earlier = at;
         found++;

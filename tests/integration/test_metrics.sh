@@ -146,6 +146,46 @@ served_by_http() {
     ! command -v promtool >/dev/null || promtool check metrics <"$work/http.prom"
 }
 
+# attacked COMMAND...: runs it while a crowd of bad clients is at the server of $url.
+attacked() {
+    local port=${url##*:} status=0
+    mkfifo "$work/attack" || return 1
+    python3 "$(dirname "$0")/http_attack.py" "${port%/}" <"$work/attack" >"$work/attacking" &
+    local attack=$!
+    exec 9>"$work/attack"
+    until [ "$(cat "$work/attacking")" = ready ]; do kill -0 $attack || { status=1; break; }; done
+    [ $status = 1 ] || "$@" || status=1
+    exec 9>&-
+    wait $attack || status=1
+    rm "$work/attack"
+    return $status
+}
+
+# Each of ten snapshots arrives, and the drain worked since the one before.
+scrape() {
+    local sequence=0 iterations=0 before
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        before=$sequence
+        until [ "$sequence" -gt "$before" ]; do
+            # Tried again: on a busy machine curl itself may be the slow client whose place is taken.
+            curl -sf --retry 5 --retry-all-errors --retry-delay 0 "${url}metrics.json" >"$work/http.json" ||
+                { echo "a scraper was not served: $?"; return 1; }
+            sequence=$(jq .sequence "$work/http.json")
+        done
+        [ "$(jq .drain.iterations "$work/http.json")" -gt "$iterations" ] || { echo "the drain stands still"; return 1; }
+        iterations=$(jq .drain.iterations "$work/http.json")
+    done
+}
+
+served_under_attack() {
+    local url status=0
+    start --metrics-listen 0 --policy block || return 1
+    url=$(served_at)
+    attacked scrape || status=1
+    stop || return 1
+    [ $status = 0 ] && verify "$work/t.adat"
+}
+
 # The page in a real browser, used as a person would, until the recording ends.
 dashboard() {
     local status=0
@@ -205,6 +245,7 @@ else
     check "metrics by HTTP: its thread cannot start" thread_fails 3 "cannot serve metrics at 127.0.0.1:0: "
 fi
 check "metrics by HTTP" served_by_http
+check "metrics by HTTP: a thousand bad clients" served_under_attack
 if [ -n "${ADA_SANITIZE:-}" ]; then
     echo "SKIP dashboard in a browser: once is enough, without sanitizers"
 elif command -v chromium >/dev/null && command -v python3 >/dev/null; then

@@ -11,8 +11,7 @@ void connection_queue_init(ConnectionQueue *queue, uint64_t time_limit)
 void connection_queue_renew(ConnectionQueue *queue, QueuedConnection *connection, uint64_t now)
 {
     connection_queue_remove(queue, connection);
-    *connection =
-        (QueuedConnection){.earlier = queue->last, .deadline = now + queue->time_limit, .queued = true};
+    *connection = (QueuedConnection){.earlier = queue->last, .since = now, .queued = true};
     if (queue->last)
         queue->last->later = connection;
     else
@@ -37,7 +36,10 @@ void connection_queue_remove(ConnectionQueue *queue, QueuedConnection *connectio
 
 uint64_t connection_queue_wait(const ConnectionQueue *queue, uint64_t now)
 {
+    uint64_t spent;
+
     if (!queue->first)
         return UINT64_MAX;
-    return queue->first->deadline > now ? queue->first->deadline - now : 0;
+    spent = now - queue->first->since;
+    return spent < queue->time_limit ? queue->time_limit - spent : 0;
 }

@@ -18,7 +18,7 @@
 typedef struct QueuedConnection {
     struct QueuedConnection *earlier;
     struct QueuedConnection *later;
-    uint64_t deadline; /* CLOCK_MONOTONIC, ns */
+    uint64_t since; /* when its time began: CLOCK_MONOTONIC, ns */
     bool queued;
 } QueuedConnection;
 

@@ -18,7 +18,8 @@
 #define CONNECTION_BYTES 16384u /* for a request's line and headers */
 #define ACCEPTED_AT_ONCE 16u    /* before those that are there are looked after again */
 #define NS_PER_MS UINT64_C(1000000)
-#define ACCEPT_PAUSE_NS (100u * NS_PER_MS) /* when there is no descriptor for another connection */
+#define ACCEPT_PAUSE_NS (100 * NS_PER_MS) /* when there is no descriptor for another connection */
+#define GRACE_NS (100 * NS_PER_MS)        /* that nobody's place is taken away in */
 
 /* In the order of its deadline while somebody waits for something; else to be shut down, or free. */
 typedef struct HttpConnection {
@@ -120,6 +121,17 @@ static void shut_overdue(HttpServer *server)
         shut_first(server);
 }
 
+/* The first of all connections has to go for the next one: from when on. Until then newcomers are in the backlog. */
+static uint64_t next_accept(const HttpServer *server)
+{
+    uint64_t from = server->accept_after;
+
+    if (server->open == server->config.connections_max && server->queue.first &&
+        server->queue.first->since + GRACE_NS > from)
+        from = server->queue.first->since + GRACE_NS;
+    return from;
+}
+
 static bool make_room(HttpServer *server)
 {
     while (server->open == server->config.connections_max && server->queue.first) {
@@ -145,8 +157,11 @@ static void accept_connections(HttpServer *server)
     for (uint32_t i = 0; i < ACCEPTED_AT_ONCE; i++) {
         struct sockaddr_storage peer;
         socklen_t size = sizeof(peer);
-        int fd = accept4(server->listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd;
 
+        if (next_accept(server) > ada_clock_monotonic_ns())
+            return;
+        fd = accept4(server->listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take_connection(server, fd, &peer, size);
             continue;
@@ -167,10 +182,11 @@ static void accept_connections(HttpServer *server)
 static int milliseconds_to_wait(const HttpServer *server, uint64_t now)
 {
     uint64_t wait = connection_queue_wait(&server->queue, now);
+    uint64_t accept_from = next_accept(server);
     MHD_UNSIGNED_LONG_LONG ms;
 
-    if (server->accept_after > now && server->accept_after - now < wait)
-        wait = server->accept_after - now;
+    if (accept_from > now && accept_from - now < wait)
+        wait = accept_from - now;
     wait = wait / NS_PER_MS + (wait % NS_PER_MS != 0); /* rounded down, it would be too early, again and again */
     if (MHD_get_timeout(server->daemon, &ms) == MHD_YES && ms < wait)
         wait = ms;
@@ -191,7 +207,7 @@ static void *serve(void *context)
     for (;;) {
         uint64_t now = ada_clock_monotonic_ns();
 
-        watched[LISTENER].fd = now < server->accept_after ? -1 : server->listener;
+        watched[LISTENER].fd = now < next_accept(server) ? -1 : server->listener;
         if (poll(watched, WATCHED, milliseconds_to_wait(server, now)) < 0)
             continue;
         if (watched[STOP].revents)

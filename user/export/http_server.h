@@ -7,8 +7,9 @@
  *
  * - a connection that has not finished a request in time is shut down, however busily it sends a byte now and then, and
  *   so is one that does not take its answer, or just sits there (connection_queue.h);
- * - a new connection is always taken: if there are too many, that with the earliest deadline goes. A client that asks
- *   and listens is done long before it is the first of so many.
+ * - a new connection is always taken: if there are too many, that with the earliest deadline goes, once it had a tenth
+ *   of a second. A client that asks and listens is done before it is the first of so many, however fast others
+ *   come, and waits in the backlog no longer than it takes to send those before it away.
  */
 #ifndef ADA_EXPORT_HTTP_SERVER_H
 #define ADA_EXPORT_HTTP_SERVER_H

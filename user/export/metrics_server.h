@@ -11,12 +11,12 @@
 #include "user/export/metrics_address.h"
 #include "user/metrics/metrics_snapshot.h"
 
-#define METRICS_SERVER_CONNECTIONS_MAX 64u
+#define METRICS_SERVER_CONNECTIONS_MAX 128u
 #define METRICS_SERVER_TIME_LIMIT_NS 10000000000ull
 
 typedef struct MetricsServerConfig {
     MetricsHub *hub;        /* outlives the server */
-    uint64_t time_limit_ns; /* from the start of a connection, or of a request on it, to the end of its answer */
+    uint64_t time_limit_ns; /* from the start of a connection, or from its last answer, to the end of the next */
 } MetricsServerConfig;
 
 typedef struct MetricsServer MetricsServer;
