@@ -389,10 +389,25 @@ static void metrics_server__answers_not_taken__then_over_at_the_deadline(void)
     stop();
 }
 
+/* Lets this process open so many files more, or a few less. What was allowed before, for setrlimit(). */
+static struct rlimit limit_descriptors(rlim_t more)
+{
+    struct rlimit before, limit;
+    int next = dup(STDIN_FILENO); /* the lowest that is free */
+
+    CU_ASSERT_FATAL(next >= 0);
+    close(next);
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t)next + more;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return before;
+}
+
 static void metrics_server__no_descriptors_left__then_an_idle_connection_makes_room(void)
 {
-    struct rlimit files, none;
-    int idle, other, next;
+    struct rlimit before;
+    int idle, other;
 
     if (!start(NEVER))
         return;
@@ -401,20 +416,40 @@ static void metrics_server__no_descriptors_left__then_an_idle_connection_makes_r
     say(idle, WHOLE);
     CU_ASSERT(hears(idle));
     other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &files), 0);
-    none = files;
-    next = dup(other); /* the lowest that is free */
-    CU_ASSERT_FATAL(next >= 0);
-    close(next);
-    none.rlim_cur = (rlim_t)next;
-    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CU_ASSERT_FATAL(other >= 0);
+    before = limit_descriptors(0);
     CU_ASSERT_EQUAL_FATAL(connect(other, (const struct sockaddr *)&address.socket, address.size), 0);
     say(other, WHOLE);
     CU_ASSERT(hears(other));
     CU_ASSERT_FALSE(hears(idle));
-    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &files), 0);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
     close(other);
     close(idle);
+    stop();
+}
+
+static void metrics_server__no_descriptors_to_start__then_error_and_nothing_is_left(void)
+{
+    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = NEVER};
+    MetricsServer *other = NULL;
+    size_t no_descriptor = 0, no_daemon = 0;
+
+    if (!start(NEVER))
+        return;
+    for (rlim_t more = 0; !other; more++) { /* it fails at each that it needs */
+        struct rlimit before = limit_descriptors(more);
+        MetricsAddress at;
+        int error;
+
+        CU_ASSERT_EQUAL(metrics_address_parse("0", &at), 0);
+        error = metrics_server_create(&config, &at, &other);
+        no_descriptor += error == -EMFILE;
+        no_daemon += error == -ENOMEM;
+        CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+    }
+    CU_ASSERT(no_descriptor >= 2); /* the socket, the eventfd */
+    CU_ASSERT(no_daemon >= 1);
+    metrics_server_destroy(other);
     stop();
 }
 
@@ -477,6 +512,7 @@ static const TestCase tests[] = {
     TEST(metrics_server__connection_kept_alive__then_over_at_its_deadline),
     TEST(metrics_server__answers_not_taken__then_over_at_the_deadline),
     TEST(metrics_server__no_descriptors_left__then_an_idle_connection_makes_room),
+    TEST(metrics_server__no_descriptors_to_start__then_error_and_nothing_is_left),
     TEST(metrics_server__a_thousand_idle_connections__then_others_are_served),
     TEST(metrics_server__address_taken__then_error),
 };
