@@ -33,6 +33,7 @@ static MetricsSnapshot *sample(size_t threads)
                                           .torn = 2,
                                           .pending = 2};
     snapshot->total.events_per_second = 12.5;
+    snapshot->drop_rate = 0.25;
     snapshot->jain = 1;
     latency = (LatencyHistogram){0};
     latency_histogram_add(&latency, 800000, 60);
@@ -123,6 +124,7 @@ static void metrics_text__snapshot__then_samples_of_each_family(void)
     CU_ASSERT(has_line(text, "adatrace_events_lost_total{cause=\"torn\"} 2"));
     CU_ASSERT(has_line(text, "adatrace_events_pending 2"));
     CU_ASSERT(has_line(text, "adatrace_events_per_second 12.5"));
+    CU_ASSERT(has_line(text, "adatrace_drop_ratio 0.25"));
     CU_ASSERT(has_line(text, "adatrace_anomalies_total{cause=\"rate\"} 5"));
     CU_ASSERT(has_line(text, "adatrace_recording_seconds 2.5"));
     CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{le=\"0.0005\"} 0"));
@@ -195,6 +197,8 @@ static void metrics_text__accept_header__then_format_chosen(void)
 {
     CU_ASSERT_EQUAL(metrics_text_choose(NULL), METRICS_TEXT_PROMETHEUS);
     CU_ASSERT_EQUAL(metrics_text_choose("text/html, */*"), METRICS_TEXT_PROMETHEUS);
+    CU_ASSERT_EQUAL(metrics_text_choose("application/openmetrics-text;q=0.5, text/plain"),
+                    METRICS_TEXT_PROMETHEUS);
     CU_ASSERT_EQUAL(metrics_text_choose("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
                     METRICS_TEXT_OPENMETRICS);
     CU_ASSERT_PTR_NOT_NULL(strstr(metrics_text_type(METRICS_TEXT_PROMETHEUS), "0.0.4"));
@@ -214,6 +218,22 @@ static void metrics_json__more_threads_than_it_holds__then_the_rest_is_counted(v
     free(text);
     metrics_snapshot_release(snapshot);
     CU_ASSERT_PTR_NULL(metrics_anomaly_name(METRICS_ANOMALIES));
+}
+
+static void metrics_json__accounts__then_every_field_of_them(void)
+{
+    MetricsSnapshot *snapshot = sample(0);
+    char *text;
+
+    snapshot->total.detail = (AdatAccount){.attempted = 7, .recycled_unmarked = 6, .pending = 1};
+    text = rendered(as_json, snapshot);
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        text, "\"drop_ratio\":0.25,\"total\":{\"events\":{\"attempted\":100,\"in_file\":80,\"dropped_full\":9,"
+              "\"dropped_nested\":4,\"dropped_io\":3,\"recycled_unmarked\":0,\"torn\":2,\"pending\":2},"
+              "\"detail\":{\"attempted\":7,\"in_file\":0,\"dropped_full\":0,\"dropped_nested\":0,"
+              "\"dropped_io\":0,\"recycled_unmarked\":6,\"torn\":0,\"pending\":1},"));
+    free(text);
+    metrics_snapshot_release(snapshot);
 }
 
 static void metrics_file__written__then_replaced_as_a_whole(void)
@@ -313,6 +333,7 @@ static const TestCase tests[] = {
     TEST(metrics_text__many_threads__then_few_series_and_the_rest_summed),
     TEST(metrics_text__hostile_name__then_escaped),
     TEST(metrics_text__accept_header__then_format_chosen),
+    TEST(metrics_json__accounts__then_every_field_of_them),
     TEST(metrics_json__more_threads_than_it_holds__then_the_rest_is_counted),
     TEST(metrics_file__written__then_replaced_as_a_whole),
     TEST(metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_once),

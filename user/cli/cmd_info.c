@@ -104,7 +104,7 @@ static void put_process(JsonWriter *json, const AdatProcessInfo *process)
         json_bool(json, "drain_complete", process->death.drain_complete != 0);
     else
         json_null(json, "drain_complete");
-    trace_json_account(json, "unregistered", &process->unregistered);
+    adat_account_write_json(&process->unregistered, json, "unregistered");
     json_end_object(json);
 }
 
@@ -142,14 +142,14 @@ static void print_json(const char *path, const AdatReader *reader)
         json_u64(&json, "tid", thread->thread.tid);
         json_u64(&json, "pid", adat_reader_process(reader, thread->process)->process.pid);
         json_string(&json, "name", thread->thread.name);
-        trace_json_account(&json, "events", &thread->events);
-        trace_json_account(&json, "detail", &thread->detail);
+        adat_account_write_json(&thread->events, &json, "events");
+        adat_account_write_json(&thread->detail, &json, "detail");
         trace_json_thread_drain(&json, "drain", thread->accounted ? &thread->drain : NULL);
         json_end_object(&json);
     }
     json_end_array(&json);
-    trace_json_account(&json, "events", &events);
-    trace_json_account(&json, "detail", &detail);
+    adat_account_write_json(&events, &json, "events");
+    adat_account_write_json(&detail, &json, "detail");
     trace_json_drain(&json, "drain", adat_reader_drain(reader, &drain) ? &drain : NULL);
     json_u64(&json, "marks", count_marks(reader, false));
     json_u64(&json, "anomalies", count_marks(reader, true));

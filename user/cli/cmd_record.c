@@ -428,7 +428,11 @@ static int report_failure(const RecordOptions *options, const char *path, enum r
     case RECORDER_STAGE_PROGRAM:
         cli_error("record", "cannot run '%s': %s", options->argv[0], reason);
         return error == -ENOENT ? 127 : 126;
-    case RECORDER_STAGE_METRICS: {
+    case RECORDER_STAGE_METRICS_FILE:
+        cli_error("record", "cannot start the thread that writes metrics to '%s': %s", options->metrics_file,
+                  reason);
+        break;
+    case RECORDER_STAGE_METRICS_SERVER: {
         char address[METRICS_ADDRESS_TEXT];
 
         metrics_address_format(&options->metrics_address, address);

@@ -119,8 +119,8 @@ static void json_threads(JsonWriter *json, const AccountBook *accounts)
         json_string_bytes(json, "name", account->name, strnlen(account->name, sizeof(account->name)));
         if (account->weight > 0)
             json_u64(json, "weight", account->weight);
-        trace_json_account(json, "events", &index);
-        trace_json_account(json, "detail", &detail);
+        adat_account_write_json(&index, json, "events");
+        adat_account_write_json(&detail, json, "detail");
         trace_json_thread_drain(json, "drain", &drain);
         json_end_object(json);
     }
@@ -144,8 +144,8 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
     json_u64(json, "bytes", result->bytes);
     json_processes(json, result->accounts);
     json_threads(json, result->accounts);
-    trace_json_account(json, "events", &result->accounts->index);
-    trace_json_account(json, "detail", &result->accounts->detail);
+    adat_account_write_json(&result->accounts->index, json, "events");
+    adat_account_write_json(&result->accounts->detail, json, "detail");
     trace_json_drain(json, "drain", &result->drain);
     json_bool(json, "closed", result->closed);
     if (result->write_error)

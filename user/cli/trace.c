@@ -33,20 +33,6 @@ int trace_report_cut(const char *command, const char *path, const AdatReader *re
     return info->cut == ADAT_CUT_SHORT ? CLI_OK : CLI_FAILURE;
 }
 
-void trace_json_account(JsonWriter *json, const char *key, const AdatAccount *account)
-{
-    json_begin_object(json, key);
-    json_u64(json, "attempted", account->attempted);
-    json_u64(json, "in_file", account->in_file);
-    json_u64(json, "dropped_full", account->dropped_full);
-    json_u64(json, "dropped_nested", account->dropped_nested);
-    json_u64(json, "dropped_io", account->dropped_io);
-    json_u64(json, "recycled_unmarked", account->recycled_unmarked);
-    json_u64(json, "torn", account->torn);
-    json_u64(json, "pending", account->pending);
-    json_end_object(json);
-}
-
 static void json_latency(JsonWriter *json, const AdatDrainSummary *drain)
 {
     if (drain->latency_count == 0) {

@@ -15,9 +15,6 @@ int trace_open(const char *command, const char *path, AdatReader **reader_out);
  */
 int trace_report_cut(const char *command, const char *path, const AdatReader *reader);
 
-/* A member "key": {"attempted": ..., "in_file": ..., ...}. */
-void trace_json_account(JsonWriter *json, const char *key, const AdatAccount *account);
-
 /*
  * A member "key": {"scheduler": ..., "iterations": ..., ...}, or null without a summary. "latency_us" is null
  * in it when latencies are not known.

@@ -398,21 +398,27 @@ static int start_metrics_file(Recorder *recorder)
 static int start_metrics_server(Recorder *recorder)
 {
     const RecorderConfig *config = recorder->config;
+    MetricsServerConfig server = {.hub = &recorder->metrics, .time_limit_ns = METRICS_SERVER_TIME_LIMIT_NS};
     int error;
 
     if (!config->metrics_address)
         return 0;
-    error = metrics_server_create(config->metrics_address, &recorder->metrics, &recorder->metrics_server);
+    error = metrics_server_create(&server, config->metrics_address, &recorder->metrics_server);
     if (!error && config->on_metrics_served)
         config->on_metrics_served(config->context);
     return error;
 }
 
-static int start_metrics(Recorder *recorder)
+static int start_metrics(Recorder *recorder, enum recorder_stage *stage_out)
 {
-    int error = start_metrics_file(recorder);
+    int error;
 
-    return error ? error : start_metrics_server(recorder);
+    *stage_out = RECORDER_STAGE_METRICS_FILE;
+    error = start_metrics_file(recorder);
+    if (error)
+        return error;
+    *stage_out = RECORDER_STAGE_METRICS_SERVER;
+    return start_metrics_server(recorder);
 }
 
 /* A recorder that has nothing yet but what its session needs of it. NULL: errno says why. */
@@ -498,8 +504,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         goto fail;
     }
     started = true;
-    *stage_out = RECORDER_STAGE_METRICS;
-    error = start_metrics(recorder);
+    error = start_metrics(recorder, stage_out);
     if (error) {
         close(segment);
         goto fail;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "user/export/metrics_address.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -6,7 +8,6 @@
 #include <string.h>
 
 #include "user/base/parse.h"
-#include "user/export/metrics_server.h"
 
 static MetricsAddress address_v4(struct in_addr ip, uint64_t port)
 {

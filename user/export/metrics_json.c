@@ -5,25 +5,11 @@
 
 #include "user/base/json.h"
 
-static void put_account(JsonWriter *json, const char *key, const AdatAccount *account)
-{
-    json_begin_object(json, key);
-    json_u64(json, "attempted", account->attempted);
-    json_u64(json, "in_file", account->in_file);
-    json_u64(json, "dropped_full", account->dropped_full);
-    json_u64(json, "dropped_nested", account->dropped_nested);
-    json_u64(json, "dropped_io", account->dropped_io);
-    json_u64(json, "recycled_unmarked", account->recycled_unmarked);
-    json_u64(json, "torn", account->torn);
-    json_u64(json, "pending", account->pending);
-    json_end_object(json);
-}
-
 /* Into the object that is open. */
 static void put_figures(JsonWriter *json, const MetricsFigures *figures)
 {
-    put_account(json, "events", &figures->index);
-    put_account(json, "detail", &figures->detail);
+    adat_account_write_json(&figures->index, json, "events");
+    adat_account_write_json(&figures->detail, json, "detail");
     json_f64(json, "events_per_s", figures->events_per_second);
     json_f64(json, "events_per_s_average", figures->events_per_second_average);
     json_u64(json, "bytes", figures->bytes);
@@ -123,6 +109,7 @@ void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
     json_u64(&json, "file_bytes", snapshot->file_bytes);
     json_i64(&json, "write_error", snapshot->write_error);
     json_u64(&json, "memory_bytes", snapshot->memory_bytes);
+    json_f64(&json, "drop_ratio", snapshot->drop_rate);
     json_begin_object(&json, "total");
     put_figures(&json, &snapshot->total);
     json_end_object(&json);

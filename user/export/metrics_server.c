@@ -6,10 +6,10 @@
 
 #if !ADA_HAVE_MICROHTTPD
 
-int metrics_server_create(MetricsAddress *address, MetricsHub *hub, MetricsServer **server_out)
+int metrics_server_create(const MetricsServerConfig *config, MetricsAddress *address, MetricsServer **server_out)
 {
+    (void)config;
     (void)address;
-    (void)hub;
     (void)server_out;
     return -ENOSYS;
 }
@@ -22,22 +22,16 @@ void metrics_server_destroy(MetricsServer *server)
 #else
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "user/export/dashboard.h"
+#include "user/export/http_server.h"
 #include "user/export/metrics_json.h"
 #include "user/export/metrics_text.h"
 
-#define CONNECTIONS_MAX 64u
-#define CONNECTION_TIMEOUT_S 5u /* of silence */
-#define CONNECTION_BYTES 16384u /* for a request's line and headers */
-#define BACKLOG 128
 #define STATUS_TOO_LARGE 413u /* libmicrohttpd's names for them differ between versions */
 #define STATUS_MISDIRECTED 421u
 
@@ -51,9 +45,9 @@ typedef struct Prepared {
 
 struct MetricsServer {
     MetricsHub *hub;
-    struct MHD_Daemon *daemon;
+    HttpServer *http;
     bool loopback;
-    Prepared prepared[ANSWERS]; /* the daemon's thread's */
+    Prepared prepared[ANSWERS]; /* the thread's */
 };
 
 /* ---- answers ---------------------------------------------------------------------------------- */
@@ -111,10 +105,7 @@ static void add_headers(struct MHD_Response *response, const char *type)
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    /* Everything is within the page, and it talks to nobody but us. */
-    (void)MHD_add_response_header(response, "Content-Security-Policy",
-                                  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-                                  "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'");
+    (void)MHD_add_response_header(response, "Content-Security-Policy", ada_dashboard_policy);
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *text)
@@ -276,52 +267,23 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static int listen_at(MetricsAddress *address, int *fd_out)
-{
-    const int one = 1;
-    int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int error;
-
-    if (fd < 0)
-        return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-        bind(fd, (const struct sockaddr *)&address->socket, address->size) == 0 && listen(fd, BACKLOG) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address->socket, &address->size) == 0) {
-        *fd_out = fd;
-        return 0;
-    }
-    error = -errno;
-    close(fd);
-    return error;
-}
-
-int metrics_server_create(MetricsAddress *address, MetricsHub *hub, MetricsServer **server_out)
+int metrics_server_create(const MetricsServerConfig *config, MetricsAddress *address, MetricsServer **server_out)
 {
     MetricsServer *server = calloc(1, sizeof(*server));
-    sigset_t all, before;
+    HttpServerConfig http = {.connections_max = METRICS_SERVER_CONNECTIONS_MAX,
+                             .time_limit_ns = config->time_limit_ns,
+                             .on_request = on_request,
+                             .context = server};
     int error;
-    int fd = -1;
 
     if (!server)
         return -ENOMEM;
-    server->hub = hub;
+    server->hub = config->hub;
     server->loopback = metrics_address_is_loopback(address);
-    error = listen_at(address, &fd);
+    error = http_server_create(&http, address, &server->http);
     if (error) {
         free(server);
         return error;
-    }
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!server->daemon) {
-        close(fd);
-        free(server);
-        return -ENOMEM;
     }
     *server_out = server;
     return 0;
@@ -331,7 +293,7 @@ void metrics_server_destroy(MetricsServer *server)
 {
     if (!server)
         return;
-    MHD_stop_daemon(server->daemon);
+    http_server_destroy(server->http);
     for (int i = 0; i < ANSWERS; i++) {
         if (server->prepared[i].response)
             MHD_destroy_response(server->prepared[i].response);

@@ -9,6 +9,7 @@
 
 #include "user/base/number.h"
 #include "user/base/utf8.h"
+#include "user/export/accept_header.h"
 
 typedef struct TextWriter {
     FILE *out;
@@ -25,8 +26,12 @@ const char *metrics_text_type(enum metrics_text_format format)
 
 enum metrics_text_format metrics_text_choose(const char *accept)
 {
-    return accept && strcasestr(accept, "application/openmetrics-text") ? METRICS_TEXT_OPENMETRICS
-                                                                        : METRICS_TEXT_PROMETHEUS;
+    static const MediaOffer offers[] = {
+        [METRICS_TEXT_PROMETHEUS] = {"text", "plain", "0.0.4"},
+        [METRICS_TEXT_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0"},
+    };
+
+    return (enum metrics_text_format)accept_header_choose(accept, offers, sizeof(offers) / sizeof(offers[0]));
 }
 
 /* ---- words ------------------------------------------------------------------------------------ */
@@ -118,13 +123,16 @@ static void put_lost(const TextWriter *text, const char *name, const char *help,
     put_u64(text, sample, "{cause=\"torn\"}", account->torn);
 }
 
-static void put_events(const TextWriter *text, const MetricsFigures *total)
+static void put_events(const TextWriter *text, const MetricsSnapshot *snapshot)
 {
+    const MetricsFigures *total = &snapshot->total;
+
     counter(text, "events_attempted", "Events that threads began to record.", total->index.attempted);
     counter(text, "events_in_file", "Events that are in the file.", total->index.in_file);
     put_lost(text, "events_lost", "Events that are not in the file, by cause.", &total->index);
     gauge(text, "events_pending", "Events recorded and not drained yet.", (double)total->index.pending);
     gauge(text, "events_per_second", "Rate over the last interval.", total->events_per_second);
+    gauge(text, "drop_ratio", "Part of the events of the last interval that was lost.", snapshot->drop_rate);
     counter(text, "detail_records_attempted", "Payloads that threads began to record.",
             total->detail.attempted);
     counter(text, "detail_records_in_file", "Payloads that are in the file.", total->detail.in_file);
@@ -293,7 +301,7 @@ int metrics_text_write(const MetricsSnapshot *snapshot, enum metrics_text_format
             threads[count++] = &snapshot->threads[i];
     }
     qsort(threads, count, sizeof(threads[0]), compare_threads);
-    put_events(&text, &snapshot->total);
+    put_events(&text, snapshot);
     put_drain(&text, snapshot);
     for (size_t i = 0; i < sizeof(thread_families) / sizeof(thread_families[0]) && count > 0; i++)
         put_thread_family(&text, &thread_families[i], threads, count);

@@ -22,7 +22,7 @@ enum metrics_text_format {
 /* The value of Content-Type. */
 const char *metrics_text_type(enum metrics_text_format format);
 
-/* The format that an Accept header asks for; NULL: there is none. */
+/* The format that an Accept header asks for; the older one if it does not say. NULL: there is no header. */
 enum metrics_text_format metrics_text_choose(const char *accept);
 
 /* Errors stay in the stream (ferror). -ENOMEM: nothing was written. */

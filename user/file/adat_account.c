@@ -49,3 +49,17 @@ uint64_t adat_account_sum(const AdatAccount *account)
     return account->in_file + account->dropped_full + account->dropped_nested + account->dropped_io +
            account->recycled_unmarked + account->torn + account->pending;
 }
+
+void adat_account_write_json(const AdatAccount *account, JsonWriter *json, const char *key)
+{
+    json_begin_object(json, key);
+    json_u64(json, "attempted", account->attempted);
+    json_u64(json, "in_file", account->in_file);
+    json_u64(json, "dropped_full", account->dropped_full);
+    json_u64(json, "dropped_nested", account->dropped_nested);
+    json_u64(json, "dropped_io", account->dropped_io);
+    json_u64(json, "recycled_unmarked", account->recycled_unmarked);
+    json_u64(json, "torn", account->torn);
+    json_u64(json, "pending", account->pending);
+    json_end_object(json);
+}

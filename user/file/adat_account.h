@@ -6,6 +6,7 @@
 #ifndef ADA_FILE_ADAT_ACCOUNT_H
 #define ADA_FILE_ADAT_ACCOUNT_H
 
+#include "user/base/json.h"
 #include "user/file/adat_format.h"
 
 /* In records; see AdatLedgerEntry. */
@@ -30,5 +31,8 @@ void adat_account_add(AdatAccount *total, const AdatAccount *account);
 
 /* What the identity says that `attempted` is. */
 uint64_t adat_account_sum(const AdatAccount *account);
+
+/* As an object, one member for each field, in whatever JSON tells of a recording. */
+void adat_account_write_json(const AdatAccount *account, JsonWriter *json, const char *key);
 
 #endif
