@@ -43,12 +43,12 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
 #define CLIENT_THREADS 16u
 
 /* With metrics, if there is a hub for them. */
-static Session *start_measured_session(int *trace_out, MetricsHub *hub)
+static Session *start_session_measured_every(int *trace_out, MetricsHub *hub, uint64_t interval_ns)
 {
     SessionConfig config = {.strings = strings,
                             .writer = {.pwrite = faulty_pwrite},
                             .metrics_hub = hub,
-                            .metrics_interval_ns = hub ? 1000000 : 0,
+                            .metrics_interval_ns = interval_ns,
                             .state_fd = -1};
     Session *session = NULL;
     int fd = memfd_create("trace", MFD_CLOEXEC);
@@ -60,9 +60,14 @@ static Session *start_measured_session(int *trace_out, MetricsHub *hub)
     return session;
 }
 
+static Session *start_measured_session(int *trace_out, MetricsHub *hub)
+{
+    return start_session_measured_every(trace_out, hub, 1000000);
+}
+
 static Session *start_session(int *trace_out)
 {
-    return start_measured_session(trace_out, NULL);
+    return start_session_measured_every(trace_out, NULL, 0);
 }
 
 static void bind(Client *client)
@@ -572,6 +577,42 @@ static void session__quiet_threads__then_figures_stay_until_they_record(void)
     detach(&threads[0]);
 }
 
+/* It recorded, was drained and fell silent again, all between two snapshots. */
+static void session__burst_between_snapshots__then_in_the_next(void)
+{
+    const MetricsSnapshot *snapshot;
+    uint64_t sequence = 0, before = 0;
+    double events = 0;
+    MetricsHub hub;
+    Client client;
+    int trace;
+    Session *session;
+
+    metrics_hub_init(&hub);
+    session = start_session_measured_every(&trace, &hub, 300000000);
+    (void)attach(session, &client, (uint32_t)getpid(),
+                 (uint32_t)gettid()); /* it is there, and is not taken for ended */
+    for (uint64_t burst = 0; burst < 3; burst++) {
+        for (uint32_t i = 0; i < 2; i++) { /* one of silence */
+            snapshot = next_snapshot(&hub, &sequence);
+            CU_ASSERT(snapshot->total.index.in_file <= 50 * burst);
+            if (i == 1)
+                CU_ASSERT_EQUAL(snapshot->threads[0].figures.index.in_file, 50 * burst);
+            events += snapshot->threads[0].figures.events_per_second *
+                      (double)(snapshot->monotonic_ns - before) / 1e9;
+            before = snapshot->monotonic_ns;
+            metrics_snapshot_release(snapshot);
+        }
+        CU_ASSERT_DOUBLE_EQUAL(events, (double)(50 * burst), 0.1); /* rates are of one interval each */
+        record(&client, 0, 50);
+    }
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    session_destroy(session);
+    metrics_hub_fini(&hub);
+    close(trace);
+    detach(&client);
+}
+
 /* Somebody who reads the file while the recorder is alive sees what is there if it is killed now. */
 static void session__file_without_an_end__then_last_figures_in_it(void)
 {
@@ -674,6 +715,7 @@ static const TestCase tests[] = {
     TEST(session__many_events_and_modules__then_described),
     TEST(session__metrics__then_every_snapshot_closes_and_the_last_is_the_account),
     TEST(session__quiet_threads__then_figures_stay_until_they_record),
+    TEST(session__burst_between_snapshots__then_in_the_next),
     TEST(session__file_without_an_end__then_last_figures_in_it),
     TEST(session__anomaly__then_in_the_trace_and_told_once),
     TEST(session__first_write_fails__then_create_fails),

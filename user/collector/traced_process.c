@@ -539,13 +539,15 @@ static void copy_program(const TracedProcess *process, char *out, size_t size)
 }
 
 /*
- * Figures of a quiet thread are what they were: its lanes, some 20 lines that another core wrote last, need not be
- * looked at. With 4,096 threads of which 16 record that is what collecting costs.
+ * Figures of a quiet thread are what they were, unless it was drained since: its lanes, some 20 lines that another core wrote
+ * last, need not be looked at. With 4,096 threads of which 16 record that is what collecting costs.
  */
 static bool is_unchanged(const ThreadDrainState *state, const MetricsThread *last)
 {
     return !state->hot && last->thread == state->thread && last->figures.events_per_second <= 0 &&
-           last->figures.index.pending == 0 && last->figures.detail.pending == 0;
+           last->figures.drained_bytes == state->stats.bytes &&
+           last->figures.index.in_file == state->index.in_file && last->figures.index.pending == 0 &&
+           last->figures.detail.in_file == state->detail.in_file && last->figures.detail.pending == 0;
 }
 
 static void measure_thread(const TracedProcess *process, ThreadDrainState *state, MetricsWindow *window,
@@ -554,9 +556,7 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
     MetricsThread *last = process->last ? &process->last[state->slot] : thread;
 
     if (process->last && is_unchanged(state, last)) {
-        last->figures.events_per_second_average =
-            metrics_average(last->figures.events_per_second_average, 0, window);
-        last->figures.drain_share = 0;
+        thread_figures_skip(state, window, &last->figures);
     } else {
         describe_measured(process, state, last);
         thread_figures_take(state, window, &last->figures);

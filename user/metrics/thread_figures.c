@@ -180,6 +180,15 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
     before->measured = true;
 }
 
+void thread_figures_skip(ThreadDrainState *state, const MetricsWindow *window, MetricsFigures *figures)
+{
+    (void)metrics_update_rate(&state->lanes->metrics.rates, figures->index.attempted, figures->bytes,
+                              window->now);
+    figures->events_per_second_average = metrics_average(state->measured.average, 0, window);
+    figures->drain_share = 0;
+    state->measured.average = figures->events_per_second_average;
+}
+
 void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,
                           const AdatLedgerEntry *detail, MetricsFigures *figures_out)
 {

@@ -38,6 +38,9 @@ void thread_figures_expect_shared(const ThreadDrainState *state);
 /* Takes the figures of one thread, adds to *window, and begins its next window. drain_share is not known yet: it is set to the thread's bytes. */
 void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures);
 
+/* In place of taking them, of a thread that has done nothing since *figures were taken, and rates were 0: begins its next window, too. */
+void thread_figures_skip(ThreadDrainState *state, const MetricsWindow *window, MetricsFigures *figures);
+
 /* The last figures of a thread whose account was closed; rates are 0. */
 void thread_figures_close(const ThreadDrainState *state, const AdatLedgerEntry *index,
                           const AdatLedgerEntry *detail, MetricsFigures *figures_out);
