@@ -340,6 +340,11 @@ int client_process_enter(void)
             sched_yield();
         return process.segment.header ? 0 : -EAGAIN;
     }
+    /* Somebody may have been through with it since we looked: `alive` was stored before `starter`, which we have now. */
+    if (is_started()) {
+        ada_store_release(&process.starter, 0u);
+        return process.segment.header ? 0 : -EAGAIN;
+    }
     /* Some of the calls are cancellation points, and recording an event is none. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     if (start_child())
