@@ -102,7 +102,7 @@ typedef struct ThreadDrainState {
     int64_t credit;   /* bytes granted and not used yet; below 0: used ahead */
     int64_t priority; /* higher goes first; of equals, who has the lower turn */
     uint32_t turn;
-    uint32_t node;    /* NUMA node that its rings are on */
+    uint32_t node; /* NUMA node that its rings are on */
 
     /* arriving and leaving: see drain_iterator.h */
     struct ThreadDrainState *next_arrival;
