@@ -120,6 +120,8 @@ static void thread_figures__drops_and_waits__then_from_the_producers_counters(vo
     figures = take(fixture, 0, &window);
     CU_ASSERT_EQUAL(figures.swap_ns, 495);
     CU_ASSERT_EQUAL(figures.swap_max_ns, 200);
+    ada_store_relaxed(&metrics[ADA_LANE_DETAIL].swaps.max_ticks, 600ull);
+    CU_ASSERT_EQUAL(take(fixture, 0, &window).swap_max_ns, 300); /* the longest of both lanes */
     CU_ASSERT_EQUAL(figures.stalls, 7);
     CU_ASSERT_EQUAL(figures.stall_ns, 500);
     drain_fixture_destroy(fixture);

@@ -197,10 +197,9 @@ bool metrics_collect_global(ada_global_metrics_t *global, uint64_t now)
     bool is_time = is_due(global, before, now);
     bool collected = false;
 
-    if (before == COLLECTING || (!is_time && !ada_load_relaxed(&global->unpublished)))
-        return false;
     /* Acquire pairs with the release below: grants what the collector before left. */
-    if (!ada_compare_exchange_acq_rel(&global->collected_at, &before, COLLECTING))
+    if (before == COLLECTING || (!is_time && !ada_load_relaxed(&global->unpublished)) ||
+        !ada_compare_exchange_acq_rel(&global->collected_at, &before, COLLECTING))
         return false;
     if (is_time)
         collected = collect(global, now);
