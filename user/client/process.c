@@ -25,6 +25,7 @@
 #include "shared/announce_abi.h"
 #include "user/client/client.h"
 #include "user/lane/futex.h"
+#include "user/lane/test_point.h"
 
 /* Descriptors that stay open go up here, out of the way of programs that count on low numbers. */
 #define PROCESS_FD_FLOOR 800
@@ -331,6 +332,7 @@ int client_process_enter(void)
     if (is_started())
         return process.segment.header ? 0 : -EAGAIN;
 
+    ADA_TEST_POINT("process.enter");
     /* A child's first event; its other threads, if it has any by now, wait for the few system calls. */
     self = (uint32_t)gettid();
     if (!ada_compare_exchange_acq_rel(&process.starter, &nobody, self)) {
