@@ -141,6 +141,13 @@ late_starter() {
     equal "$(dump | jq -r .name | sort | uniq -c | tr -s ' \n' ' ')" " $early early.tick 1000 late.tick 1 parent.tick "
 }
 
+late_event() {
+    record "$work/t.adat" -- "$out/tests/prog_late_event_testpoints"
+    equal $? 137 || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(dump | jq -c '[.name, .arg]')" '["early.event",2]'
+}
+
 children_of_scripts() {
     record "$work/t.adat" -- sh -c "$out/tests/prog_short; $out/tests/prog_short; exit 5"
     equal $? 5 || return 1
@@ -266,6 +273,7 @@ for i in 1 2 3; do
     check "fork in a handler whose child returns into the recording, $i" processes resume 21
 done
 check "a thread that is late to start the segment of a child" late_starter
+check "killed amid the registration of an event: others are described" late_event
 check "children of a script" children_of_scripts
 check "the whole API is in the trace" whole_api
 check "detail: off, marked" detail_modes
