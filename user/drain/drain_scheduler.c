@@ -95,19 +95,21 @@ static bool goes_first(const ThreadDrainState *a, const ThreadDrainState *b)
     return a->priority != b->priority ? a->priority > b->priority : a->turn < b->turn;
 }
 
-/* One pass of insertions among those `gap` apart. False: given up, after more than `moves`; the list has them all yet. */
-static bool insert_sorted(ThreadDrainState **threads, size_t count, size_t gap, size_t moves)
+/* One pass of insertions among those `gap` apart. False: given up, after more than `moves_max`; the list has them all yet. */
+static bool insert_sorted(ThreadDrainState **threads, size_t count, size_t gap, size_t moves_max)
 {
+    size_t moves = 0;
+
     for (size_t i = gap; i < count; i++) {
         ThreadDrainState *thread = threads[i];
         size_t at = i;
 
         for (; at >= gap && goes_first(thread, threads[at - gap]); at -= gap) {
             threads[at] = threads[at - gap];
-            moves--;
+            moves++;
         }
         threads[at] = thread;
-        if (moves > SIZE_MAX / 2)
+        if (moves > moves_max)
             return false;
     }
     return true;
@@ -126,7 +128,7 @@ static void sort_by_priority(ThreadDrainState **threads, size_t count)
     if (insert_sorted(threads, count, 1, 8 * count))
         return;
     for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++)
-        (void)insert_sorted(threads, count, gaps[i], SIZE_MAX / 2);
+        (void)insert_sorted(threads, count, gaps[i], SIZE_MAX);
 }
 
 /*
