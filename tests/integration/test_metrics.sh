@@ -100,7 +100,7 @@ only_one() {
                 kill -0 ${recorders[i]} || exit 1
             done
             if [ $i = 1 ]; then
-                "$out/adatrace" top -n 1 | grep -q " prog_burst " || { echo "top of the only one"; exit 1; }
+                "$out/adatrace" top -n 1 | grep " prog_burst " >"$work/found" || { echo "top of the only one"; exit 1; }
             fi
         done
         "$out/adatrace" top -n 1 2>"$work/err" && { echo "top of two"; exit 1; }
