@@ -71,6 +71,17 @@ void session_mark(Session *session, pid_t pid)
     (void)post(session, &command); /* without memory the moment passes unmarked */
 }
 
+void session_tell_kernel_events(Session *session, KernelEvents *events)
+{
+    Command command = {.type = COMMAND_KERNEL, .events = *events};
+
+    if (!events->first)
+        return;
+    if (post(session, &command) != 0)
+        kernel_events_free(events); /* without memory: such threads are found by asking after them */
+    *events = (KernelEvents){0};
+}
+
 /* ---- life ------------------------------------------------------------------------------------- */
 
 static int write_session_block(Session *session, const char *const *strings)
@@ -114,6 +125,7 @@ static int create_iterator(Session *session)
         .rules = session->config.rules,
         .weights = session->config.weights,
         .metrics = &session->global,
+        .deaths = session->config.kernel ? &session->deaths : NULL,
     };
     return error;
 }
@@ -186,12 +198,15 @@ void session_destroy(Session *session)
     drain_iterator_destroy(session->iterator);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_destroy(session->processes[i]);
-    for (size_t i = 0; i < session->inbox.count; i++)
+    for (size_t i = 0; i < session->inbox.count; i++) {
         traced_process_destroy(session->inbox.items[i].process);
+        kernel_events_free(&session->inbox.items[i].events);
+    }
     free(session->inbox.items);
     free(session->processes);
     metrics_global_fini(&session->global);
     account_book_fini(&session->accounts);
+    death_book_fini(&session->deaths);
     free(session->live.items);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);
@@ -213,4 +228,5 @@ void session_result(const Session *session, SessionResult *result)
 {
     *result = session->result;
     result->accounts = &session->accounts;
+    result->deaths = &session->deaths;
 }

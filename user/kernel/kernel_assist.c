@@ -133,9 +133,12 @@ static int load(KernelAssist *assist, const KernelAssistConfig *config, const ch
     struct btf *btf = btf__parse(path, NULL);
     int error;
 
-    if (!btf)
-        return kernel_support_refuse(reason, -errno, "cannot read the kernel's BTF '%s': %s", path,
-                                     strerror(errno));
+    if (!btf) {
+        error = -errno;
+        (void)kernel_support_refuse(reason, error, "cannot read the kernel's BTF '%s': %s", path,
+                                    strerror(-error));
+        return error;
+    }
     assist->skeleton = ada_kernel__open_opts(&options);
     if (!assist->skeleton) {
         error = -errno;
