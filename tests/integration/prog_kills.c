@@ -10,6 +10,7 @@
 #include <adatrace/adatrace.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -64,8 +65,13 @@ static int kill_one(uint64_t first, uint64_t when)
     }
     if (pid < 0)
         return 1;
-    while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < when)
+    while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < when) {
+        if (waitpid(pid, &status, WNOHANG) != 0) {
+            fprintf(stderr, "prog_kills: the process ended by itself, with status %#x\n", (unsigned)status);
+            return 1;
+        }
         sched_yield();
+    }
     if (kill(pid, SIGKILL) < 0 || waitpid(pid, &status, 0) != pid)
         return 1;
     return !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);

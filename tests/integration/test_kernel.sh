@@ -7,10 +7,15 @@
 
 # How much: sanitizers are slow, and what they look for needs no millions.
 if [ -n "${ADA_SANITIZE:-}" ]; then
-    killed=1000 per_process=50 raw=500
+    killed=1000 per_process=50 raw=500 idle=200
 else
-    killed=10000 per_process=200 raw=10000
+    killed=10000 per_process=200 raw=10000 idle=4080
 fi
+
+# What the program and the recorder complained about.
+complaints() {
+    grep -v '^{' "$work/stderr" | head -n 5
+}
 
 info() {
     "$out/adatrace" info --json "$work/t.adat" | jq -c "$1"
@@ -22,7 +27,7 @@ info() {
 kills() {
     rm -f "$work/progress"
     record "$work/t.adat" "$@" -- "$out/tests/prog_kills" $killed $per_process 10 "$work/progress" >"$work/recorded" ||
-        { cat "$work/stderr"; return 1; }
+        { complaints; return 1; }
     verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" $killed 10 prefix "$work/progress"
 }
 
@@ -38,7 +43,7 @@ every_thread_has_a_death_record() {
 # Far more threads than slots: each must come back through the kernel's word alone.
 raw_exits() {
     record "$work/t.adat" --policy block --threads 64 -- "$out/tests/prog_ends" raw $raw 64 10 ||
-        { cat "$work/stderr"; return 1; }
+        { complaints; return 1; }
     equal "$(summary '.events | [.attempted, .in_file] | @csv')" "$((raw * 10)),$((raw * 10))" || return 1
     verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" $raw 10 all || return 1
     equal "$(info '[.threads[] | select(.death.end != "exit" or .death.exit_status != 0 or (.death.drain_complete | not))] | length')" 0
@@ -51,7 +56,7 @@ contexts_are_in_the_file() {
 }
 
 raw_exits_without_bpf() {
-    record "$work/t.adat" --no-bpf -- "$out/tests/prog_ends" raw 200 64 10 || { cat "$work/stderr"; return 1; }
+    record "$work/t.adat" --no-bpf -- "$out/tests/prog_ends" raw 200 64 10 || { complaints; return 1; }
     equal "$(summary '.events | [.attempted, .in_file] | @csv')" 2000,2000 || return 1
     equal "$(info '[.kernel.enabled, .kernel.reason, ([.threads[] | select(.death != null)] | length)]')" '[false,"--no-bpf",0]'
 }
@@ -76,6 +81,17 @@ exec_from_a_thread() {
     # The thread that called exec goes on under the main thread's id, in another program.
     equal "$(info '[.threads[] | [.tid == .pid, .death.end, .events.in_file]] | sort')" \
         '[[false,"exec",1],[true,"exit",1],[true,"exit",1]]'
+}
+
+# ---- who ran -------------------------------------------------------------------------------------
+
+# Quiet threads that have not run are not looked at: each at most for what it did before it became quiet.
+only_who_ran_is_visited() {
+    record "$work/t.adat" --policy block --threads 4096 --ring-size 4K -- "$out/tests/prog_idle" $idle 16 5000 ||
+        { complaints; return 1; }
+    verify "$work/t.adat" || return 1
+    equal "$(summary '.events | [.attempted, .in_file] | @csv')" "$((idle + 80000)),$((idle + 80000))" || return 1
+    equal "$(summary '.drain | [.spared > 0, .sweeps <= '$((idle + 16))'] | @csv')" true,true || summary .drain
 }
 
 # ---- told, and why not ---------------------------------------------------------------------------
@@ -121,6 +137,7 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "what they did on CPUs is in the file and in the summary" contexts_are_in_the_file
     check "the main thread ends first" main_thread_first
     check "exec from a thread that is not the main one" exec_from_a_thread
+    check "$idle idle threads and 16 that record: the idle ones are left alone" only_who_ran_is_visited
     check "the summary says that it is on" says on "$out/adatrace" record -o "$work/t.adat"
     check "without a capability the summary names it, and nothing else changes" without_capability
     check "status says that it is on" status_tells on

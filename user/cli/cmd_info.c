@@ -333,8 +333,9 @@ static void print_drain(const AdatDrainSummary *drain)
     trace_put_text(stdout, drain->scheduler, strlen(drain->scheduler));
     printf("\n%-10s %" PRIu64 ", the longest %.1f us; woken %" PRIu64 " times\n", "iterations",
            drain->iterations, (double)drain->iteration_max_ns / 1e3, drain->wakeups);
-    printf("%-10s %" PRIu64 " of threads with work, %" PRIu64 " in vain; %" PRIu64 " looks at quiet threads\n",
-           "visits", drain->visits, drain->skips, drain->sweeps);
+    printf("%-10s %" PRIu64 " of threads with work, %" PRIu64 " in vain; %" PRIu64
+           " looks at quiet threads, %" PRIu64 " left out as they had not run\n",
+           "visits", drain->visits, drain->skips, drain->sweeps, drain->spared);
     printf("%-10s %" PRIu64 " iterations at most, until a thread with work was visited\n", "wait",
            drain->wait_max);
     if (drain->latency_count > 0)

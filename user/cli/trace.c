@@ -79,6 +79,7 @@ void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary 
     json_u64(json, "threads_visited", drain->visits);
     json_u64(json, "threads_skipped", drain->skips);
     json_u64(json, "sweeps", drain->sweeps);
+    json_u64(json, "spared", drain->spared);
     json_u64(json, "wakeups", drain->wakeups);
     json_u64(json, "wait_max", drain->wait_max);
     json_u64(json, "records", drain->records);

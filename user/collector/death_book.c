@@ -8,9 +8,6 @@
 
 #include "user/base/array.h"
 
-/* The conversion of cycles to nanoseconds may be wrong by some of these; a thread id is used again much later. */
-#define CONVERSION_ERROR_NS 1000000u
-
 void death_book_fini(DeathBook *book)
 {
     free(book->entries);
@@ -76,32 +73,25 @@ const AdatKernelThread *death_book_find(const DeathBook *book, uint32_t thread)
     return bsearch(&key, book->kept, book->kept_count, sizeof(key), compare_threads);
 }
 
-void death_book_wait(DeathBook *book, const AdatKernelThread *entry, uint64_t registered_ns)
+void death_book_wait(DeathBook *book, const AdatKernelThread *entry)
 {
     if (array_reserve_one(&book->waiting, &book->waiting_capacity, book->waiting_count,
                           sizeof(book->waiting[0])) != 0)
         death_book_add(book, entry);
     else
-        book->waiting[book->waiting_count++] = (WaitingDeath){*entry, registered_ns};
-}
-
-bool death_book_fits(uint64_t registered_ns, const AdaKernelLifecycle *record)
-{
-    return registered_ns == 0 || (registered_ns + CONVERSION_ERROR_NS >= record->start_ns &&
-                                  registered_ns <= record->time_ns + CONVERSION_ERROR_NS);
+        book->waiting[book->waiting_count++] = *entry;
 }
 
 bool death_book_tell(DeathBook *book, uint32_t process, const KernelEvent *exit)
 {
     /* Mostly one of the first: threads end in the order in which they left. */
     for (size_t i = 0; i < book->waiting_count; i++) {
-        WaitingDeath *waiting = &book->waiting[i];
+        AdatKernelThread *waiting = &book->waiting[i];
 
-        if (waiting->entry.tid != exit->record.own_tid || waiting->entry.process != process ||
-            !death_book_fits(waiting->registered_ns, &exit->record))
+        if (waiting->tid != exit->record.own_tid || waiting->process != process)
             continue;
-        death_book_complete(&waiting->entry, exit);
-        death_book_add(book, &waiting->entry);
+        death_book_complete(waiting, exit);
+        death_book_add(book, waiting);
         book->waiting_count--;
         memmove(waiting, waiting + 1, (book->waiting_count - i) * sizeof(*waiting));
         return true;
@@ -114,10 +104,10 @@ void death_book_give_up(DeathBook *book, uint32_t process, uint64_t before_ns)
     size_t left = 0;
 
     for (size_t i = 0; i < book->waiting_count; i++) {
-        const WaitingDeath *waiting = &book->waiting[i];
+        const AdatKernelThread *waiting = &book->waiting[i];
 
-        if ((process == 0 || waiting->entry.process == process) && waiting->entry.freed_ns < before_ns)
-            death_book_add(book, &waiting->entry);
+        if ((process == 0 || waiting->process == process) && waiting->freed_ns < before_ns)
+            death_book_add(book, waiting);
         else
             book->waiting[left++] = *waiting;
     }

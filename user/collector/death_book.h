@@ -15,19 +15,13 @@
 #include "user/collector/kernel_events.h"
 #include "user/file/adat_format.h"
 
-/* A thread that is drained, and whose end the kernel has not told. */
-typedef struct WaitingDeath {
-    AdatKernelThread entry;
-    uint64_t registered_ns; /* CLOCK_MONOTONIC, about; 0: not known */
-} WaitingDeath;
-
 #define DEATHS_KEPT 4096u
 
 typedef struct DeathBook {
     AdatKernelThread *entries; /* complete, and not in the file yet */
     size_t count;
     size_t capacity;
-    WaitingDeath *waiting; /* in the order in which they were drained */
+    AdatKernelThread *waiting; /* drained, and their ends are not told: in the order in which they were drained */
     size_t waiting_count;
     size_t waiting_capacity;
     AdatKernelThread *kept; /* the first ones, for the summary */
@@ -45,9 +39,12 @@ void death_book_complete(AdatKernelThread *entry, const KernelEvent *exit);
 void death_book_add(DeathBook *book, const AdatKernelThread *entry);
 
 /* A thread whose end the kernel will tell. */
-void death_book_wait(DeathBook *book, const AdatKernelThread *entry, uint64_t registered_ns);
+void death_book_wait(DeathBook *book, const AdatKernelThread *entry);
 
-/* The kernel told of an end in this process (its number in the file). False: no thread waits for it. */
+/*
+ * The kernel told of an end in this process (its number in the file). False: no thread waits for it. Ends come in order, so
+ * that of two threads with one id the earlier is meant.
+ */
 bool death_book_tell(DeathBook *book, uint32_t process, const KernelEvent *exit);
 
 /*
@@ -64,8 +61,5 @@ void death_book_entries_written(DeathBook *book, size_t count);
  */
 void death_book_sort(DeathBook *book);
 const AdatKernelThread *death_book_find(const DeathBook *book, uint32_t thread);
-
-/* Whether a thread that registered then can be the one that the kernel tells of. */
-bool death_book_fits(uint64_t registered_ns, const AdaKernelLifecycle *record);
 
 #endif

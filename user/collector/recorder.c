@@ -40,6 +40,7 @@ typedef struct Member {
     pid_t pid;         /* attested; 0: nobody took the segment over yet */
     int pidfd;         /* -1: none, or no longer watched */
     bool ended;        /* the session was told */
+    bool superseded;   /* the process runs another program */
     uint64_t taken_ns; /* CLOCK_MONOTONIC: when we learnt of it, so that it ran by then */
     uint32_t tries;    /* since it was seen to have ended */
 } Member;
@@ -71,6 +72,7 @@ struct Recorder {
     char kernel_reason[KERNEL_REASON_SIZE];
     KernelEvents kernel_events; /* that the session was not told yet */
     bool taking_kernel_events;
+    uint64_t announced_ns; /* all that announced itself before this moment (CLOCK_MONOTONIC) was taken in */
     MetricsHub metrics;
     MetricsFile *metrics_file;     /* NULL: not wanted */
     MetricsServer *metrics_server; /* the same */
@@ -98,14 +100,24 @@ static void end_member(Recorder *recorder, Member *member, ProcessEnd end)
     session_process_ended(recorder->session, member->number, end);
 }
 
-/* A process announced a new segment, or runs another program since `now`: what it had before is over. */
-static void end_earlier_images(Recorder *recorder, pid_t pid, uint64_t now)
+/*
+ * A process announced a new segment, or runs another program since `now`: what it had before is over. The ends of its
+ * threads come first, so this takes effect in end_superseded().
+ */
+static void supersede(Recorder *recorder, pid_t pid, uint64_t now)
 {
     for (size_t i = 0; i < recorder->members.count; i++) {
         Member *member = &recorder->members.items[i];
 
-        if (member->pid == pid && member->taken_ns <= now)
-            end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_EXEC});
+        member->superseded |= member->pid == pid && member->taken_ns <= now;
+    }
+}
+
+static void end_superseded(Recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        if (recorder->members.items[i].superseded)
+            end_member(recorder, &recorder->members.items[i], (ProcessEnd){.kind = ADAT_DEATH_EXEC});
     }
 }
 
@@ -118,7 +130,6 @@ static int add_member(Recorder *recorder, const Segment *segment, pid_t pid, int
     error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
     if (error)
         return error;
-    session_tell_kernel_events(recorder->session, &recorder->kernel_events);
     error = session_attach(recorder->session, segment, pid, &member.number);
     if (error)
         return error;
@@ -135,14 +146,13 @@ static void accept_own(Recorder *recorder, Announcement *announcement)
     Segment segment;
 
     if (segment_attach(announcement->segment, &segment) != 0)
-        return;                   /* not a segment of ours: whoever sent it is not traced */
-    take_kernel_events(recorder); /* the ends of the threads of its earlier image */
-    end_earlier_images(recorder, announcement->pid, UINT64_MAX);
-    if (add_member(recorder, &segment, announcement->pid, announcement->pidfd) != 0) {
+        return; /* not a segment of ours: whoever sent it is not traced */
+    supersede(recorder, announcement->pid, UINT64_MAX);
+    if (add_member(recorder, &segment, announcement->pid, announcement->pidfd) != 0)
         segment_unmap(&segment);
-        return;
-    }
-    announcement->pidfd = -1;
+    else
+        announcement->pidfd = -1;
+    take_kernel_events(recorder);
 }
 
 /* Somebody took over the segment that was made for the command: the command itself, or what it started. */
@@ -215,6 +225,7 @@ static void report_metrics(Recorder *recorder, Announcement *announcement)
 
 static void take_announcements(Recorder *recorder)
 {
+    uint64_t now = ada_clock_monotonic_ns();
     Announcement announcement;
 
     while (announce_server_next(&recorder->server, &announcement) == 1) {
@@ -234,49 +245,38 @@ static void take_announcements(Recorder *recorder)
         if (announcement.pidfd >= 0)
             close(announcement.pidfd);
     }
+    recorder->announced_ns = now;
 }
 
 /* ---- what the kernel tells -------------------------------------------------------------------- */
 
-static bool has_member(const Recorder *recorder, uint32_t pid)
-{
-    for (size_t i = recorder->members.count; i-- > 0;) {
-        const Member *member = &recorder->members.items[i];
-
-        if ((uint32_t)member->pid == pid && !member->ended)
-            return true;
-    }
-    return false;
-}
-
-/* An event of a process that we do not know: it may have announced itself meanwhile, and did so before the event. */
+/* A process announces itself before its threads end, so whoever did so before the event must be known. */
 static void on_kernel_record(void *context, const AdaKernelLifecycle *record, const AdaKernelThread *thread)
 {
     Recorder *recorder = context;
 
     if (record->type == ADA_KERNEL_EXEC) {
         /* The image that it runs now may have announced itself already. */
-        end_earlier_images(recorder, (pid_t)record->tgid, record->time_ns);
+        supersede(recorder, (pid_t)record->tgid, record->time_ns);
         return;
     }
-    if (!has_member(recorder, record->tgid)) {
+    if (record->time_ns >= recorder->announced_ns)
         take_announcements(recorder);
-        if (!has_member(recorder, record->tgid))
-            return; /* it is not traced */
-    }
     /* Without memory such threads are found by asking after them. */
     (void)kernel_events_add(&recorder->kernel_events, record, thread);
 }
 
-/* What happened up to now. */
+/* What happened up to now; images that this ended. */
 static void take_kernel_events(Recorder *recorder)
 {
-    if (!recorder->kernel || recorder->taking_kernel_events)
+    if (recorder->taking_kernel_events)
         return;
     recorder->taking_kernel_events = true;
-    kernel_assist_consume_lifecycle(recorder->kernel, on_kernel_record, recorder);
+    if (recorder->kernel)
+        kernel_assist_consume_lifecycle(recorder->kernel, on_kernel_record, recorder);
     recorder->taking_kernel_events = false;
     session_tell_kernel_events(recorder->session, &recorder->kernel_events);
+    end_superseded(recorder);
 }
 
 /* From its first instruction on, and so are the processes that it starts. */

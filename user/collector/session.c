@@ -15,8 +15,8 @@
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
-/* 0 or -ENOMEM. */
-static int post(Session *session, const Command *command)
+/* 0 or -ENOMEM. The drain thread finds it when it looks next. */
+static int post_quietly(Session *session, const Command *command)
 {
     CommandQueue *inbox = &session->inbox;
     int error;
@@ -26,6 +26,14 @@ static int post(Session *session, const Command *command)
     if (!error)
         inbox->items[inbox->count++] = *command;
     pthread_mutex_unlock(&session->lock);
+    return error;
+}
+
+/* The same, and wakes it. */
+static int post(Session *session, const Command *command)
+{
+    int error = post_quietly(session, command);
+
     /* Pairs with the acquire in sleep_until_tick(). */
     (void)ada_fetch_add_acq_rel(&session->control, 1u);
     ada_futex_wake(&session->control);
@@ -75,9 +83,14 @@ void session_tell_kernel_events(Session *session, KernelEvents *events)
 {
     Command command = {.type = COMMAND_KERNEL, .events = *events};
 
+    bool end = false;
+
     if (!events->first)
         return;
-    if (post(session, &command) != 0)
+    for (const KernelEvent *event = events->first; event && !end; event = event->next)
+        end = event->record.type == ADA_KERNEL_EXIT;
+    /* A birth is no reason to wake: who is about to record wakes it. */
+    if ((end ? post(session, &command) : post_quietly(session, &command)) != 0)
         kernel_events_free(events); /* without memory: such threads are found by asking after them */
     *events = (KernelEvents){0};
 }
@@ -126,8 +139,9 @@ static int create_iterator(Session *session)
         .weights = session->config.weights,
         .metrics = &session->global,
         .deaths = session->config.kernel ? &session->deaths : NULL,
+        .hints = &session->hints,
     };
-    return error;
+    return error ? error : kernel_hints_init(&session->hints, session->config.kernel);
 }
 
 int session_create(int fd, const SessionConfig *config, Session **session_out)
@@ -207,6 +221,7 @@ void session_destroy(Session *session)
     metrics_global_fini(&session->global);
     account_book_fini(&session->accounts);
     death_book_fini(&session->deaths);
+    kernel_hints_fini(&session->hints);
     free(session->live.items);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);

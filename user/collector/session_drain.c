@@ -121,6 +121,13 @@ static void on_hostile(void *context, ThreadDrainState *state)
     traced_process_give_up(traced_process_of(state));
 }
 
+static bool has_run(void *context, ThreadDrainState *state)
+{
+    Session *session = context;
+
+    return kernel_hints_has_run(&session->hints, state);
+}
+
 static void session_summarize(const Session *session, AdatDrainSummary *summary)
 {
     const DrainMetrics *metrics = &session->metrics;
@@ -134,6 +141,7 @@ static void session_summarize(const Session *session, AdatDrainSummary *summary)
         .visits = metrics->visits,
         .skips = metrics->skips,
         .sweeps = metrics->sweeps,
+        .spared = metrics->spared,
         .wakeups = metrics->wakeups,
         .records = metrics->records,
         .bytes = metrics->bytes,
@@ -494,6 +502,7 @@ DrainCallbacks session_drain_callbacks(Session *session)
         .on_deregistered = on_deregistered,
         .on_hostile = on_hostile,
         .before_write = before_write,
+        .has_run = session->config.kernel ? has_run : NULL,
         .context = session,
     };
 }

@@ -74,6 +74,7 @@ struct Session {
     uint32_t ledger_epoch;
     bool ledger_due;
     DeathBook deaths;
+    KernelHints hints;
     size_t death_count; /* of its entries that are in the batch */
     uint32_t death_epoch;
     uint64_t kernel_lost; /* records, when last looked */

@@ -15,23 +15,35 @@
 /* ---- events ----------------------------------------------------------------------------------- */
 
 /*
+ * Threads of an image end at the latest when another is loaded into the process, some 100 us before that takes its segment
+ * over: longer than what is wrong with the conversion of cycles to ns.
+ */
+#define CONVERSION_ERROR_NS 50000u
+
+/*
  * The image that the event is about, among those that the process ran as: the last one that had begun before it.
  * NULL: the process is not traced, as far as we know.
  */
 static TracedProcess *find_image(const Session *session, const AdaKernelLifecycle *record)
 {
-    TracedProcess *found = NULL;
+    TracedProcess *earlier = NULL, *later = NULL;
 
     for (size_t i = 0; i < session->process_count; i++) {
         TracedProcess *process = session->processes[i];
 
         if ((uint32_t)traced_process_pid(process) != record->tgid)
             continue;
-        if (!found || (traced_process_number(process) > traced_process_number(found) &&
-                       traced_process_started_ns(process) <= record->time_ns))
-            found = process;
+        if (!later || traced_process_number(process) > traced_process_number(later)) {
+            earlier = later;
+            later = process;
+        } else if (!earlier || traced_process_number(process) > traced_process_number(earlier)) {
+            earlier = process;
+        }
     }
-    return found;
+    if (earlier &&
+        traced_process_started_ns(later, &session->first_anchor) > record->time_ns + CONVERSION_ERROR_NS)
+        return earlier;
+    return later;
 }
 
 void session_obey_kernel_events(Session *session, KernelEvents *events)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/collector/clock_anchor.h"
 #include "user/collector/process_description.h"
 #include "user/collector/process_kernel.h"
 #include "user/drain/thread_marks.h"
@@ -48,6 +49,7 @@ struct TracedProcess {
     ProcessDescription description;
     DeathBook *deaths; /* the session's; NULL: the kernel tells nothing */
     ProcessKernel kernel;
+    KernelHints *hints; /* the session's */
 };
 
 static void learn_events(DrainSource *source);
@@ -78,6 +80,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
             goto fail;
     }
     process->deaths = config->deaths;
+    process->hints = config->hints;
     process->process = number;
     process->pid = pid;
     process->iterator = config->iterator;
@@ -245,6 +248,7 @@ static void discover_thread(TracedProcess *process, uint32_t slot)
     process->threads_found++;
     process->threads_here++;
     process_kernel_found(&process->kernel, slot, process->threads[slot]->tid);
+    kernel_hints_found(process->hints, process->threads[slot], (uint32_t)process->pid);
     check_ended(process, slot);
 }
 
@@ -269,19 +273,17 @@ static void look_at_slots(TracedProcess *process, uint32_t word)
 
 /* ---- what the kernel tells -------------------------------------------------------------------- */
 
-/* A moment in the clock of its timestamps, in CLOCK_MONOTONIC; 0: not known yet. Off by what the rate of the cycle counter is. */
-static uint64_t ns_of_ticks(const TracedProcess *process, uint64_t ticks)
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor)
 {
-    double rate = process->source.ns_per_cycle ? *process->source.ns_per_cycle : 0;
+    uint64_t ticks = ada_load_relaxed(&process->segment.header->owner_started_at);
+    AdatClock now;
+    double rate;
 
     if (process->source.clock_kind != ADA_CLOCK_TSC)
         return ticks;
-    return rate > 0 ? ada_clock_monotonic_ns() - (uint64_t)((double)(ada_clock_cycles() - ticks) * rate) : 0;
-}
-
-uint64_t traced_process_started_ns(const TracedProcess *process)
-{
-    return ns_of_ticks(process, ada_load_relaxed(&process->segment.header->owner_started_at));
+    clock_anchor_take(&now); /* both clocks at once, whatever interrupts us */
+    rate = (double)(now.monotonic_ns - anchor->monotonic_ns) / (double)(now.tsc - anchor->tsc);
+    return now.monotonic_ns - (uint64_t)((double)(now.tsc - ticks) * rate);
 }
 
 void traced_process_tell(TracedProcess *process, KernelEvent *event)
@@ -308,8 +310,7 @@ static void take_exits(TracedProcess *process)
         ThreadDrainState *state = slot != PROCESS_KERNEL_NO_SLOT ? process->threads[slot] : NULL;
 
         if (death_book_tell(process->deaths, process->process, exit) || !state ||
-            process->kernel.exit_of[slot] ||
-            !death_book_fits(ns_of_ticks(process, state->registered_at), &exit->record)) {
+            process->kernel.exit_of[slot]) {
             free(exit);
             continue;
         }
@@ -342,7 +343,7 @@ static void note_death(TracedProcess *process, const ThreadDrainState *state, ui
         entry.kind = process->end.kind; /* it still runs, maybe another program: the kernel told of no end */
         death_book_add(process->deaths, &entry);
     } else {
-        death_book_wait(process->deaths, &entry, ns_of_ticks(process, state->registered_at));
+        death_book_wait(process->deaths, &entry);
     }
     free(exit);
 }
@@ -461,6 +462,7 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     }
     measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
+    kernel_hints_left(process->hints, state);
     note_death(process, state, account.index.torn + account.detail.torn);
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");

@@ -16,6 +16,7 @@
 
 #include "user/collector/account.h"
 #include "user/collector/death_book.h"
+#include "user/collector/kernel_hints.h"
 #include "user/drain/drain_iterator.h"
 #include "user/metrics/global_metrics.h"
 
@@ -38,6 +39,7 @@ typedef struct TracedProcessConfig {
     const WeightRules *weights;    /* NULL: none */
     ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
     DeathBook *deaths;             /* takes the ends of threads; NULL: the kernel tells of none */
+    KernelHints *hints;            /* learns of threads */
 } TracedProcessConfig;
 
 /*
@@ -118,8 +120,8 @@ void traced_process_check_threads(TracedProcess *process, uint32_t most);
 /* The kernel told of a thread of it: a birth, or an end. Takes the event over. */
 void traced_process_tell(TracedProcess *process, KernelEvent *event);
 
-/* When the process took its segment over, in CLOCK_MONOTONIC, about; 0: not known. */
-uint64_t traced_process_started_ns(const TracedProcess *process);
+/* When the process took its segment over, in CLOCK_MONOTONIC. Cycles are converted by way of an anchor of the past. */
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor);
 
 /* Threads found so far. */
 uint32_t traced_process_threads(const TracedProcess *process);

@@ -188,7 +188,8 @@ typedef struct AdatDrainSummary {
     uint64_t latency_p99_ns;
     uint64_t latency_max_ns;
     uint64_t jain_ppb; /* Jain's fairness index over drained / offered of all threads, in 1e-9 */
-    uint64_t reserved[9];
+    uint64_t spared;   /* looks at quiet threads left out, as the kernel knew that they had not run */
+    uint64_t reserved[8];
 } AdatDrainSummary;
 ADA_ABI_ASSERT(sizeof(AdatDrainSummary) == 256, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, iterations) == 16, "");
