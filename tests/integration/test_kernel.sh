@@ -52,7 +52,8 @@ raw_exits() {
 # The kernel's counts of a thread's switches are those of its life; what it did is known for each.
 contexts_are_in_the_file() {
     equal "$(info '[.threads[] | select(.kernel.run_s <= 0 or .kernel.runqueue_s < 0 or .kernel.preempted_s > .kernel.runqueue_s)] | length')" 0 &&
-        equal "$(summary '[.threads[] | select(.kernel.run_s <= 0)] | length')" 0
+        equal "$(summary '[.threads[] | select(.kernel.run_s <= 0)] | length')" 0 &&
+        equal "$("$out/adatrace" info "$work/t.adat" | grep -cE "^ +[0-9]+  exit 0 +[0-9]+\.[0-9]{3} ")" $raw
 }
 
 raw_exits_without_bpf() {
