@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "shared/announce_abi.h"
+#include "shared/kernel_abi.h"
 #include "shared/segment_abi.h"
 
 #define FIELD(type, field, offset, size)                     \
@@ -259,7 +260,27 @@ static void layout__constants__then_as_published(void)
     CU_ASSERT_TRUE(ADA_INDEX_RINGS <= ADA_RINGS_MAX && ADA_DETAIL_RINGS <= ADA_RINGS_MAX);
 }
 
+static void layout__kernel_records__then_as_bpf_writes_them(void)
+{
+    CU_ASSERT_EQUAL(sizeof(AdaKernelThread), 120);
+    FIELD(AdaKernelThread, generation, 12, 4);
+    FIELD(AdaKernelThread, start_ns, 16, 8);
+    FIELD(AdaKernelThread, run_ns, 40, 8);
+    FIELD(AdaKernelThread, wakeups, 104, 8);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelOnCpu), 16);
+    FIELD(AdaKernelOnCpu, runs, 8, 8);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelLifecycle), 72);
+    FIELD(AdaKernelLifecycle, start_ns, 16, 8);
+    FIELD(AdaKernelLifecycle, index, 36, 4);
+    FIELD(AdaKernelLifecycle, name, 56, 16);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelExit), 192);
+    FIELD(AdaKernelExit, thread, 72, 120);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelSched), 40);
+    FIELD(AdaKernelSched, duration_ns, 32, 8);
+}
+
 static const TestCase tests[] = {
+    TEST(layout__kernel_records__then_as_bpf_writes_them),
     TEST(layout__event_records__then_as_published),
     TEST(layout__event_word__then_parts_come_back),
     TEST(layout__tables__then_as_published),

@@ -56,6 +56,7 @@ static const char usage[] =
     "      --metrics-interval TIME\n"
     "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"
     "                          100ms to 60s (default 1s)\n"
+    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"
     "      --json              print the summary as one JSON object\n"
     "  -h, --help              print this\n"
     "\n"
@@ -73,6 +74,7 @@ typedef struct RecordOptions {
     MetricsAddress metrics_address;
     MarkRules rules;
     WeightRules weights;
+    bool no_bpf;
     bool json;
     char **argv; /* the command */
 } RecordOptions;
@@ -128,6 +130,7 @@ enum {
     OPTION_METRICS_INTERVAL,
     OPTION_METRICS_FILE,
     OPTION_METRICS_LISTEN,
+    OPTION_NO_BPF,
     OPTION_JSON,
 };
 
@@ -229,6 +232,9 @@ static int apply_option(RecordOptions *options, int option, const char *argument
         return add_weight(&options->weights, argument);
     case OPTION_MARK:
         return add_rule(&options->rules, argument);
+    case OPTION_NO_BPF:
+        options->no_bpf = true;
+        return 0;
     default:
         options->json = true;
         return 0;
@@ -251,6 +257,7 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
         {"metrics-file", required_argument, NULL, OPTION_METRICS_FILE},
         {"metrics-listen", required_argument, NULL, OPTION_METRICS_LISTEN},
         {"metrics-interval", required_argument, NULL, OPTION_METRICS_INTERVAL},
+        {"no-bpf", no_argument, NULL, OPTION_NO_BPF},
         {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -559,6 +566,7 @@ static int record(const RecordOptions *options, const char *path, int output)
         .rules = &options->rules,
         .weights = options->weights.count > 0 ? &options->weights : NULL,
         .preload_groups = options->preload_groups,
+        .no_bpf = options->no_bpf,
         .on_write_state = on_write_state,
         .on_anomaly = on_anomaly,
         .on_metrics_state = on_metrics_state,

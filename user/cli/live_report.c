@@ -131,6 +131,14 @@ static void take_drain(const cJSON *root, LiveReport *report)
     };
 }
 
+static void take_kernel(const cJSON *kernel, MetricsSnapshot *snapshot)
+{
+    snapshot->kernel_enabled = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(kernel, "enabled"));
+    text(kernel, "reason", snapshot->kernel_reason, sizeof(snapshot->kernel_reason));
+    snapshot->kernel_lifecycle_lost = count(kernel, "lifecycle_lost");
+    snapshot->kernel_sched_lost = count(kernel, "sched_lost");
+}
+
 static void take_whole(const cJSON *root, LiveReport *report)
 {
     const cJSON *anomalies = cJSON_GetObjectItemCaseSensitive(root, "anomalies");
@@ -149,6 +157,7 @@ static void take_whole(const cJSON *root, LiveReport *report)
     for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
         snapshot->anomalies[i] = count(anomalies, metrics_anomaly_name((enum metrics_anomaly)i));
     take_drain(root, report);
+    take_kernel(cJSON_GetObjectItemCaseSensitive(root, "kernel"), snapshot);
 }
 
 static void take_rows(const cJSON *processes, const cJSON *threads, MetricsSnapshot *snapshot)

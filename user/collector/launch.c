@@ -121,10 +121,12 @@ static void free_environment(Environment *environment)
 
 /* In the child. What it can't do it reports as an errno through the pipe, which closes by itself on success. */
 __attribute__((noreturn)) static void become_program(const LaunchConfig *config, char *const *environment,
-                                                     int inherited, int report)
+                                                     int inherited, int go, int report)
 {
+    char byte;
     int error;
 
+    (void)!read(go, &byte, sizeof(byte)); /* the parent's end is closed */
     (void)sigprocmask(SIG_SETMASK, config->signal_mask, NULL);
     (void)fcntl(inherited, F_SETFD, 0);
     (void)execvpe(config->argv[0], config->argv, environment);
@@ -143,6 +145,28 @@ static int await_exec(int report)
         size = read(report, &error, sizeof(error));
     while (size < 0 && errno == EINTR);
     return size == (ssize_t)sizeof(error) ? -error : 0;
+}
+
+/* Forks; the child waits until the parent is ready for it. Its pid, or -errno. */
+static pid_t fork_program(const LaunchConfig *config, char *const *environment, int inherited, int report)
+{
+    int go[2];
+    pid_t pid;
+
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        become_program(config, environment, inherited, go[0], report);
+    }
+    if (pid < 0)
+        pid = -errno;
+    else if (config->on_forked)
+        config->on_forked(config->context, pid);
+    close(go[0]);
+    close(go[1]);
+    return pid;
 }
 
 int launch_program(const LaunchConfig *config, pid_t *pid_out, int *pidfd_out)
@@ -166,11 +190,9 @@ int launch_program(const LaunchConfig *config, pid_t *pid_out, int *pidfd_out)
         error = -errno;
         goto out;
     }
-    pid = fork();
-    if (pid == 0)
-        become_program(config, environment.all, inherited, report[1]);
+    pid = fork_program(config, environment.all, inherited, report[1]);
     if (pid < 0) {
-        error = -errno;
+        error = pid;
         goto out;
     }
     close(report[1]);

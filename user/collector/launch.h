@@ -16,6 +16,9 @@ typedef struct LaunchConfig {
     const char *preload_library; /* absolute path, or NULL */
     const char *preload_groups;  /* "io,lock": with preload_library */
     const sigset_t *signal_mask; /* of the program */
+    /* The process is there, and goes on when this returns: nothing of the program has run yet. NULL: nobody wants to know. */
+    void (*on_forked)(void *context, pid_t pid);
+    void *context;
 } LaunchConfig;
 
 /*

@@ -26,15 +26,23 @@
 #define RECORDER_END_TRIES 4 /* polls to wait for the parent of a process to learn its exit status */
 
 /* epoll data; processes have their index + RECORDER_WATCH_PROCESS. */
-enum { RECORDER_WATCH_SIGNALS, RECORDER_WATCH_ANNOUNCEMENTS, RECORDER_WATCH_FILE, RECORDER_WATCH_PROCESS };
+enum {
+    RECORDER_WATCH_SIGNALS,
+    RECORDER_WATCH_ANNOUNCEMENTS,
+    RECORDER_WATCH_FILE,
+    RECORDER_WATCH_KERNEL,
+    RECORDER_WATCH_PROCESS,
+};
 
 /* A process as the control side knows it. */
 typedef struct Member {
-    uint32_t number; /* in the session */
-    pid_t pid;       /* attested; 0: nobody took the segment over yet */
-    int pidfd;       /* -1: none, or no longer watched */
-    bool ended;      /* the session was told */
-    uint32_t tries;  /* since it was seen to have ended */
+    uint32_t number;   /* in the session */
+    pid_t pid;         /* attested; 0: nobody took the segment over yet */
+    int pidfd;         /* -1: none, or no longer watched */
+    bool ended;        /* the session was told */
+    bool superseded;   /* the process runs another program */
+    uint64_t taken_ns; /* CLOCK_MONOTONIC: when we learnt of it, so that it ran by then */
+    uint32_t tries;    /* since it was seen to have ended */
 } Member;
 
 typedef struct Members {
@@ -60,6 +68,11 @@ struct Recorder {
     bool polling; /* some member's end is not known yet */
     int write_state;
     uint64_t checked_at;
+    KernelAssist *kernel; /* NULL: kernel_reason says why not */
+    char kernel_reason[KERNEL_REASON_SIZE];
+    KernelEvents kernel_events; /* that the session was not told yet */
+    bool taking_kernel_events;
+    uint64_t announced_ns; /* all that announced itself before this moment (CLOCK_MONOTONIC) was taken in */
     MetricsHub metrics;
     MetricsFile *metrics_file;     /* NULL: not wanted */
     MetricsServer *metrics_server; /* the same */
@@ -74,23 +87,36 @@ static int watch(const Recorder *recorder, int fd, uint32_t data)
     return epoll_ctl(recorder->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* The member has ended: tells the session, once. */
+/* The member has ended: tells the session, once. The ends of its threads come first, as they did. */
 static void end_member(Recorder *recorder, Member *member, ProcessEnd end)
 {
     if (member->ended)
         return;
     member->ended = true;
+    session_tell_kernel_events(recorder->session, &recorder->kernel_events);
     if (member->pidfd >= 0)
         close(member->pidfd); /* leaves the epoll set with it */
     member->pidfd = -1;
     session_process_ended(recorder->session, member->number, end);
 }
 
-/* A process announced a new segment or execs: what it had before is over. */
-static void end_earlier_images(Recorder *recorder, pid_t pid)
+/*
+ * A process announced a new segment, or runs another program since `now`: what it had before is over. The ends of its
+ * threads come first, so this takes effect in end_superseded().
+ */
+static void supersede(Recorder *recorder, pid_t pid, uint64_t now)
 {
     for (size_t i = 0; i < recorder->members.count; i++) {
-        if (recorder->members.items[i].pid == pid)
+        Member *member = &recorder->members.items[i];
+
+        member->superseded |= member->pid == pid && member->taken_ns <= now;
+    }
+}
+
+static void end_superseded(Recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        if (recorder->members.items[i].superseded)
             end_member(recorder, &recorder->members.items[i], (ProcessEnd){.kind = ADAT_DEATH_EXEC});
     }
 }
@@ -98,7 +124,7 @@ static void end_earlier_images(Recorder *recorder, pid_t pid)
 static int add_member(Recorder *recorder, const Segment *segment, pid_t pid, int pidfd)
 {
     Members *members = &recorder->members;
-    Member member = {.pid = pid, .pidfd = pidfd};
+    Member member = {.pid = pid, .pidfd = pidfd, .taken_ns = ada_clock_monotonic_ns()};
     int error;
 
     error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
@@ -113,18 +139,20 @@ static int add_member(Recorder *recorder, const Segment *segment, pid_t pid, int
     return 0;
 }
 
+static void take_kernel_events(Recorder *recorder);
+
 static void accept_own(Recorder *recorder, Announcement *announcement)
 {
     Segment segment;
 
     if (segment_attach(announcement->segment, &segment) != 0)
         return; /* not a segment of ours: whoever sent it is not traced */
-    end_earlier_images(recorder, announcement->pid);
-    if (add_member(recorder, &segment, announcement->pid, announcement->pidfd) != 0) {
+    supersede(recorder, announcement->pid, UINT64_MAX);
+    if (add_member(recorder, &segment, announcement->pid, announcement->pidfd) != 0)
         segment_unmap(&segment);
-        return;
-    }
-    announcement->pidfd = -1;
+    else
+        announcement->pidfd = -1;
+    take_kernel_events(recorder);
 }
 
 /* Somebody took over the segment that was made for the command: the command itself, or what it started. */
@@ -138,6 +166,7 @@ static void accept_claimed(Recorder *recorder, Announcement *announcement)
         status.st_dev != recorder->launched_segment.st_dev)
         return;
     member->pid = announcement->pid;
+    member->taken_ns = ada_clock_monotonic_ns();
     member->pidfd = announcement->pidfd;
     announcement->pidfd = -1;
     if (member->pidfd >= 0)
@@ -196,6 +225,7 @@ static void report_metrics(Recorder *recorder, Announcement *announcement)
 
 static void take_announcements(Recorder *recorder)
 {
+    uint64_t now = ada_clock_monotonic_ns();
     Announcement announcement;
 
     while (announce_server_next(&recorder->server, &announcement) == 1) {
@@ -215,16 +245,74 @@ static void take_announcements(Recorder *recorder)
         if (announcement.pidfd >= 0)
             close(announcement.pidfd);
     }
+    recorder->announced_ns = now;
 }
 
-/* Asks after a member whose pidfd became readable. The command's own end comes from waitpid(2), the others' from the kernel if it tells. */
-static void check_member(Recorder *recorder, Member *member)
+/* ---- what the kernel tells -------------------------------------------------------------------- */
+
+/* A process announces itself before its threads end, so whoever did so before the event must be known. */
+static void on_kernel_record(void *context, const AdaKernelLifecycle *record, const AdaKernelThread *thread)
 {
+    Recorder *recorder = context;
+
+    if (record->type == ADA_KERNEL_EXEC) {
+        /* The image that it runs now may have announced itself already. */
+        supersede(recorder, (pid_t)record->tgid, record->time_ns);
+        return;
+    }
+    if (record->time_ns >= recorder->announced_ns)
+        take_announcements(recorder);
+    /* Without memory such threads are found by asking after them. */
+    (void)kernel_events_add(&recorder->kernel_events, record, thread);
+}
+
+/* What happened up to now; images that this ended. */
+static void take_kernel_events(Recorder *recorder)
+{
+    if (recorder->taking_kernel_events)
+        return;
+    recorder->taking_kernel_events = true;
+    if (recorder->kernel)
+        kernel_assist_consume_lifecycle(recorder->kernel, on_kernel_record, recorder);
+    recorder->taking_kernel_events = false;
+    session_tell_kernel_events(recorder->session, &recorder->kernel_events);
+    end_superseded(recorder);
+}
+
+/* From its first instruction on, and so are the processes that it starts. */
+static void watch_command(void *context, pid_t pid)
+{
+    Recorder *recorder = context;
+
+    if (recorder->kernel)
+        (void)kernel_assist_watch(recorder->kernel, pid,
+                                  ADA_KERNEL_WITH_CHILDREN); /* the first of all: there is room */
+}
+
+static void start_kernel(Recorder *recorder, SessionConfig *session)
+{
+    const KernelAssistConfig config = {0};
+
+    session->kernel_reason = recorder->kernel_reason;
+    if (recorder->config->no_bpf)
+        (void)snprintf(recorder->kernel_reason, sizeof(recorder->kernel_reason), "--no-bpf");
+    else if (kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason) == 0)
+        session->kernel = recorder->kernel;
+}
+
+/* ---- ends of processes ------------------------------------------------------------------------ */
+
+/* Asks after a member whose pidfd became readable. The command's own end comes from waitpid(2), the others' from the kernel if it tells. */
+static void check_member(Recorder *recorder, size_t index)
+{
+    Member *member = &recorder->members.items[index];
     ProcessEnd end;
 
     if (member->ended || member->pidfd < 0 || member->pid == recorder->command ||
         !process_has_ended(member->pidfd))
         return;
+    take_kernel_events(recorder);             /* all its threads have ended: their records are there */
+    member = &recorder->members.items[index]; /* others may have come */
     end = process_ask_end(member->pidfd);
     if (end.kind != 0)
         end_member(recorder, member, end);
@@ -241,13 +329,14 @@ static void check_members(Recorder *recorder)
     recorder->checked_at = ada_clock_monotonic_ns();
     recorder->polling = false;
     for (size_t i = 0; i < recorder->members.count; i++)
-        check_member(recorder, &recorder->members.items[i]);
+        check_member(recorder, i);
 }
 
 /* The command is over, and with it the recording. What announced itself before is still taken in. */
 static void finish_members(Recorder *recorder)
 {
     take_announcements(recorder);
+    take_kernel_events(recorder);
     for (size_t i = 0; i < recorder->members.count; i++) {
         Member *member = &recorder->members.items[i];
         ProcessEnd end = {.kind = ADAT_DEATH_UNKNOWN};
@@ -322,8 +411,10 @@ static void follow_command(Recorder *recorder)
                 take_announcements(recorder);
             else if (data == RECORDER_WATCH_FILE)
                 report_state(recorder);
+            else if (data == RECORDER_WATCH_KERNEL)
+                take_kernel_events(recorder);
             else if (data - RECORDER_WATCH_PROCESS < recorder->members.count)
-                check_member(recorder, &recorder->members.items[data - RECORDER_WATCH_PROCESS]);
+                check_member(recorder, data - RECORDER_WATCH_PROCESS);
         }
         if (recorder->polling &&
             ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
@@ -352,6 +443,8 @@ static int setup_signals(Recorder *recorder)
     error = watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
     if (!error)
         error = watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
+    if (!error && recorder->kernel)
+        error = watch(recorder, kernel_assist_lifecycle_fd(recorder->kernel), RECORDER_WATCH_KERNEL);
     return error ? error : watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
 }
 
@@ -453,6 +546,8 @@ static int launch(Recorder *recorder, int segment)
         .preload_library = recorder->config->preload_library,
         .preload_groups = recorder->config->preload_groups,
         .signal_mask = &recorder->mask_before,
+        .on_forked = watch_command,
+        .context = recorder,
     };
     int error = launch_program(&config, &recorder->command, &recorder->command_pidfd);
 
@@ -482,6 +577,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         close(config->output);
         return error;
     }
+    start_kernel(recorder, &session);
     error = session_create(config->output, &session, &recorder->session);
     if (error)
         goto fail;
@@ -547,7 +643,9 @@ void recorder_destroy(Recorder *recorder)
         return;
     metrics_file_destroy(recorder->metrics_file);
     metrics_server_destroy(recorder->metrics_server);
+    kernel_events_free(&recorder->kernel_events);
     session_destroy(recorder->session);
+    kernel_assist_destroy(recorder->kernel);
     metrics_hub_fini(&recorder->metrics);
     announce_server_fini(&recorder->server);
     for (size_t i = 0; i < recorder->members.count; i++) {

@@ -24,6 +24,7 @@ typedef struct RecorderConfig {
     const WeightRules *weights;  /* NULL: none */
     const char *preload_library; /* NULL: none */
     const char *preload_groups;
+    bool no_bpf; /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */

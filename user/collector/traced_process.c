@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/collector/clock_anchor.h"
 #include "user/collector/process_description.h"
+#include "user/collector/process_kernel.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
 #include "user/registry/thread_registry.h"
@@ -18,8 +20,6 @@
 /* Processes whose threads are quiet have their turn every so many iterations; others are looked at in each. */
 #define PROCESS_TURNS 8u
 #define PROCESS_HOT_ITERATIONS 16u
-/* Threads that the kernel is asked after each second: 2 us each. */
-#define PROCESS_CHECKS 64u
 
 struct TracedProcess {
     Segment segment;
@@ -47,6 +47,9 @@ struct TracedProcess {
     uint64_t measured;    /* events attempted, when metrics were last collected */
     MetricsThread *last; /* by slot: figures as they were then; NULL: they never were, or there was no memory */
     ProcessDescription description;
+    DeathBook *deaths; /* the session's; NULL: the kernel tells nothing */
+    ProcessKernel kernel;
+    KernelHints *hints; /* the session's */
 };
 
 static void learn_events(DrainSource *source);
@@ -71,6 +74,13 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
         if (error)
             goto fail;
     }
+    if (config->deaths) {
+        error = process_kernel_init(&process->kernel, &process->segment);
+        if (error)
+            goto fail;
+    }
+    process->deaths = config->deaths;
+    process->hints = config->hints;
     process->process = number;
     process->pid = pid;
     process->iterator = config->iterator;
@@ -90,6 +100,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     return 0;
 
 fail:
+    mark_matcher_destroy(process->source.matcher);
     process_description_fini(&process->description);
     free(process->threads);
     free(process);
@@ -101,6 +112,7 @@ void traced_process_destroy(TracedProcess *process)
     if (!process)
         return;
     mark_matcher_destroy(process->source.matcher);
+    process_kernel_fini(&process->kernel);
     segment_unmap(&process->segment);
     process_description_fini(&process->description);
     free(process->last);
@@ -235,6 +247,8 @@ static void discover_thread(TracedProcess *process, uint32_t slot)
         return; /* the same */
     process->threads_found++;
     process->threads_here++;
+    process_kernel_found(&process->kernel, slot, process->threads[slot]->tid);
+    kernel_hints_found(process->hints, process->threads[slot], (uint32_t)process->pid);
     check_ended(process, slot);
 }
 
@@ -256,6 +270,85 @@ static void look_at_slots(TracedProcess *process, uint32_t word)
             drain_iterator_hint(process->iterator, process->threads[slot]);
     }
 }
+
+/* ---- what the kernel tells -------------------------------------------------------------------- */
+
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor)
+{
+    uint64_t ticks = ada_load_relaxed(&process->segment.header->owner_started_at);
+    AdatClock now;
+    double rate;
+
+    if (process->source.clock_kind != ADA_CLOCK_TSC)
+        return ticks;
+    clock_anchor_take(&now); /* both clocks at once, whatever interrupts us */
+    rate = (double)(now.monotonic_ns - anchor->monotonic_ns) / (double)(now.tsc - anchor->tsc);
+    return now.monotonic_ns - (uint64_t)((double)(now.tsc - ticks) * rate);
+}
+
+void traced_process_tell(TracedProcess *process, KernelEvent *event)
+{
+    if (event->record.type == ADA_KERNEL_EXIT && process->kernel.heads) {
+        kernel_events_push(&process->kernel.exits, event);
+        return;
+    }
+    if (event->record.type == ADA_KERNEL_FORK)
+        process->kernel.births++;
+    free(event);
+}
+
+/*
+ * Threads that the kernel saw end, once all slots that they may have taken are known: they are drained for the last
+ * time. One that had left its slot itself may be drained already; one that never recorded had none.
+ */
+static void take_exits(TracedProcess *process)
+{
+    KernelEvent *exit;
+
+    while ((exit = kernel_events_pop(&process->kernel.exits)) != NULL) {
+        uint32_t slot = process_kernel_find(&process->kernel, exit->record.own_tid);
+        ThreadDrainState *state = slot != PROCESS_KERNEL_NO_SLOT ? process->threads[slot] : NULL;
+
+        if (death_book_tell(process->deaths, process->process, exit) || !state ||
+            process->kernel.exit_of[slot]) {
+            free(exit);
+            continue;
+        }
+        process->kernel.exit_of[slot] = exit;
+        (void)thread_registry_unregister(&process->segment, state->lanes);
+        deregister_thread_from_drain(process->iterator, state, THREAD_ENDED);
+    }
+}
+
+/* The death record of a thread that is drained. */
+static void note_death(TracedProcess *process, const ThreadDrainState *state, uint64_t torn)
+{
+    KernelEvent *exit = process_kernel_left(&process->kernel, state->slot);
+    AdatKernelThread entry = {
+        .process = process->process,
+        .thread = state->thread,
+        .tid = state->tid,
+        .kind = ADAT_DEATH_UNKNOWN,
+        .drain_complete = !process->quarantine && !state->hostile,
+        .torn = torn,
+        .freed_ns = ada_clock_monotonic_ns(),
+    };
+
+    if (!process->deaths)
+        return;
+    if (exit) {
+        death_book_complete(&entry, exit);
+        death_book_add(process->deaths, &entry);
+    } else if (process->end.kind == ADAT_DEATH_DETACHED || process->end.kind == ADAT_DEATH_EXEC) {
+        entry.kind = process->end.kind; /* it still runs, maybe another program: the kernel told of no end */
+        death_book_add(process->deaths, &entry);
+    } else {
+        death_book_wait(process->deaths, &entry);
+    }
+    free(exit);
+}
+
+/* ---- before, in and after an iteration -------------------------------------------------------- */
 
 void traced_process_mark(TracedProcess *process)
 {
@@ -285,7 +378,7 @@ static bool is_due(const TracedProcess *process)
     uint64_t iteration = drain_iterator_count(process->iterator);
 
     return process->end.kind != 0 || process->description.described == 0 || process->mark_requested ||
-           traced_process_has_hints(process) ||
+           process->kernel.exits.first || process->kernel.births > 0 || traced_process_has_hints(process) ||
            iteration - process->source.last_found < PROCESS_HOT_ITERATIONS ||
            (iteration + process->process) % PROCESS_TURNS == 0;
 }
@@ -306,6 +399,8 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch)
     take_mark_request(process, batch);
     for (uint32_t word = 0; word < words; word++)
         look_at_slots(process, word);
+    take_exits(process);
+    process_kernel_provide(&process->kernel);
     if (process->end.kind == 0)
         return;
     for (uint32_t slot = 0; slot < words * 64 && slot < process->segment.geometry.slot_capacity; slot++) {
@@ -375,6 +470,8 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     }
     measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
+    kernel_hints_left(process->hints, state);
+    note_death(process, state, account.index.torn + account.detail.torn);
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
@@ -479,7 +576,7 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
     drain_batch_put(batch, &header, &death, sizeof(death));
 }
 
-void traced_process_check_threads(TracedProcess *process)
+void traced_process_check_threads(TracedProcess *process, uint32_t most)
 {
     const SegmentHeader *header = process->segment.header;
     uint32_t capacity = process->segment.geometry.slot_capacity;
@@ -490,7 +587,7 @@ void traced_process_check_threads(TracedProcess *process)
     if (process->end.kind != 0 || process->pid == 0 ||
         ada_load_relaxed(&header->owner_pid) != (uint32_t)process->pid)
         return;
-    for (uint32_t i = 0; i < capacity && asked < PROCESS_CHECKS && asked < process->threads_here; i++) {
+    for (uint32_t i = 0; i < capacity && asked < most && asked < process->threads_here; i++) {
         ThreadDrainState *state = process->threads[process->next_check];
 
         process->next_check = (process->next_check + 1) % capacity;

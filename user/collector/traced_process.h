@@ -15,6 +15,8 @@
 #include <sys/types.h>
 
 #include "user/collector/account.h"
+#include "user/collector/death_book.h"
+#include "user/collector/kernel_hints.h"
 #include "user/drain/drain_iterator.h"
 #include "user/metrics/global_metrics.h"
 
@@ -36,6 +38,8 @@ typedef struct TracedProcessConfig {
     const MarkRules *rules;        /* NULL: none */
     const WeightRules *weights;    /* NULL: none */
     ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
+    DeathBook *deaths;             /* takes the ends of threads; NULL: the kernel tells of none */
+    KernelHints *hints;            /* learns of threads */
 } TracedProcessConfig;
 
 /*
@@ -109,9 +113,15 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
 
 /*
  * ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. Asks after
- * some of them, the others have their turn next time.
+ * at most so many of them, the others have their turn next time.
  */
-void traced_process_check_threads(TracedProcess *process);
+void traced_process_check_threads(TracedProcess *process, uint32_t most);
+
+/* The kernel told of a thread of it: a birth, or an end. Takes the event over. */
+void traced_process_tell(TracedProcess *process, KernelEvent *event);
+
+/* When the process took its segment over, in CLOCK_MONOTONIC. Cycles are converted by way of an anchor of the past. */
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor);
 
 /* Threads found so far. */
 uint32_t traced_process_threads(const TracedProcess *process);

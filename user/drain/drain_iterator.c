@@ -273,6 +273,12 @@ static bool must_be_visited(const ThreadDrainState *state)
     return state->phase != THREAD_DRAIN_ACTIVE;
 }
 
+/* Whether looking at a quiet thread could find anything, as far as somebody knows. */
+static bool may_have_run(const DrainIterator *iterator, ThreadDrainState *state)
+{
+    return !iterator->callbacks.has_run || iterator->callbacks.has_run(iterator->callbacks.context, state);
+}
+
 /*
  * A thread without work for some time is watched, and once more looked at in the iterations that follow: what it
  * recorded before it saw that it is watched is found then. After that it is quiet.
@@ -284,6 +290,7 @@ static void ask_to_rest(DrainIterator *iterator, ThreadDrainState *state)
     if (!state->watched) {
         state->watched = true;
         lane_reader_watch(&state->index.reader);
+        (void)may_have_run(iterator, state); /* from here on it counts: it is looked at once more in any case */
     } else {
         list_remove(&iterator->hot, state);
         list_add(&iterator->cold, state, false);
@@ -309,14 +316,20 @@ static void ask_active(DrainIterator *iterator, bool in_place)
 static void ask_quiet(DrainIterator *iterator)
 {
     size_t share = (iterator->cold.count + iterator->cold_turns - 1) / iterator->cold_turns;
+    DrainMetrics *metrics = iterator->batch->metrics;
 
-    iterator->batch->metrics->sweeps += share;
     for (size_t i = 0; i < share && iterator->cold.count > 0; i++) {
         ThreadDrainState *state;
 
         if (iterator->cold_next >= iterator->cold.count)
             iterator->cold_next = 0;
         state = iterator->cold.items[iterator->cold_next];
+        if (!may_have_run(iterator, state)) {
+            metrics->spared++;
+            iterator->cold_next++;
+            continue;
+        }
+        metrics->sweeps++;
         if (thread_drain_stirred(state)) {
             make_hot(iterator, state); /* another takes its place here */
             if (thread_drain_has_work(state, true))

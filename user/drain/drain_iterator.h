@@ -35,6 +35,11 @@ typedef struct DrainCallbacks {
     void (*on_hostile)(void *context, ThreadDrainState *state);
     /* All visits were made, the write follows: a last chance for blocks that belong to their records. */
     void (*before_write)(void *context);
+    /*
+     * Whether a quiet thread was on a CPU since this was last asked, or may have been; if not, it is not looked at.
+     * NULL: nobody knows.
+     */
+    bool (*has_run)(void *context, ThreadDrainState *state);
     void *context;
 } DrainCallbacks;
 

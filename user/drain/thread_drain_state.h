@@ -113,6 +113,9 @@ typedef struct ThreadDrainState {
     uint64_t told_settled;   /* of them not pending */
     uint32_t told_epoch;     /* of the batch that has them */
 
+    uint32_t kernel_index; /* see user/collector/kernel_hints.h; no meaning without it */
+    bool ran;              /* the same */
+
     ThreadMeasured measured; /* see user/metrics/thread_figures.h */
 
     /* for rules; at the end, as it is large and mostly not looked at */

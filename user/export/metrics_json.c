@@ -64,6 +64,19 @@ static void put_drain(JsonWriter *json, const MetricsSnapshot *snapshot)
     json_end_object(json);
 }
 
+static void put_kernel(JsonWriter *json, const MetricsSnapshot *snapshot)
+{
+    json_begin_object(json, "kernel");
+    json_bool(json, "enabled", snapshot->kernel_enabled);
+    if (snapshot->kernel_enabled)
+        json_null(json, "reason");
+    else
+        put_name(json, "reason", snapshot->kernel_reason, sizeof(snapshot->kernel_reason));
+    json_u64(json, "lifecycle_lost", snapshot->kernel_lifecycle_lost);
+    json_u64(json, "sched_lost", snapshot->kernel_sched_lost);
+    json_end_object(json);
+}
+
 static void put_process(JsonWriter *json, const MetricsProcess *process)
 {
     json_begin_object(json, NULL);
@@ -114,6 +127,7 @@ void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
     put_figures(&json, &snapshot->total);
     json_end_object(&json);
     put_drain(&json, snapshot);
+    put_kernel(&json, snapshot);
     json_begin_object(&json, "anomalies");
     for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
         json_u64(&json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);

@@ -97,6 +97,10 @@ typedef struct MetricsSnapshot {
     uint64_t cpu_ns;       /* of the drain thread */
     uint64_t memory_bytes; /* of the collector, resident */
     uint64_t anomalies[METRICS_ANOMALIES];
+    bool kernel_enabled; /* the kernel tells of threads; else kernel_reason says why not */
+    char kernel_reason[192];
+    uint64_t kernel_lifecycle_lost; /* records for want of room */
+    uint64_t kernel_sched_lost;
 
     size_t process_count;
     size_t thread_count;

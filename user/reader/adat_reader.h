@@ -124,6 +124,8 @@ typedef struct AdatThreadInfo {
     AdatAccount events; /* of its index lane */
     AdatAccount detail; /* of its detail lane */
     AdatThreadDrain drain;
+    bool died;              /* `death` is valid: only with kernel assistance */
+    AdatKernelThread death; /* and what it did on CPUs, if its flags have ADAT_KERNEL_CONTEXT */
 } AdatThreadInfo;
 
 /* Processes and threads by ascending number. NULL beyond the last. */
@@ -136,6 +138,9 @@ AdatAccount adat_reader_detail(const AdatReader *reader);
 
 /* How the recorder's drain did, as of the last ledger. false: the file has none. */
 bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out);
+
+/* What became of kernel assistance, as of the last block that tells. false: the file has none. */
+bool adat_reader_kernel(const AdatReader *reader, AdatKernelSummary *out);
 
 /* A mark that the recorder set, or something odd that it noticed. */
 typedef struct AdatMarkInfo {
