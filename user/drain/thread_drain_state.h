@@ -68,6 +68,9 @@ typedef struct ThreadMeasured {
     uint64_t drained; /* bytes */
     double average;   /* events a second */
     bool measured;    /* there was such a moment */
+    bool scheduled;   /* and the kernel knew of the thread, which had run and waited for a CPU for so long: */
+    uint64_t run_ns;
+    uint64_t runqueue_ns;
 } ThreadMeasured;
 
 typedef struct ThreadDrainState {
@@ -102,7 +105,7 @@ typedef struct ThreadDrainState {
     int64_t credit;   /* bytes granted and not used yet; below 0: used ahead */
     int64_t priority; /* higher goes first; of equals, who has the lower turn */
     uint32_t turn;
-    uint32_t node;    /* NUMA node that its rings are on */
+    uint32_t node; /* NUMA node that its rings are on */
 
     /* arriving and leaving: see drain_iterator.h */
     struct ThreadDrainState *next_arrival;
