@@ -91,9 +91,9 @@ static void sched_figures__unknown__then_nothing(void)
     CU_ASSERT_EQUAL(sched.threads, 0);
     CU_ASSERT_EQUAL(sched.run_ns, 0);
     CU_ASSERT_FALSE(before.scheduled);
-    CU_ASSERT_STRING_EQUAL(sched_state_name(ADA_KERNEL_UNKNOWN), "-");
-    CU_ASSERT_STRING_EQUAL(sched_state_name(ADA_KERNEL_BLOCKED), "blocked");
-    CU_ASSERT_STRING_EQUAL(sched_state_name(ADA_KERNEL_STATES), "-");
+    CU_ASSERT_STRING_EQUAL(metrics_sched_state_name(ADA_KERNEL_UNKNOWN), "-");
+    CU_ASSERT_STRING_EQUAL(metrics_sched_state_name(ADA_KERNEL_BLOCKED), "blocked");
+    CU_ASSERT_STRING_EQUAL(metrics_sched_state_name(ADA_KERNEL_STATES), "-");
 }
 
 static void metrics_figures__added__then_contexts_add_up(void)

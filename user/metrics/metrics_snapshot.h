@@ -148,6 +148,9 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
+/* Of ADA_KERNEL_*: "running", "runnable", "preempted", "sleeping", "blocked"; "-" for what is not known. */
+const char *metrics_sched_state_name(uint32_t state);
+
 /* Room for so many; all is 0, but `threads` and the histograms' buckets, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);
 

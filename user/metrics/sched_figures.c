@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/metrics/sched_figures.h"
 
-const char *sched_state_name(uint32_t state)
-{
-    static const char *const names[] = {
-        [ADA_KERNEL_UNKNOWN] = "-",         [ADA_KERNEL_RUNS] = "running",
-        [ADA_KERNEL_RUNNABLE] = "runnable", [ADA_KERNEL_PREEMPTED] = "preempted",
-        [ADA_KERNEL_SLEEPS] = "sleeping",   [ADA_KERNEL_BLOCKED] = "blocked",
-    };
-    _Static_assert(sizeof(names) / sizeof(names[0]) == ADA_KERNEL_STATES, "a name for each");
-
-    return state < ADA_KERNEL_STATES ? names[state] : names[ADA_KERNEL_UNKNOWN];
-}
-
 /* The state that goes on has lasted until now. A switch that came after the window's time was taken: it has not begun. */
 static void add_present(const AdaKernelThread *context, uint64_t now, MetricsSched *sched)
 {

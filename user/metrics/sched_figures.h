@@ -18,7 +18,4 @@ void sched_figures_take(const AdaKernelThread *context, const MetricsWindow *win
 /* Adds a thread's, or a process's, to a sum over many. */
 void sched_figures_add(MetricsSched *sum, const MetricsSched *sched);
 
-/* "running", "runnable", "preempted", "sleeping", "blocked"; "-" for what is not known. */
-const char *sched_state_name(uint32_t state);
-
 #endif
