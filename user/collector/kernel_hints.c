@@ -64,3 +64,17 @@ bool kernel_hints_has_run(KernelHints *hints, ThreadDrainState *state)
     state->ran = false; /* the caller looks at it now, after the bit was taken: so nothing is missed */
     return ran;
 }
+
+bool kernel_hints_context(KernelHints *hints, ThreadDrainState *state, uint32_t pid,
+                          AdaKernelThread *context_out)
+{
+    if (!hints->threads)
+        return false;
+    if (state->kernel_index == ADA_KERNEL_NO_INDEX)
+        kernel_hints_found(hints, state, pid);
+    if (state->kernel_index == ADA_KERNEL_NO_INDEX || hints->threads[state->kernel_index] != state)
+        return false;
+    kernel_assist_thread_at(hints->assist, state->kernel_index, context_out);
+    return context_out->own_tid == state->tid &&
+           context_out->tid != 0; /* else it has ended, and its place is another's */
+}

@@ -27,4 +27,11 @@ void kernel_hints_left(KernelHints *hints, const ThreadDrainState *state);
 /* Whether the thread was on a CPU since this was last asked; true if that is not known. */
 bool kernel_hints_has_run(KernelHints *hints, ThreadDrainState *state);
 
+/*
+ * The thread's context, as of now. False: the kernel tells nothing of it. A thread that was not on a CPU since its process
+ * is watched gets one when it is: so it is asked for again.
+ */
+bool kernel_hints_context(KernelHints *hints, ThreadDrainState *state, uint32_t pid,
+                          AdaKernelThread *context_out);
+
 #endif

@@ -13,6 +13,7 @@
 #include "user/collector/clock_anchor.h"
 #include "user/collector/process_description.h"
 #include "user/collector/process_kernel.h"
+#include "user/metrics/sched_figures.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
 #include "user/registry/thread_registry.h"
@@ -651,6 +652,8 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
                            MetricsThread *thread)
 {
     MetricsThread *last = process->last ? &process->last[state->slot] : thread;
+    AdaKernelThread context;
+    bool known;
 
     if (process->last && is_unchanged(state, last)) {
         thread_figures_skip(state, window, &last->figures);
@@ -658,6 +661,8 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
         describe_measured(process, state, last);
         thread_figures_take(state, window, &last->figures);
     }
+    known = kernel_hints_context(process->hints, state, (uint32_t)process->pid, &context);
+    sched_figures_take(known ? &context : NULL, window, &state->measured, &last->figures.sched);
     if (last != thread)
         *thread = *last;
 }
