@@ -45,6 +45,7 @@ typedef struct DrainSchedulerConfig {
 typedef struct DrainVisit {
     uint64_t bytes; /* taken */
     bool more;      /* the budget ended it, not the work */
+    bool more_details; /* the same, of payloads */
     bool skipped;   /* in vain: the producer held the drain */
 } DrainVisit;
 
