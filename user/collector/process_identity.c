@@ -58,6 +58,8 @@ static void take_status_line(const char *line, ProcessIdentity *identity)
         identity->zombie = *value == 'Z' || *value == 'X';
     } else if ((value = value_of(line, "Tgid"))) {
         identity->thread_group = last_number(value);
+    } else if ((value = value_of(line, "PPid"))) {
+        identity->parent = last_number(value);
     } else if ((value = value_of(line, "NSpid"))) {
         identity->namespace_pid = last_number(value);
     } else if ((value = value_of(line, "Uid"))) {
