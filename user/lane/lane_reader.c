@@ -14,28 +14,11 @@ static uint32_t count_held(const LaneReader *reader)
     return ADA_TAKEN_COUNT(reader->taken) - ((uint32_t)reader->free.tail - (reader->ring_count - 1));
 }
 
-/* Relaxed throughout: written by collectors alone, and the end of the one before was seen when its claim was free. */
-static void inherit(LaneReader *reader)
-{
-    Lane *lane = reader->lane;
-    uint32_t dead = ADA_DRAIN_COLLECTOR;
-    uint32_t held;
-
-    reader->next_record = reader->first_record = ada_load_relaxed(&lane->settled_records);
-    reader->mark_until = ada_load_relaxed(&lane->collector_mark_until);
-    reader->taken = ada_load_relaxed(&lane->taken);
-    held = count_held(reader);
-    reader->impossible = held > reader->ring_count;
-    for (uint32_t i = 0; i < held && !reader->impossible; i++) {
-        reader->inherited[i] = ADA_TAKEN_RING(reader->taken, held - i);
-        reader->impossible = reader->inherited[i] >= reader->ring_count;
-    }
-    reader->inherited_count = reader->impossible ? 0 : held;
-    (void)ada_compare_exchange_acq_rel(&lane->drain_owner, &dead, ADA_DRAIN_FREE);
-}
-
-/* With the drain held for the first time: the ring that was noted last may not have been taken any more. */
-static int begin_after(LaneReader *reader)
+/*
+ * The collector before us died holding the drain, so maybe amid taking a ring: the one that it noted last may still be in the
+ * queue. Now, while the drain is still held: as soon as it is free the producer may take that ring back.
+ */
+static void finish_taking(LaneReader *reader)
 {
     uint32_t held = reader->inherited_count;
     uint32_t queued;
@@ -45,9 +28,29 @@ static int begin_after(LaneReader *reader)
         reader->taken = (reader->taken >> 8 & ~(uint64_t)UINT32_MAX) | (ADA_TAKEN_COUNT(reader->taken) - 1);
         ada_store_relaxed(&reader->lane->taken, reader->taken);
     }
-    reader->begun = true;
-    ada_store_release(&reader->lane->drained_records, reader->next_record); /* as in lane_reader_consume() */
-    return reader->inherited_count < reader->ring_count ? 0 : -EPROTO; /* one is being written */
+    submit_queue_release_drain(reader->lane);
+}
+
+/* Relaxed throughout: written by collectors alone, and the end of the one before was seen when its claim was free. */
+static void inherit(LaneReader *reader)
+{
+    const Lane *lane = reader->lane;
+    uint32_t held;
+
+    reader->next_record = reader->first_record = ada_load_relaxed(&lane->settled_records);
+    reader->mark_until = ada_load_relaxed(&lane->collector_mark_until);
+    reader->taken = ada_load_relaxed(&lane->taken);
+    held = count_held(reader);
+    reader->impossible = held > reader->ring_count;
+    for (uint32_t i = 0; i < held && !reader->impossible; i++) {
+        reader->inherited[i] = ADA_TAKEN_RING(reader->taken, held - 1 - i);
+        reader->impossible = reader->inherited[i] >= reader->ring_count;
+    }
+    reader->inherited_count = reader->impossible ? 0 : held;
+    if (ada_load_relaxed(&lane->drain_owner) == ADA_DRAIN_COLLECTOR)
+        finish_taking(reader);
+    /* The producer fills one. */
+    reader->impossible = reader->impossible || reader->inherited_count >= reader->ring_count;
 }
 
 /* Where in a ring the record `skip` behind its first one begins, of what is published there. False: impossible sizes. */
@@ -124,8 +127,10 @@ int lane_reader_begin(LaneReader *reader, bool producer_gone)
     else if (!submit_queue_try_acquire_drain(reader->lane, ADA_DRAIN_COLLECTOR))
         return 0;
     error = reader->impossible ? -EPROTO : spsc_consumer_resync(&reader->submit);
-    if (!error && !reader->begun)
-        error = begin_after(reader);
+    if (!error && !reader->begun) {
+        reader->begun = true;
+        ada_store_release(&reader->lane->drained_records, reader->next_record); /* as in lane_reader_consume() */
+    }
     if (error) {
         submit_queue_release_drain(reader->lane);
         return error;
@@ -302,7 +307,8 @@ static void take_ring(LaneReader *reader, const LaneChunk *chunk)
         return;
     }
     reader->taken = ADA_TAKEN(reader->taken, chunk->ring);
-    ada_store_relaxed(&reader->lane->taken, reader->taken); /* before the pop, which is a release: see lane_reader_init() */
+    ada_store_relaxed(&reader->lane->taken,
+                      reader->taken); /* before the pop, which is a release: see lane_reader_init() */
     ADA_TEST_POINT("reader.noted");
     spsc_queue_pop(&reader->submit);
     ADA_TEST_POINT("reader.taken");
@@ -407,9 +413,11 @@ void lane_reader_return_rings(LaneReader *reader)
     /* The flag is looked at on every visit, so a waiter that sets it just now is found by the next. */
     if (reader->to_return_count == 0 && !ada_load_relaxed(&reader->lane->waiting))
         return;
-    for (uint32_t i = 0; i < reader->to_return_count; i++)
+    for (uint32_t i = 0; i < reader->to_return_count; i++) { /* oldest first: see lane_reader_init() */
         (void)spsc_queue_push(&reader->free,
                               reader->to_return[i]); /* at most ring_count of them, fewer than places */
+        ADA_TEST_POINT("reader.returned");
+    }
     reader->to_return_count = 0;
     wake_producer(reader);
 }

@@ -46,8 +46,8 @@ typedef struct LaneReader {
     uint32_t to_return_count;
     uint32_t inherited_count; /* rings that a collector which died had taken and not given back */
     uint32_t inherited_next;
-    bool begun;      /* the drain was held once */
-    bool impossible; /* what the lane says about them */
+    bool begun;                        /* the drain was held once */
+    bool impossible;                   /* what the lane says about them */
     uint32_t inherited[ADA_RINGS_MAX]; /* oldest first */
     uint64_t taken;                    /* what Lane.taken holds */
 } LaneReader;
@@ -72,9 +72,10 @@ typedef struct LaneChunk {
  * It goes on where the account of the collector before it ends (Lane.settled_records), if there was one. Such a
  * collector must be gone, and nobody else may come: the caller has the segment's only claim. It may have been killed at
  * any instruction:
- *   - holding drain_owner: it is freed here, as only a collector can have been it
  *   - with rings in its hands: Lane.taken says which it took, the free queue's tail how many it gave back, in the same
- *     order. Taking is noted before it is done, so the last one may still be in the queue, and is not taken then
+ *     order
+ *   - holding drain_owner: it is freed here. Taking a ring is noted before it is done, so the ring that was noted last may still
+ *     be in the queue, and is not taken then
  *   - between the write and the note that what was written is settled: then it comes once more
  */
 void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
