@@ -269,10 +269,10 @@ typedef struct SegmentHeader {
     uint8_t pad1[ADA_LINE - 32];
 
     /* written by C */
-    uint32_t enabled;  /* the gate: 0 = every event costs a load and a branch */
-    uint32_t attached; /* 1 while a collector drains this segment */
+    uint32_t enabled;              /* the gate: 0 = every event costs a load and a branch */
+    uint32_t attached;             /* 1 while a collector drains this segment */
     uint64_t settled_unregistered; /* ThreadRegistry.unregistered_events that are in a collector's account */
-    uint32_t wants_children;       /* 1: children of fork() record into segments of their own from their first event on */
+    uint32_t wants_children; /* 1: children of fork() record into segments of their own from their first event on */
     uint8_t pad2[ADA_LINE - 20];
 
     /* the doorbell: P rings it when a ring was submitted and C sleeps */

@@ -78,13 +78,18 @@ static const Field metrics_fields[] = {
 };
 
 static const Field header_fields[] = {
-    FIELD(SegmentHeader, geometry, NOBODY),      FIELD(SegmentHeader, policy, NOBODY),
-    FIELD(SegmentHeader, detail, NOBODY),        FIELD(SegmentHeader, block_timeout_ns, NOBODY),
-    FIELD(SegmentHeader, enabled, COLLECTOR),    FIELD(SegmentHeader, attached, COLLECTOR),
+    FIELD(SegmentHeader, geometry, NOBODY),
+    FIELD(SegmentHeader, policy, NOBODY),
+    FIELD(SegmentHeader, detail, NOBODY),
+    FIELD(SegmentHeader, block_timeout_ns, NOBODY),
+    FIELD(SegmentHeader, enabled, COLLECTOR),
+    FIELD(SegmentHeader, attached, COLLECTOR),
     FIELD(SegmentHeader, settled_unregistered, COLLECTOR),
     FIELD(SegmentHeader, wants_children, COLLECTOR),
-    FIELD(SegmentHeader, doorbell, PRODUCER),    FIELD(SegmentHeader, collector_sleeping, COLLECTOR),
-    FIELD(SegmentHeader, event_count, PRODUCER), FIELD(SegmentHeader, module_count, PRODUCER),
+    FIELD(SegmentHeader, doorbell, PRODUCER),
+    FIELD(SegmentHeader, collector_sleeping, COLLECTOR),
+    FIELD(SegmentHeader, event_count, PRODUCER),
+    FIELD(SegmentHeader, module_count, PRODUCER),
 };
 
 #define COUNT(fields) (sizeof(fields) / sizeof((fields)[0]))

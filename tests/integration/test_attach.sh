@@ -205,8 +205,8 @@ taken_over_from_recorder() {
 
 # A file whose collector was killed: in order, but that its last write may have been cut short.
 verify_torn() {
-    "$a" verify --json "$1" 2>/dev/null | jq -e 'all(.problems[]; .text | startswith("the file ends within a block"))' >/dev/null ||
-        { verify "$1"; return 1; }
+    { "$a" verify --json "$1" 2>/dev/null || true; } |
+        jq -e 'all(.problems[]; .text | startswith("the file ends within a block"))' >/dev/null || { verify "$1"; return 1; }
 }
 
 # Killed at any moment, and another one comes: nothing is lost but what the program was refused, and nothing comes
@@ -244,6 +244,11 @@ with_options() {
     return $status
 }
 
+# recorded FIELD: how many different ones threads have of which something is in the file
+recorded() {
+    "$a" info --json "$work/t.adat" 2>/dev/null | jq "[.threads[] | select(.events.in_file > 0) | $1] | unique | length"
+}
+
 # ---- processes -----------------------------------------------------------------------------------
 
 closed_descriptors() {
@@ -275,15 +280,12 @@ children() {
     forked=$(ask fork)
     spawned=$(ask spawn "$out/tests/prog_load")
     equal "$(ask pause)" ok || return 1
-    until [ "$(dump 2>/dev/null | jq -r .pid | sort -u | wc -l)" = 3 ]; do
-        kill -0 $collector || return 1
-        sleep 0.1
-    done
+    until [ "$(recorded .pid)" = 3 ]; do kill -0 $collector || return 1; done
     detach || return 1
     kill -KILL "$forked" "$spawned"
     equal "$(of "$work/t.adat" '[.processes[].pid] | sort | map(tostring) | join(" ")')" \
         "$(printf '%s\n' "$pid" "$forked" "$spawned" | sort -n | paste -sd ' ')" || return 1
-    equal "$(dump | jq -r 'select(.name == "child.tick") | "\(.arg) \(.pid)"' | sort -u)" "$forked $forked" || return 1
+    equal "$("$a" dump --json --event child.tick "$work/t.adat" | jq -r '"\(.arg) \(.pid)"' | sort -u)" "$forked $forked" || return 1
     verify "$work/t.adat" && stop
 }
 
@@ -302,10 +304,7 @@ becomes_another_program() {
     attach "$work/t.adat" || return 1
     grown "$work/t.adat" 100000 || return 1
     echo "exec $out/tests/prog_load" >&8
-    until [ "$(dump 2>/dev/null | jq -r .tid | sort -u | wc -l)" -gt 1 ]; do
-        kill -0 $collector || return 1
-        sleep 0.1
-    done
+    until [ "$(recorded .tid)" -gt 1 ]; do kill -0 $collector || return 1; done
     kill -INT $collector
     wait $collector || return 1
     equal "$(of "$work/t.adat" '[.processes[] | .end] | sort | join(" ")')" "detached exec" || return 1
@@ -324,6 +323,9 @@ in_namespaces() {
     pid=$(pgrep -P "$outer" -x prog_attach) || return 1
     attach "$work/t.adat" || return 1
     grown "$work/t.adat" 100000 || return 1
+    # In there the collector that has the claim has no number to be named by.
+    wrong 1 "a process of another pid namespace records it already" \
+        nsenter --target "$pid" --user --preserve-credentials --mount --pid "$a" attach -p 1 -o "$work/second.adat" || return 1
     equal "$(ask pause)" ok || return 1
     detach || return 1
     equal "$(of "$work/t.adat" .events.attempted)" "$(count '.emitted + .refused')" || return 1
@@ -333,20 +335,12 @@ in_namespaces() {
     stop
 }
 
-# From a pid namespace of its own the collector that has the claim cannot be named.
-claim_across_namespaces() {
-    start 1
-    attach "$work/t.adat" || return 1
-    wrong 1 "records it already" unshare --pid --fork "$a" attach -p "$pid" -o "$work/second.adat" || return 1
-    detach && stop
-}
-
 marks_of_attached() {
     start 1
     attach "$work/t.adat" || return 1
     "$a" mark -p "$pid" || return 1
     detach || return 1
-    "$a" dump --json "$work/t.adat" | jq -e -s 'any(.[]; .name == "adatrace mark")' >/dev/null || { echo "no mark"; return 1; }
+    [ "$("$a" info --json "$work/t.adat" | jq .marks)" -gt 0 ] || { echo "no mark"; return 1; }
     stop
 }
 
@@ -412,7 +406,8 @@ bad_output() {
 clean_check() {
     check "$@"
     exec 8>&- 9<&-
-    [ -z "$(jobs -p)" ] || { kill -KILL $(jobs -p); wait; } 2>/dev/null
+    mapfile -t left < <(jobs -p)
+    [ ${#left[@]} = 0 ] || { kill -KILL "${left[@]}"; wait; } 2>/dev/null
 }
 
 clean_check "one window: what the program counted, in file and accounts" one_window
@@ -438,7 +433,6 @@ clean_check "--children" children
 clean_check "without --children" no_children
 clean_check "exec: the old image and the new" becomes_another_program
 clean_check "in user, mount and pid namespaces" in_namespaces
-clean_check "a claim across pid namespaces" claim_across_namespaces
 clean_check "adatrace mark" marks_of_attached
 clean_check "a pid that does not exist" wrong 1 "there is none with that number" "$a" attach -p 999999999 -o "$work/x.adat"
 clean_check "a thread of the kernel" wrong 1 "thread of the kernel" "$a" attach -p 2 -o "$work/x.adat"
@@ -449,7 +443,7 @@ clean_check "not instrumented" not_instrumented
 clean_check "another user's" other_user
 clean_check "all or none" all_or_none
 clean_check "a file that exists" bad_output
-for list in 12,,x , 12, ,12 '' x 12x -1 0 4294967296 99999999999999999999; do
+for list in '12,,x' ',' '12,' ',12' '' x 12x -1 0 4294967296 99999999999999999999; do
     check "pids '$list'" wrong 2 "--pid" "$a" attach -p "$list"
 done
 clean_check "no pid" wrong 2 "no process given" "$a" attach

@@ -41,10 +41,10 @@ typedef struct ClientShared {
 } ClientShared;
 
 typedef struct ClientProcess {
-    bool loaded;      /* the constructor ran */
-    bool announces;   /* children make segments of their own and send them to `announce` */
-    bool is_wanted;   /* in a child: its parent's collector wants it, too */
-    int kept_fd;      /* our segment's, if kept_inode is not 0 */
+    bool loaded;    /* the constructor ran */
+    bool announces; /* children make segments of their own and send them to `announce` */
+    bool is_wanted; /* in a child: its parent's collector wants it, too */
+    int kept_fd;    /* our segment's, if kept_inode is not 0 */
     ino_t kept_inode;
     uint32_t starter; /* tid of the thread that starts the segment of a child; 0 = none */
     Segment segment;
@@ -250,8 +250,7 @@ static void close_kept_descriptor(void)
 {
     struct stat status;
 
-    if (process.kept_inode != 0 && fstat(process.kept_fd, &status) == 0 &&
-        status.st_ino == process.kept_inode)
+    if (process.kept_inode != 0 && fstat(process.kept_fd, &status) == 0 && status.st_ino == process.kept_inode)
         close(process.kept_fd);
     process.kept_inode = 0;
 }

@@ -9,7 +9,7 @@
 
 typedef struct ProcessIdentity {
     pid_t pid;
-    pid_t thread_group;     /* pid, unless it is the id of a thread */
+    pid_t thread_group; /* pid, unless it is the id of a thread */
     pid_t parent;
     pid_t namespace_pid;    /* its pid in its own pid namespace */
     uint64_t pid_namespace; /* inode of that namespace; 0: we may not ask */

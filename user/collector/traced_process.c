@@ -37,10 +37,10 @@ struct TracedProcess {
     ada_global_metrics_t *metrics;   /* the session's */
     ProcessEnd end;
     const char *quarantine;
-    uint32_t next_check; /* slot: see traced_process_check_threads() */
+    uint32_t next_check;          /* slot: see traced_process_check_threads() */
     uint64_t unregistered_before; /* events without a slot that are in another collector's account */
-    bool closed;         /* the accounts of an ended process were closed */
-    bool visited;        /* in the present iteration */
+    bool closed;                  /* the accounts of an ended process were closed */
+    bool visited;                 /* in the present iteration */
     bool mark_requested;
     uint64_t torn;
     MetricsFigures ended; /* of threads that are done with */

@@ -75,7 +75,8 @@ void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t sl
     state->index.before = state->index.told = settled_losses(&lanes->index);
     state->detail.before = state->detail.told = settled_losses(&lanes->detail);
     state->peek.next_record = state->detail.reader.first_record;
-    if (ada_load_relaxed(&lanes->metrics.rates.window_start) != 0) /* of a collector before us, maybe amid an update */
+    if (ada_load_relaxed(&lanes->metrics.rates.window_start) !=
+        0) /* of a collector before us, maybe amid an update */
         ada_store_relaxed(&lanes->metrics.rates.window_start, 0ull);
     mark_thread_init(&state->mark);
 }
@@ -513,8 +514,8 @@ static void account_gone(const ThreadDrainState *state, uint32_t lane_kind, cons
 }
 
 /* What needs no positions. */
-static AdatLedgerEntry begin_account(const ThreadDrainState *state, uint32_t lane_kind, const LaneDrain *drain,
-                                     const LaneLosses *losses)
+static AdatLedgerEntry begin_account(const ThreadDrainState *state, uint32_t lane_kind,
+                                     const LaneDrain *drain, const LaneLosses *losses)
 {
     return (AdatLedgerEntry){
         .process = state->process,
@@ -534,8 +535,8 @@ static void sum_account(AdatLedgerEntry *entry)
 }
 
 /* `counted` was read before the positions: what is counted as taken back was written before. */
-static void account_by(const ThreadDrainState *state, uint32_t lane_kind, bool final, const LaneLosses *counted,
-                       AdatLedgerEntry *entry)
+static void account_by(const ThreadDrainState *state, uint32_t lane_kind, bool final,
+                       const LaneLosses *counted, AdatLedgerEntry *entry)
 {
     const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
     const LaneLosses losses = losses_since(counted, &drain->before);
@@ -601,12 +602,10 @@ bool thread_drain_reached_end(const ThreadDrainState *state)
 {
     const LaneReader *detail = &state->detail.reader;
 
-    if (lane_reader_inherits(detail) ||
-        !reached_end(&state->index.reader, state->last_record[ADA_LANE_INDEX]))
+    if (lane_reader_inherits(detail) || !reached_end(&state->index.reader, state->last_record[ADA_LANE_INDEX]))
         return false;
     /* Of marked payloads nobody can tell beforehand how many there are. */
-    return detail_wanted_until(state) != UINT64_MAX ||
-           reached_end(detail, state->last_record[ADA_LANE_DETAIL]);
+    return detail_wanted_until(state) != UINT64_MAX || reached_end(detail, state->last_record[ADA_LANE_DETAIL]);
 }
 
 void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatLedgerEntry *entry)

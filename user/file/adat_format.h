@@ -46,9 +46,10 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, uuid) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 
 /* Block types. Never reuse a value. */
-#define ADAT_BLOCK_SESSION 1u  /* strings: see below */
-#define ADAT_BLOCK_PROCESS 2u  /* AdatProcess, then its strings */
-#define ADAT_BLOCK_THREAD 3u /* AdatThread, maybe AdatThreadStart; a later one for the same thread replaces the earlier */
+#define ADAT_BLOCK_SESSION 1u /* strings: see below */
+#define ADAT_BLOCK_PROCESS 2u /* AdatProcess, then its strings */
+#define ADAT_BLOCK_THREAD \
+    3u /* AdatThread, maybe AdatThreadStart; a later one for the same thread replaces the earlier */
 #define ADAT_BLOCK_INDEX 4u    /* record_count events: AdaIndexEvent[], or packed */
 #define ADAT_BLOCK_DETAIL 5u   /* record_count detail records, each ADA_DETAIL_RECORD_SIZE() long */
 #define ADAT_BLOCK_EVENTS 6u   /* AdaEventDescriptor[] of `process` */
