@@ -346,18 +346,14 @@ marks_of_attached() {
 
 # ---- errors --------------------------------------------------------------------------------------
 
+# Its parent never asks how it ended.
 zombie() {
-    local zombie status
-    # Its parent never asks.
-    bash -c 'true & echo $!; exec sleep 60' >"$work/zombie" &
-    local parent=$!
-    until zombie=$(cat "$work/zombie") && [ "$zombie" ] && grep -q '^State:.Z' "/proc/$zombie/status" 2>/dev/null; do
-        kill -0 $parent || return 1
-    done
-    wrong 1 "it has ended" "$a" attach -p "$zombie" -o "$work/x.adat"
-    status=$?
-    kill $parent
-    return $status
+    local zombie
+    start 1
+    zombie=$(ask spawn /bin/true)
+    until grep -q '^State:.Z' "/proc/$zombie/status"; do kill -0 "$pid" || return 1; done
+    wrong 1 "it has ended" "$a" attach -p "$zombie" -o "$work/x.adat" || return 1
+    stop
 }
 
 not_instrumented() {
