@@ -110,6 +110,12 @@ static void layout__lane__then_as_published(void)
     FIELD(Lane, rings, 256, 256);
     FIELD(Lane, drained_records, 512, 8);
     FIELD(Lane, collector_mark_until, 520, 8);
+    FIELD(Lane, taken, 528, 8);
+    FIELD(Lane, settled_records, 536, 8);
+    FIELD(Lane, settled_full, 544, 8);
+    FIELD(Lane, settled_nested, 552, 8);
+    FIELD(Lane, settled_overwritten, 560, 8);
+    FIELD(Lane, settled_recycled, 568, 8);
     FIELD(Lane, drain_owner, 640, 4);
     FIELD(Lane, waiting, 644, 4);
     FIELD(Lane, submit_queue, 768, 256);
@@ -222,8 +228,11 @@ static void layout__segment_header__then_as_published(void)
     FIELD(SegmentHeader, owner_started_at, 392, 8);
     FIELD(SegmentHeader, owner_ready, 400, 4);
     FIELD(SegmentHeader, command_bytes, 404, 4);
+    FIELD(SegmentHeader, owner_namespace, 408, 8);
     FIELD(SegmentHeader, enabled, 512, 4);
     FIELD(SegmentHeader, attached, 516, 4);
+    FIELD(SegmentHeader, settled_unregistered, 520, 8);
+    FIELD(SegmentHeader, wants_children, 528, 4);
     FIELD(SegmentHeader, doorbell, 640, 4);
     FIELD(SegmentHeader, collector_sleeping, 768, 4);
     FIELD(SegmentHeader, event_count, 896, 4);
@@ -245,8 +254,8 @@ static void layout__constants__then_as_published(void)
 {
     CU_ASSERT_STRING_EQUAL(ADA_SEGMENT_NAME, "adatrace-v1");
     CU_ASSERT_EQUAL(ADA_SEGMENT_MAGIC, 0x31474553414441ffu);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 2);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 2);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 3);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 3);
     CU_ASSERT_EQUAL(ADA_KIND_COUNT, 9);
     CU_ASSERT_EQUAL(ADA_TYPE_COUNT, 6);
     CU_ASSERT_EQUAL(ADA_POLICY_COUNT, 3);

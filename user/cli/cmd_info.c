@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/trace.h"
 
@@ -74,11 +75,23 @@ static void put_file(JsonWriter *json, const AdatFileInfo *info)
     json_end_object(json);
 }
 
+/* Its number in its own pid namespace, if it has another there. */
+static void put_namespace_pid(JsonWriter *json, const char *text)
+{
+    uint64_t pid;
+
+    if (text && parse_u64(text, 0, UINT32_MAX, &pid) == 0)
+        json_u64(json, "namespace_pid", pid);
+    else
+        json_null(json, "namespace_pid");
+}
+
 static void put_process(JsonWriter *json, const AdatProcessInfo *process)
 {
     json_begin_object(json, NULL);
     json_u64(json, "pid", process->process.pid);
     json_u64(json, "parent_pid", process->process.parent_pid);
+    put_namespace_pid(json, adat_strings_find(process->strings, "namespace_pid"));
     put_string_or_null(json, "program", adat_strings_find(process->strings, "program"));
     put_string_or_null(json, "command", adat_strings_find(process->strings, "command"));
     json_string(json, "clock", process->process.clock_kind == ADA_CLOCK_MONOTONIC ? "monotonic" : "tsc");

@@ -72,7 +72,10 @@ void summary_print(const RecordSummary *summary, FILE *out)
         print_losses(&result->accounts->detail, out);
     }
     print_kernel(&result->kernel, out);
-    if (result->detached > 0)
+    if (result->detached > 0 && summary->attached)
+        fprintf(out, "adatrace: %u process%s left to go on\n", result->detached,
+                result->detached == 1 ? " was" : "es were");
+    else if (result->detached > 0)
         fprintf(out, "adatrace: %u process%s still ran when the command ended; recording of %s stopped then\n",
                 result->detached, result->detached == 1 ? "" : "es", result->detached == 1 ? "it" : "them");
     if (result->quarantined > 0)
@@ -159,7 +162,10 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
     json_u64(json, "version", 1);
     json_string(json, "file", summary->path);
     json_string(json, "command", summary->command);
-    json_i64(json, "exit_status", summary->exit_status);
+    if (summary->attached)
+        json_null(json, "exit_status");
+    else
+        json_i64(json, "exit_status", summary->exit_status);
     json_f64(json, "duration_s", seconds(result->duration_ns));
     json_u64(json, "bytes", result->bytes);
     json_processes(json, result->accounts);

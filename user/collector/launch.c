@@ -169,28 +169,32 @@ static pid_t fork_program(const LaunchConfig *config, char *const *environment, 
     return pid;
 }
 
+int launch_raise_descriptor(int fd)
+{
+    int raised = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_FD_FLOOR);
+
+    if (raised < 0)
+        return fd; /* a low limit on descriptors */
+    close(fd);
+    return raised;
+}
+
 int launch_program(const LaunchConfig *config, pid_t *pid_out, int *pidfd_out)
 {
     Environment environment = {.count = 0};
     int report[2] = {-1, -1};
-    int inherited;
     int error;
     int pidfd;
     pid_t pid;
 
-    inherited = fcntl(config->segment, F_DUPFD_CLOEXEC, LAUNCH_FD_FLOOR);
-    if (inherited < 0)
-        inherited = fcntl(config->segment, F_DUPFD_CLOEXEC, 3); /* a low limit on descriptors */
-    if (inherited < 0)
-        return -errno;
-    error = make_environment(config, inherited, &environment);
+    error = make_environment(config, config->segment, &environment);
     if (error)
         goto out;
     if (pipe2(report, O_CLOEXEC) < 0) {
         error = -errno;
         goto out;
     }
-    pid = fork_program(config, environment.all, inherited, report[1]);
+    pid = fork_program(config, environment.all, config->segment, report[1]);
     if (pid < 0) {
         error = pid;
         goto out;
@@ -214,7 +218,6 @@ out:
         close(report[0]);
     if (report[1] >= 0)
         close(report[1]);
-    close(inherited);
     free_environment(&environment);
     return error;
 }

@@ -43,6 +43,7 @@ static void add_process(Session *session, TracedProcess *process)
         traced_process_destroy(process); /* no memory even for a pointer: it is not traced */
         return;
     }
+    traced_process_begin(process, session->config.wants_children);
     session->processes[session->process_count++] = process;
     session->result.processes++;
 }
@@ -177,11 +178,11 @@ static void put_ledger(Session *session, uint16_t flags)
     if (!summary)
         return; /* tried again later */
     for (size_t i = 0; i < session->accounts.undescribed_count; i++) {
-        const AdatThread *thread = &session->accounts.undescribed[i];
+        const ThreadDescription *thread = &session->accounts.undescribed[i];
         AdatBlockHeader described = {
-            .type = ADAT_BLOCK_THREAD, .process = thread->process, .thread = thread->thread};
+            .type = ADAT_BLOCK_THREAD, .process = thread->thread.process, .thread = thread->thread.thread};
 
-        drain_batch_put(&session->batch, &described, thread, sizeof(*thread));
+        drain_batch_put(&session->batch, &described, thread, thread_description_bytes(thread));
     }
     session_summarize(session, summary);
     if (count > 0)
@@ -202,7 +203,7 @@ static void put_live_ledger(Session *session)
 
     live->count = 0;
     for (size_t i = 0; i < session->process_count; i++)
-        traced_process_tell_accounts(session->processes[i], live);
+        traced_process_tell_accounts(session->processes[i], &session->batch, live);
     for (size_t at = 0; at < live->count; at += count) {
         AdatDrainSummary *summary;
 

@@ -38,9 +38,10 @@ struct TracedProcess {
     ada_global_metrics_t *metrics;   /* the session's */
     ProcessEnd end;
     const char *quarantine;
-    uint32_t next_check; /* slot: see traced_process_check_threads() */
-    bool closed;         /* the accounts of an ended process were closed */
-    bool visited;        /* in the present iteration */
+    uint32_t next_check;          /* slot: see traced_process_check_threads() */
+    uint64_t unregistered_before; /* events without a slot that are in another collector's account */
+    bool closed;                  /* the accounts of an ended process were closed */
+    bool visited;                 /* in the present iteration */
     bool mark_requested;
     uint64_t torn;
     MetricsFigures ended; /* of threads that are done with */
@@ -89,6 +90,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->accounts = config->accounts;
     process->epoch = config->epoch;
     process->metrics = config->metrics;
+    process->unregistered_before = ada_load_relaxed(&segment->header->settled_unregistered);
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
@@ -119,6 +121,33 @@ void traced_process_destroy(TracedProcess *process)
     free(process->last);
     free(process->threads);
     free(process);
+}
+
+/* A thread that ended while nobody was attached, and of which everything is in an account: it is no part of this recording. */
+static void sweep_slot(const Segment *segment, uint32_t slot)
+{
+    ThreadLaneSet *lanes = thread_registry_at(segment, slot);
+
+    if (lanes && ada_load_acquire(&lanes->state) == ADA_SLOT_DRAINING && /* pairs with its last step */
+        thread_drain_is_settled(lanes))
+        (void)thread_registry_release(segment, lanes);
+}
+
+void traced_process_begin(TracedProcess *process, bool wants_children)
+{
+    SegmentHeader *header = process->segment.header;
+    ThreadRegistry *registry = segment_registry(&process->segment);
+    uint32_t slots = thread_registry_words(&process->segment) * 64;
+
+    for (uint32_t slot = 0; slot < slots && slot < process->segment.geometry.slot_capacity; slot++)
+        sweep_slot(&process->segment, slot);
+    ada_store_relaxed(&header->collector_sleeping, ADA_COLLECTOR_AWAKE);
+    ada_store_relaxed(&header->wants_children, wants_children);
+    ada_store_relaxed(&registry->shutdown_requested, 0u);
+    ada_store_relaxed(&registry->accepting_registrations, 1u);
+    ada_store_relaxed(&header->attached, 1u);
+    /* Last: who finds the gate open may register. It needs no order, as a thread that is refused tries again with its next event. */
+    ada_store_relaxed(&header->enabled, 1u);
 }
 
 void traced_process_identify(TracedProcess *process, pid_t pid)
@@ -441,12 +470,29 @@ static void measure_ended(TracedProcess *process, const ThreadDrainState *state,
     metrics_global_add_ended(process->metrics, &thread);
 }
 
-static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, bool final)
+static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, const AdatAccount *account)
+{
+    return adat_account_entry(account, state->process, state->thread, lane);
+}
+
+/* Of a thread that may go on, the account ends where the next collector's begins. */
+static AdatLedgerEntry close_lane(const TracedProcess *process, ThreadDrainState *state, bool final,
+                                  uint32_t lane_kind)
 {
     AdatAccount account;
 
-    thread_drain_account(state, lane, final, &account);
-    return adat_account_entry(&account, state->process, state->thread, lane);
+    if (final || process->quarantine)
+        thread_drain_account(state, lane_kind, final, &account);
+    else
+        thread_drain_leave(state, lane_kind, &account);
+    return ledger_entry(state, lane_kind, &account);
+}
+
+/* A slot is given back once its thread wrote its last; the others of a process that goes on stay taken. */
+static bool give_slot_back(const TracedProcess *process, const ThreadDrainState *state)
+{
+    return state->producer_gone && !traced_process_gone(process) && !process->quarantine &&
+           thread_registry_release(&process->segment, state->lanes);
 }
 
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
@@ -457,15 +503,15 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     memcpy(account.name, state->name, sizeof(account.name));
     if (process->source.weights)
         account.weight = state->weight;
-    account.index = ledger_entry(state, ADA_LANE_INDEX, final);
-    account.detail = ledger_entry(state, ADA_LANE_DETAIL, final);
+    account.index = close_lane(process, state, final, ADA_LANE_INDEX);
+    account.detail = close_lane(process, state, final, ADA_LANE_DETAIL);
     account.index.visits = state->stats.visits;
     account.index.skips = state->stats.skips;
     account.index.bytes = state->stats.bytes;
     account.index.wait_total = state->stats.wait_total;
     account.index.wait_max = state->stats.wait_max;
     if (state->described != *process->epoch) {
-        AdatThread thread = thread_drain_description(state);
+        ThreadDescription thread = thread_drain_description(state);
 
         (void)account_book_add_undescribed(process->accounts, &thread);
     }
@@ -477,18 +523,21 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
     process->threads_here--;
-    if (process->end.kind != 0 || process->quarantine ||
-        !thread_registry_release(&process->segment, state->lanes))
+    if (!give_slot_back(process, state))
         process->done[state->slot / 64] |= 1ull << state->slot % 64;
 }
 
-static void tell_account(const TracedProcess *process, ThreadDrainState *state, LedgerEntries *entries)
+static void tell_account(const TracedProcess *process, ThreadDrainState *state, DrainBatch *batch,
+                         LedgerEntries *entries)
 {
     AdatLedgerEntry lanes[2];
     uint64_t attempted = 0, settled = 0;
 
     for (uint32_t lane = 0; lane < 2; lane++) {
-        lanes[lane] = ledger_entry(state, lane, false);
+        AdatAccount account;
+
+        thread_drain_tell(state, lane, &account);
+        lanes[lane] = ledger_entry(state, lane, &account);
         attempted += lanes[lane].attempted;
         settled += lanes[lane].attempted - lanes[lane].pending;
     }
@@ -503,16 +552,17 @@ static void tell_account(const TracedProcess *process, ThreadDrainState *state, 
     state->told_epoch = *process->epoch;
     state->told_attempted = attempted;
     state->told_settled = settled;
+    drain_batch_touch(batch, state); /* settled with the write that has the entries */
 }
 
-void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries)
+void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries)
 {
     for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
         expect_threads(process, slot);
         if (!process->threads[slot])
             continue;
         left--;
-        tell_account(process, process->threads[slot], entries);
+        tell_account(process, process->threads[slot], batch, entries);
     }
 }
 
@@ -533,11 +583,13 @@ static void abandon_threads(TracedProcess *process)
 /* Events of threads that had no slot: attempted, and lost for want of room. */
 static void account_unregistered(TracedProcess *process)
 {
-    uint64_t events = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
+    uint64_t counted = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
+    uint64_t events = counted - process->unregistered_before;
     ThreadAccount account = {.pid = (uint32_t)process->pid};
 
     if (events == 0)
         return;
+    ada_store_relaxed(&process->segment.header->settled_unregistered, counted);
     memcpy(account.name, "(no slot)", sizeof("(no slot)"));
     account.index = (AdatLedgerEntry){
         .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
@@ -608,6 +660,7 @@ void traced_process_detach(TracedProcess *process)
 
     ada_store_relaxed(&header->enabled, 0u);
     ada_store_relaxed(&header->attached, 0u);
+    ada_store_relaxed(&header->wants_children, 0u);
     ada_store_relaxed(&registry->accepting_registrations, 0u);
     ada_store_relaxed(&registry->shutdown_requested, 1u);
     process->end = (ProcessEnd){.kind = ADAT_DEATH_DETACHED};

@@ -52,6 +52,13 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
 /* Unmaps and frees; NULL is allowed. Its threads must be gone from the iterator. */
 void traced_process_destroy(TracedProcess *process);
 
+/*
+ * Opens the gate: from here on its threads record. What they recorded before is left to the account of the collector that was
+ * there before, but for what that had not settled when it was killed. `wants_children`: children of fork() record from their first event
+ * on, and are to be found.
+ */
+void traced_process_begin(TracedProcess *process, bool wants_children);
+
 /* Sets the pid that the kernel attests. */
 void traced_process_identify(TracedProcess *process, pid_t pid);
 
@@ -86,9 +93,10 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 void traced_process_complete(TracedProcess *process, DrainBatch *batch);
 
 /*
- * Adds the present accounts of its threads, as far as they changed since the last call, to *entries. Without memory some are missing.
+ * Adds the present accounts of its threads, as far as they changed since the last call, to *entries, which go into the batch.
+ * Without memory some are missing.
  */
-void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries);
+void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries);
 
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);

@@ -11,6 +11,8 @@
 #define HOT_ITERATIONS_DEFAULT 16u
 #define COLD_TURNS_DEFAULT 1024u /* some second: for hints that were lost with the thread that gave them */
 #define IN_PLACE_NS_DEFAULT 500000u
+/* For threads that lie about how far they are, or hold the drain for ever. */
+#define LAST_VISITS_MAX 1024u
 
 /* Threads in no particular order; each knows its place. */
 typedef struct ThreadList {
@@ -200,6 +202,7 @@ static void take_departures(DrainIterator *iterator)
         if (has_arrived(iterator, state)) {
             make_hot(iterator, state);
             state->producer_gone = ada_load_relaxed(&state->leaving) == THREAD_ENDED;
+            thread_drain_note_end(state);
             (void)thread_drain_move(state, THREAD_DRAIN_DEREGISTERING);
         } else {
             push_departure(iterator, state);
@@ -378,10 +381,13 @@ static bool settle_phase(ThreadDrainState *state, const DrainVisit *visit)
     bool more = visit->more || visit->skipped;
 
     if (state->phase == THREAD_DRAIN_FINAL) {
-        /* Who may still run gets one visit, however much it writes meanwhile. */
-        if (!more || !state->producer_gone)
+        /* Who may still run is drained to where it was when it was left, however much it writes meanwhile. */
+        if (!state->producer_gone)
+            more = (visit->more_details || visit->skipped || !thread_drain_reached_end(state)) &&
+                   state->last_visits++ < LAST_VISITS_MAX;
+        if (!more)
             (void)thread_drain_move(state, THREAD_DRAIN_DRAINED);
-        return more && state->producer_gone;
+        return more;
     }
     (void)thread_drain_move(state, more ? THREAD_DRAIN_PENDING : THREAD_DRAIN_ACTIVE);
     return more;

@@ -13,7 +13,7 @@
  *
  * Threads and processes are named by small numbers that are unique in the file (`thread`,
  * `process`, from 1; 0 = none). A thread is one occupation of one slot; its lanes' records are
- * numbered from 0. A block of events says which records it holds; a hole between a block and the next
+ * numbered from 0, or from where another file ends (AdatThreadStart). A block of events says which records it holds; a hole between a block and the next
  * one of the same lane is records that were lost, and the ledger says why.
  */
 #ifndef ADA_FILE_ADAT_FORMAT_H
@@ -46,9 +46,10 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, uuid) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 
 /* Block types. Never reuse a value. */
-#define ADAT_BLOCK_SESSION 1u  /* strings: see below */
-#define ADAT_BLOCK_PROCESS 2u  /* AdatProcess, then its strings */
-#define ADAT_BLOCK_THREAD 3u   /* AdatThread; a later one for the same thread replaces the earlier */
+#define ADAT_BLOCK_SESSION 1u /* strings: see below */
+#define ADAT_BLOCK_PROCESS 2u /* AdatProcess, then its strings */
+#define ADAT_BLOCK_THREAD \
+    3u /* AdatThread, maybe AdatThreadStart; a later one for the same thread replaces the earlier */
 #define ADAT_BLOCK_INDEX 4u    /* record_count events: AdaIndexEvent[], or packed */
 #define ADAT_BLOCK_DETAIL 5u   /* record_count detail records, each ADA_DETAIL_RECORD_SIZE() long */
 #define ADAT_BLOCK_EVENTS 6u   /* AdaEventDescriptor[] of `process` */
@@ -105,7 +106,7 @@ typedef struct AdatProcess {
     uint32_t parent_pid;
     uint32_t clock_kind; /* ADA_CLOCK_*: of all timestamps of this process */
     uint64_t started_at; /* ticks: when the segment was taken over */
-    /* strings follow: program, command (arguments joined by a blank) */
+    /* strings follow: program, command (arguments joined by a blank); namespace_pid, if it has another pid in its own namespace */
 } AdatProcess;
 ADA_ABI_ASSERT(sizeof(AdatProcess) == 24, "");
 
@@ -120,6 +121,12 @@ typedef struct AdatThread {
     char name[16];          /* NUL-terminated */
 } AdatThread;
 ADA_ABI_ASSERT(sizeof(AdatThread) == 48, "");
+
+/* Follows AdatThread if the thread had recorded before this file was begun: numbers of the first records that are the file's. */
+typedef struct AdatThreadStart {
+    uint64_t first_record[2]; /* ADA_LANE_*; earlier ones are in another file, or were lost before */
+} AdatThreadStart;
+ADA_ABI_ASSERT(sizeof(AdatThreadStart) == 16, "");
 
 /* One instant on three clocks: readers interpolate between anchors. */
 typedef struct AdatClock {

@@ -117,8 +117,9 @@ typedef struct AdatThreadDrain {
 
 typedef struct AdatThreadInfo {
     AdatThread thread; /* .thread is its number; all else is 0 when the file lacks its THREAD block */
-    bool described;    /* there is a THREAD block */
-    bool observed;     /* not accounted, but the recorder looked at it shortly before it was killed */
+    AdatThreadStart start;
+    bool described; /* there is a THREAD block */
+    bool observed;  /* not accounted, but the recorder looked at it shortly before it was killed */
     bool accounted; /* `events` is the recorder's final account, and `drain` is known; else what the blocks say */
     size_t process;     /* index of its process */
     AdatAccount events; /* of its index lane */

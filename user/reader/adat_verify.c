@@ -153,10 +153,10 @@ static void check_payload_size(Check *check, const AdatBlockHeader *header)
         const char *name;
         uint32_t head;
         uint32_t item;
-        char count; /* '1', '*', or '+' when more may follow */
+        char count; /* '1', '*', '?', or '+' when more may follow */
     } shapes[ADAT_BLOCK_TYPES] = {
         [ADAT_BLOCK_PROCESS] = {"process", 0, sizeof(AdatProcess), '+'},
-        [ADAT_BLOCK_THREAD] = {"thread", 0, sizeof(AdatThread), '1'},
+        [ADAT_BLOCK_THREAD] = {"thread", sizeof(AdatThread), sizeof(AdatThreadStart), '?'},
         [ADAT_BLOCK_EVENTS] = {"event descriptor", 0, sizeof(AdaEventDescriptor), '*'},
         [ADAT_BLOCK_MODULES] = {"module", 0, sizeof(AdaModule), '*'},
         [ADAT_BLOCK_CLOCK] = {"clock", 0, sizeof(AdatClock), '1'},
@@ -175,6 +175,8 @@ static void check_payload_size(Check *check, const AdatBlockHeader *header)
         return;
     if (shapes[header->type].count == '1')
         fits = bytes == item;
+    else if (shapes[header->type].count == '?')
+        fits = bytes == head || bytes == head + item;
     else if (shapes[header->type].count == '*')
         fits = bytes >= head && (bytes - head) % item == 0;
     else

@@ -108,6 +108,8 @@ static int collect_thread(AdatReader *reader, const Block *block)
         return 0;
     memcpy(&entry.info.thread, block->payload, sizeof(entry.info.thread));
     entry.info.thread.name[sizeof(entry.info.thread.name) - 1] = '\0';
+    if (block->header->payload_bytes >= sizeof(entry.info.thread) + sizeof(entry.info.start))
+        memcpy(&entry.info.start, block->payload + sizeof(entry.info.thread), sizeof(entry.info.start));
     return collect_add_thread(reader, &entry);
 }
 
