@@ -48,7 +48,7 @@ void recorder_end_images(Recorder *recorder, pid_t pid)
 int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd)
 {
     Members *members = &recorder->members;
-    Member member = {.pid = pid, .pidfd = pidfd, .segment = fd, .announced = -1};
+    Member member = {.pid = pid, .pidfd = pidfd, .segment = fd, .announced = -1, .descriptor = -1};
     struct stat status;
     pid_t holder;
     int error;
