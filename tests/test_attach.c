@@ -189,8 +189,14 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
         attach_open(pid, &(AttachKnown){.items = target.segments, .count = target.count}, &second, &failure),
         -1);
     CU_ASSERT_EQUAL(failure.what, ATTACH_NOT_HERE);
-    CU_ASSERT_TRUE(attach_has_segment(pid, target.segments[0].device, target.segments[0].inode));
-    CU_ASSERT_FALSE(attach_has_segment(pid, target.segments[0].device, target.segments[0].inode + 1000000));
+    for (int i = 0; i < 2; i++) {
+        const AttachedSegment *found = &target.segments[i];
+
+        CU_ASSERT_TRUE(attach_has_segment(pid, found->number, found->device, found->inode));
+        CU_ASSERT_TRUE(attach_has_segment(pid, -1, found->device, found->inode));
+        CU_ASSERT_TRUE(attach_has_segment(pid, 0, found->device, found->inode));
+        CU_ASSERT_FALSE(attach_has_segment(pid, found->number, found->device, found->inode + 1000000));
+    }
     attach_close(&target);
     CU_ASSERT_EQUAL(why_not(pid, &failure), ATTACH_DONE); /* the claims are gone */
     end_child(pid);

@@ -98,10 +98,10 @@ static void note_unfit(Search *search, int error)
 }
 
 /* A descriptor of what is called a segment: keeps it if it is one, this process's, and nobody else's to collect. */
-static void take_candidate(Search *search, int fd)
+static void take_candidate(Search *search, int fd, int number)
 {
     AttachTarget *target = search->target;
-    AttachedSegment found = {.fd = fd};
+    AttachedSegment found = {.fd = fd, .number = number};
     struct stat status;
     pid_t holder = 0;
     int error;
@@ -162,7 +162,7 @@ static void look_at_descriptor(Search *search, int directory, const char *number
     if (fd < 0)
         note(search, is_right_error(fd) ? ATTACH_NO_RIGHT : ATTACH_SYSTEM, fd, 0);
     else
-        take_candidate(search, fd);
+        take_candidate(search, fd, (int)strtol(number, NULL, 10));
 }
 
 static void search_descriptors(Search *search, const char *task)
@@ -269,20 +269,25 @@ static void search_mappings(Search *search)
                        mapping.end);
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd >= 0)
-            take_candidate(search, fd);
+            take_candidate(search, fd, -1);
         else if (is_right_error(-errno))
             note(search, ATTACH_NO_RIGHT, -errno, 0);
     }
     (void)fclose(maps);
 }
 
-bool attach_has_segment(pid_t pid, dev_t device, ino_t inode)
+bool attach_has_segment(pid_t pid, int number, dev_t device, ino_t inode)
 {
-    FILE *maps = open_maps(pid);
     bool found = false, any = false;
-    char line[512];
+    char path[64], line[512];
+    struct stat status;
     Mapping mapping;
+    FILE *maps;
 
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, number);
+    if (number >= 0 && stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode)
+        return true; /* mappings may be many */
+    maps = open_maps(pid);
     if (!maps)
         return true;
     while (!found && fgets(line, sizeof(line), maps)) {

@@ -24,7 +24,8 @@
 
 typedef struct AttachedSegment {
     Segment segment;
-    int fd; /* has the claim */
+    int fd;     /* has the claim */
+    int number; /* of the descriptor in the process; -1: it was found by its mapping */
     dev_t device;
     ino_t inode;
 } AttachedSegment;
@@ -76,8 +77,9 @@ int attach_open(pid_t pid, const AttachKnown *known, AttachTarget *target_out, A
 void attach_close(AttachTarget *target);
 
 /*
- * Whether the process still has this segment open or mapped: false once it execs. Also true if we may not look.
+ * Whether the process still has this segment open, under the number that it had (-1: none), or mapped: false once it execs. Also
+ * true if we may not look.
  */
-bool attach_has_segment(pid_t pid, dev_t device, ino_t inode);
+bool attach_has_segment(pid_t pid, int number, dev_t device, ino_t inode);
 
 #endif

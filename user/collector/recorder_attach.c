@@ -70,6 +70,7 @@ static int add_members(Recorder *recorder, AttachTarget *target)
                 close(pidfd);
             return error;
         }
+        recorder->members.items[recorder->members.count - 1].descriptor = found->number;
         found->segment.header = NULL;
         found->fd = -1;
     }
@@ -96,7 +97,7 @@ static void check_images(Recorder *recorder, const Followed *followed)
         Member *member = &recorder->members.items[i];
 
         if (member->pid != followed->pid || member->ended ||
-            attach_has_segment(member->pid, member->device, member->inode))
+            attach_has_segment(member->pid, member->descriptor, member->device, member->inode))
             continue;
         if (!process_has_ended(followed->pidfd)) /* else it has none because it ended */
             recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_EXEC});

@@ -39,6 +39,7 @@ typedef struct Member {
     int pidfd;       /* -1: none, or no longer watched */
     int segment;     /* descriptor that has the claim; -1: it was given up */
     int announced;   /* another one of the same segment, which must not be closed before it; -1: none */
+    int descriptor;  /* AttachedSegment.number; -1: not known */
     dev_t device;    /* which memfd it has */
     ino_t inode;
     bool ended;        /* the session was told */
