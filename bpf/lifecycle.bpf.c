@@ -54,8 +54,10 @@ static __always_inline bool watch_child(const AdaKernelTarget *parent, uint32_t 
 
     if (!(parent->flags & ADA_KERNEL_WITH_CHILDREN))
         return false;
-    if (bpf_map_update_elem(&targets, &tgid, &target, BPF_ANY) == 0)
+    count_target(tgid, 1);
+    if (bpf_map_update_elem(&targets, &tgid, &target, BPF_NOEXIST) == 0)
         return true;
+    count_target(tgid, -1);
     count = this_cpu_counters();
     if (count)
         __sync_fetch_and_add(&count->targets_refused, 1);
@@ -204,8 +206,8 @@ static __always_inline int handle_exit(struct task_struct *task, uint32_t tgid)
     if (!is_watched(tgid, tid))
         return 0;
     last = BPF_CORE_READ(task, signal, live.counter) == 0;
-    if (last)
-        bpf_map_delete_elem(&targets, &tgid);
+    if (last && bpf_map_delete_elem(&targets, &tgid) == 0)
+        count_target(tgid, -1);
     record = reserve(sizeof(*record));
     if (!record) {
         forget_thread(task, tid, bpf_ktime_get_ns(), NULL);

@@ -22,7 +22,20 @@ const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 
 /* ---- maps ------------------------------------------------------------------------------------- */
 
-/* Watched processes. What is not in here costs this look-up and nothing else. */
+/*
+ * How many watched processes have a tgid that leads here. Mostly 0, so that all others cost a load at each of their switches
+ * and wakeups, and no look-up in a hash. Never too low: counted up before a process is in `targets`, and down after
+ * it was taken out, by whoever did so.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, ADA_KERNEL_FILTER);
+    __type(key, uint32_t);
+    __type(value, uint64_t); /* arrays in memory have items of 8 bytes at least */
+} target_filter __weak SEC(".maps");
+
+/* Watched processes. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, ADA_KERNEL_TARGETS);
@@ -95,7 +108,19 @@ struct {
 
 static __always_inline AdaKernelTarget *find_target(uint32_t tgid)
 {
-    return bpf_map_lookup_elem(&targets, &tgid);
+    uint32_t place = tgid % ADA_KERNEL_FILTER;
+    uint64_t *count = bpf_map_lookup_elem(&target_filter, &place);
+
+    return count && *count ? bpf_map_lookup_elem(&targets, &tgid) : NULL;
+}
+
+static __always_inline void count_target(uint32_t tgid, int64_t change)
+{
+    uint32_t place = tgid % ADA_KERNEL_FILTER;
+    uint64_t *count = bpf_map_lookup_elem(&target_filter, &place);
+
+    if (count)
+        __sync_fetch_and_add(count, change);
 }
 
 /* Never NULL, but the verifier cannot know. Advanced atomically: a program may interrupt another. */

@@ -13,6 +13,7 @@
 #include "event_abi.h"
 
 #define ADA_KERNEL_TARGETS 8192u  /* processes that can be watched at a time */
+#define ADA_KERNEL_FILTER 65536u  /* counters that tell who is not watched: by tgid modulo this */
 #define ADA_KERNEL_THREADS 16384u /* threads of them that have a context */
 #define ADA_KERNEL_WORDS (ADA_KERNEL_THREADS / 64u)
 #define ADA_KERNEL_NO_INDEX 0xffffffffu

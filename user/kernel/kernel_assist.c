@@ -28,6 +28,7 @@ struct KernelAssist {
     const AdaKernelThread *threads;
     AdaKernelOnCpu *on_cpu;
     const uint64_t *indices_used;
+    uint64_t *filter; /* as target_filter of bpf/maps.h */
     int targets;
     int thread_indices;
     int free_indices;
@@ -196,12 +197,13 @@ static int map_map(const struct bpf_map *map, size_t bytes, int protection, void
 }
 
 #define THREADS_BYTES (ADA_KERNEL_THREADS * sizeof(AdaKernelThread))
+#define FILTER_BYTES (ADA_KERNEL_FILTER * sizeof(uint64_t))
 #define ON_CPU_BYTES (ADA_KERNEL_WORDS * sizeof(AdaKernelOnCpu))
 
 static int open_maps(KernelAssist *assist)
 {
     const struct ada_kernel *skeleton = assist->skeleton;
-    void *threads = NULL, *on_cpu = NULL, *used = NULL;
+    void *threads = NULL, *on_cpu = NULL, *used = NULL, *filter = NULL;
     int error;
 
     assist->targets = bpf_map__fd(skeleton->maps.targets);
@@ -219,6 +221,9 @@ static int open_maps(KernelAssist *assist)
     if (!error)
         error = map_map(skeleton->maps.indices_used, sizeof(uint64_t), PROT_READ, &used);
     assist->indices_used = used;
+    if (!error)
+        error = map_map(skeleton->maps.target_filter, FILTER_BYTES, PROT_READ | PROT_WRITE, &filter);
+    assist->filter = filter;
     if (error)
         return error;
     assist->lifecycle =
@@ -277,6 +282,8 @@ void kernel_assist_destroy(KernelAssist *assist)
         (void)munmap((void *)(uintptr_t)assist->threads, map_bytes(THREADS_BYTES));
     if (assist->on_cpu)
         (void)munmap(assist->on_cpu, map_bytes(ON_CPU_BYTES));
+    if (assist->filter)
+        (void)munmap(assist->filter, map_bytes(FILTER_BYTES));
     if (assist->indices_used)
         (void)munmap((void *)(uintptr_t)assist->indices_used, map_bytes(sizeof(uint64_t)));
     ada_kernel__destroy(assist->skeleton);
@@ -285,12 +292,25 @@ void kernel_assist_destroy(KernelAssist *assist)
 
 /* ---- watching --------------------------------------------------------------------------------- */
 
+/* See target_filter in bpf/maps.h. Relaxed: the map's own update and deletion order it. */
+static void count_target(KernelAssist *assist, pid_t pid, uint64_t change)
+{
+    (void)ada_fetch_add_relaxed(&assist->filter[(uint32_t)pid % ADA_KERNEL_FILTER], change);
+}
+
 int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags)
 {
     const AdaKernelTarget target = {.flags = flags};
     uint32_t key = (uint32_t)pid;
+    int error;
 
-    return bpf_map_update_elem(assist->targets, &key, &target, BPF_ANY);
+    count_target(assist, pid, 1);
+    error = bpf_map_update_elem(assist->targets, &key, &target, BPF_NOEXIST);
+    if (error)
+        count_target(assist, pid, UINT64_MAX);
+    if (error == -EEXIST)
+        error = bpf_map_update_elem(assist->targets, &key, &target, BPF_EXIST);
+    return error == -ENOENT ? 0 : error; /* it ended just now */
 }
 
 bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid)
@@ -308,6 +328,7 @@ void kernel_assist_unwatch(KernelAssist *assist, pid_t pid)
 
     if (bpf_map_delete_elem(assist->targets, &key) != 0)
         return;
+    count_target(assist, pid, UINT64_MAX);
     for (uint32_t index = 0; index < used; index++) {
         uint32_t tid = ada_load_relaxed(&assist->threads[index].tid);
 
