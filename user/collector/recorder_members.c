@@ -58,7 +58,12 @@ void recorder_end_superseded(Recorder *recorder)
 int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd)
 {
     Members *members = &recorder->members;
-    Member member = {.pid = pid, .pidfd = pidfd, .segment = fd, .announced = -1, .descriptor = -1};
+    Member member = {.pid = pid,
+                     .pidfd = pidfd,
+                     .segment = fd,
+                     .announced = -1,
+                     .descriptor = -1,
+                     .taken_ns = ada_clock_monotonic_ns()};
     struct stat status;
     pid_t holder;
     int error;
