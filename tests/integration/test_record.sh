@@ -131,6 +131,15 @@ processes() {
     [ "$1" = resume ] || events_are_at_home
 }
 
+late_starter() {
+    local early
+    early=$("$out/adatrace" record --json --policy block -o "$work/t.adat" -- "$out/tests/prog_late_starter_testpoints" 2>"$work/stderr") ||
+        { echo "status $?"; cat "$work/stderr"; return 1; }
+    verify "$work/t.adat" || return 1
+    equal "$(tail -n 1 "$work/stderr" | jq '.processes | length')" 2 || return 1
+    equal "$(dump | jq -r .name | sort | uniq -c | tr -s ' \n' ' ')" " $early early.tick 1000 late.tick 1 parent.tick "
+}
+
 children_of_scripts() {
     record "$work/t.adat" -- sh -c "$out/tests/prog_short; $out/tests/prog_short; exit 5"
     equal $? 5 || return 1
@@ -255,6 +264,8 @@ check "fork in a handler that interrupts recording" processes handler 21
 for i in 1 2 3; do
     check "fork in a handler whose child returns into the recording, $i" processes resume 21
 done
+rm -f "$work/t.adat"
+check "a thread that is late to start the segment of a child" late_starter
 check "children of a script" children_of_scripts
 check "the whole API is in the trace" whole_api
 check "detail: off, marked" detail_modes

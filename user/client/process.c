@@ -28,6 +28,7 @@
 #include "shared/announce_abi.h"
 #include "user/client/client.h"
 #include "user/lane/futex.h"
+#include "user/lane/test_point.h"
 
 /* Descriptors that stay open go up here, out of the way of programs that count on low numbers. */
 #define PROCESS_FD_FLOOR 800
@@ -366,6 +367,7 @@ int client_process_enter(void)
     if (is_started())
         return process.segment.header ? 0 : -EAGAIN;
 
+    ADA_TEST_POINT("process.enter");
     /* A child's first event; its other threads, if it has any by now, wait for the few system calls. */
     self = (uint32_t)gettid();
     if (!ada_compare_exchange_acq_rel(&process.starter, &nobody, self)) {
@@ -373,6 +375,11 @@ int client_process_enter(void)
             return -EAGAIN; /* a handler that interrupted the start */
         while (ada_load_acquire(&process.starter) == nobody && !is_started())
             sched_yield();
+        return process.segment.header ? 0 : -EAGAIN;
+    }
+    /* Somebody may have been through with it since we looked: `alive` was stored before `starter`, which we have now. */
+    if (is_started()) {
+        ada_store_release(&process.starter, 0u);
         return process.segment.header ? 0 : -EAGAIN;
     }
     /* Some of the calls are cancellation points, and recording an event is none. */

@@ -12,7 +12,8 @@
 
 typedef void (*AdaTestPointHook)(const char *name);
 
-extern AdaTestPointHook ada_test_point_hook;
+/* Also of the client library that is made for tests. */
+extern __attribute__((visibility("default"))) AdaTestPointHook ada_test_point_hook;
 
 #define ADA_TEST_POINT(name)           \
     do {                               \
