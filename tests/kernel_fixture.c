@@ -17,8 +17,13 @@ static int own_message = -1;
 bool kernel_fixture_start(const KernelAssistConfig *config, KernelAssist **assist_out)
 {
     char reason[KERNEL_REASON_SIZE] = "";
-    int error = kernel_assist_create(config, assist_out, reason);
+    int error;
 
+#ifdef __SANITIZE_THREAD__
+    test_skip("ThreadSanitizer lets no child of fork() start threads");
+    return false;
+#endif
+    error = kernel_assist_create(config, assist_out, reason);
     if (error == -EOPNOTSUPP || error == -EPERM || error == -EACCES) {
         test_skip("no kernel assistance here: %s", reason);
         return false;
