@@ -13,7 +13,9 @@
 
 #define PF_EXITING 0x4u           /* task_struct.flags */
 #define TASK_UNINTERRUPTIBLE 0x2u /* task_struct.__state */
-#define TASK_REPORT_MAX 0x100u    /* what is not below stands for modifiers */
+#define EEXIST 17                 /* of the helpers' errors */
+#define ENOSPC 28
+#define TASK_REPORT_MAX 0x100u /* what is not below stands for modifiers */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

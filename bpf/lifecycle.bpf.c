@@ -76,7 +76,7 @@ static __always_inline int handle_fork(struct task_struct *child, uint32_t paren
     tgid = (uint32_t)BPF_CORE_READ(child, tgid);
     if (tgid != parent_tgid && !watch_child(target, tgid))
         return 0;
-    thread = adopt_thread(child, &index);
+    thread = adopt_thread(child, BPF_ANY, &index);
     if (thread)
         enter_state(thread, ADA_KERNEL_RUNNABLE, bpf_ktime_get_ns()); /* as good as woken */
     record = reserve(sizeof(*record));

@@ -32,8 +32,7 @@ static __always_inline AdaKernelThread *thread_at(uint32_t index)
     return bpf_map_lookup_elem(&threads, &index);
 }
 
-/* Its context, or NULL; *index_out is ADA_KERNEL_NO_INDEX then. */
-static __always_inline AdaKernelThread *find_thread(uint32_t tid, uint32_t *index_out)
+static __always_inline AdaKernelThread *look_up_thread(uint32_t tid, uint32_t *index_out)
 {
     uint32_t *index = bpf_map_lookup_elem(&thread_indices, &tid);
 
@@ -43,6 +42,17 @@ static __always_inline AdaKernelThread *find_thread(uint32_t tid, uint32_t *inde
     }
     *index_out = *index;
     return thread_at(*index);
+}
+
+/*
+ * Its context, or NULL; *index_out is ADA_KERNEL_NO_INDEX then. Looks twice: while another CPU takes entries out of the hash
+ * and puts them back in, one in some 20,000 look-ups misses what is there.
+ */
+static __always_inline AdaKernelThread *find_thread(uint32_t tid, uint32_t *index_out)
+{
+    AdaKernelThread *thread = look_up_thread(tid, index_out);
+
+    return thread ? thread : look_up_thread(tid, index_out);
 }
 
 static __always_inline uint32_t take_index(void)
@@ -68,22 +78,26 @@ static __always_inline void give_index_back(uint32_t index)
     bpf_map_push_elem(&free_indices, &index, BPF_ANY); /* there is room for all */
 }
 
-/* Gives a thread a context. NULL: there is no room. */
-static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, uint32_t *index_out)
+/* Gives a thread a context. NULL: there is no room; or, with BPF_NOEXIST, it has one. */
+static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, uint64_t flags,
+                                                     uint32_t *index_out)
 {
     AdaKernelThread fresh = {};
     AdaKernelThread *thread;
     uint32_t index = take_index();
+    long error = -ENOSPC;
 
     *index_out = ADA_KERNEL_NO_INDEX;
     thread = thread_at(index);
     fresh.tid = (uint32_t)BPF_CORE_READ(task, pid);
-    if (!thread || bpf_map_update_elem(&thread_indices, &fresh.tid, &index, BPF_ANY) != 0) {
+    if (thread)
+        error = bpf_map_update_elem(&thread_indices, &fresh.tid, &index, flags);
+    if (!thread || error != 0) {
         AdaKernelCounters *count = this_cpu_counters();
 
         if (thread)
             give_index_back(index);
-        if (count)
+        if (count && error != -EEXIST)
             __sync_fetch_and_add(&count->threads_refused, 1);
         return NULL;
     }
@@ -106,7 +120,8 @@ static __always_inline AdaKernelThread *find_or_adopt_thread(struct task_struct 
 
     if (thread || BPF_CORE_READ(task, flags) & PF_EXITING)
         return thread;
-    return adopt_thread(task, index_out);
+    thread = adopt_thread(task, BPF_NOEXIST, index_out);
+    return thread ? thread : look_up_thread(tid, index_out);
 }
 
 static __always_inline AdaKernelOnCpu *on_cpu_word(uint32_t index)
