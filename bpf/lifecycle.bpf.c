@@ -172,6 +172,7 @@ static __always_inline void forget_thread(struct task_struct *task, uint32_t tid
     thread = find_thread(tid, &index);
     if (!thread)
         return;
+    thread->state = ADA_KERNEL_RUNS; /* it does, even if we missed how it came to */
     enter_state(thread, ADA_KERNEL_UNKNOWN, now);
     thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
     thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);

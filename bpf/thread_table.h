@@ -121,7 +121,16 @@ static __always_inline AdaKernelThread *find_or_adopt_thread(struct task_struct 
     if (thread || BPF_CORE_READ(task, flags) & PF_EXITING)
         return thread;
     thread = adopt_thread(task, BPF_NOEXIST, index_out);
-    return thread ? thread : look_up_thread(tid, index_out);
+    if (!thread)
+        return look_up_thread(tid, index_out);
+    /* Who stopped watching meanwhile may have looked for contexts already: then this one is ours to take back. */
+    if (find_target(thread->tgid))
+        return thread;
+    thread->tid = 0;
+    if (bpf_map_delete_elem(&thread_indices, &tid) == 0)
+        give_index_back(*index_out);
+    *index_out = ADA_KERNEL_NO_INDEX;
+    return NULL;
 }
 
 static __always_inline AdaKernelOnCpu *on_cpu_word(uint32_t index)

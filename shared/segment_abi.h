@@ -282,7 +282,7 @@ typedef struct SegmentHeader {
     uint8_t pad4[ADA_LINE - 4];
 
     /* tables that grow; written by any thread of the process, read by C */
-    uint32_t event_count;  /* entries handed out (atomic add); each is valid once its own `ready` is 1 */
+    uint32_t event_count; /* the highest id that is in use (raised by compare-exchange); each entry is valid once its own `ready` is 1 */
     uint32_t module_count; /* the same */
     uint8_t pad5[ADA_LINE - 8];
 

@@ -178,6 +178,8 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->on_attached = on_attached;
     config->context = &telling;
     error = recorder_run(config, recorder_out, &stage);
+    config->context = NULL;
+    config->metrics_address = NULL;
     return error ? report_failure(options, config, stage, error) : CLI_OK;
 }
 

@@ -44,6 +44,15 @@ static void publish(const Segment *segment, const AdaEventDescriptor *descriptor
     ada_store_release(&entry->ready, 1u);
 }
 
+/* Threads that register at once may come here in any order, and be killed before they do: the collector looks at all ids up to this. */
+static void raise_count(uint32_t *count, uint32_t id)
+{
+    uint32_t seen = ada_load_relaxed(count);
+
+    while (seen < id && !ada_compare_exchange_acq_rel(count, &seen, id))
+        ;
+}
+
 uint32_t client_event_register(ada_event *event)
 {
     const Segment *segment = client_segment();
@@ -58,7 +67,7 @@ uint32_t client_event_register(ada_event *event)
     fill_descriptor(&descriptors[id - 1], event, id);
     publish(segment, &descriptors[id - 1]);
     ada_store_release(&descriptors[id - 1].ready, 1u); /* pairs with client_events_publish() */
-    (void)ada_fetch_add_relaxed(&segment->header->event_count, 1u);
+    raise_count(&segment->header->event_count, id);
     /* Who reads the id (acquire in emit.c) writes events that the collector sees after the entry. */
     return ada_compare_exchange_acq_rel(&event->id, &expected, id) ? id : expected;
 }

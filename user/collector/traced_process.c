@@ -200,9 +200,12 @@ bool traced_process_gone(const TracedProcess *process)
     return process->end.kind != 0 && process->end.kind != ADAT_DEATH_DETACHED;
 }
 
+/* Registrations that are under way: more than so many are not waited for, as the count is whatever the process says. */
+#define LEARN_UNREADY_MAX 64u
+
 /*
- * DrainSource.learn. An entry that is not ready though it was counted is one whose registration was lost to a
- * race: it never becomes ready, and no event names it.
+ * DrainSource.learn. An entry that is not ready though it was counted is one that a thread is just registering, with
+ * others that were faster: it is looked at again.
  */
 static void learn_events(DrainSource *source)
 {
@@ -210,13 +213,16 @@ static void learn_events(DrainSource *source)
     uint32_t seen = ada_load_relaxed(&process->segment.header->event_count);
     uint32_t count = process_event_count(&process->segment);
     AdaEventDescriptor copy;
+    uint32_t unready = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        /* Without memory for one the count is not noted, so it is tried again. */
-        if (process_event_copy(&process->segment, i, &copy) && mark_matcher_learn(source->matcher, &copy) != 0)
-            return;
+        if (!process_event_copy(&process->segment, i, &copy))
+            unready++;
+        else if (mark_matcher_learn(source->matcher, &copy) != 0)
+            return; /* without memory for one the count is not noted, so it is tried again */
     }
-    source->learned = seen;
+    if (unready == 0 || unready > LEARN_UNREADY_MAX)
+        source->learned = seen;
 }
 
 /* ---- threads ---------------------------------------------------------------------------------- */
