@@ -23,8 +23,8 @@
 
 #define ADA_SEGMENT_NAME "adatrace-v1"          /* of the memfd: what /proc/PID/fd shows */
 #define ADA_SEGMENT_MAGIC 0x31474553414441ffull /* 0xff "ADASEG1", little-endian */
-#define ADA_SEGMENT_MAJOR 2u
-#define ADA_SEGMENT_OLDEST 2u /* oldest major that a reader must know to read this one */
+#define ADA_SEGMENT_MAJOR 3u
+#define ADA_SEGMENT_OLDEST 3u /* oldest major that a reader must know to read this one */
 
 #define ADA_LINE 128u
 #define ADA_PAGE 4096u
@@ -85,6 +85,12 @@ ADA_ABI_ASSERT(sizeof(RingControl) == 64, "");
 #define ADA_DRAIN_COLLECTOR 1u
 #define ADA_DRAIN_PRODUCER 2u
 
+/* How many rings C has taken, modulo 2^32, and which were the last four: the latest in the lowest of the upper bytes. */
+#define ADA_TAKEN(taken, ring) \
+    (((uint64_t)(taken) >> 32 << 8 | (ring)) << 32 | (uint32_t)((uint32_t)(taken) + 1u))
+#define ADA_TAKEN_COUNT(taken) ((uint32_t)(taken))
+#define ADA_TAKEN_RING(taken, ago) ((uint32_t)((uint64_t)(taken) >> (32u + 8u * (ago))) & 0xffu)
+
 typedef struct Lane {
     /* written at registration, before the slot becomes ACTIVE; then constant */
     uint32_t kind; /* ADA_LANE_* */
@@ -106,7 +112,14 @@ typedef struct Lane {
     /* written by C alone */
     uint64_t drained_records; /* records up to here were taken over by C (release); P reads it with drain_owner held */
     uint64_t collector_mark_until; /* as mark_until, for marks that the collector sets */
-    uint8_t pad2[ADA_LINE - 16];
+    uint64_t taken; /* ADA_TAKEN(): rings that were taken out of the submit queue; those given back are in the free queue's tail */
+    /* what is in the account of a collector, for the one that comes after it; see lane_reader_init() */
+    uint64_t settled_records; /* records below this; the rest are counters as of then */
+    uint64_t settled_full;
+    uint64_t settled_nested;
+    uint64_t settled_overwritten;
+    uint64_t settled_recycled;
+    uint8_t pad2[ADA_LINE - 64];
 
     /* written by both with read-modify-writes, never on the event path */
     uint32_t drain_owner; /* ADA_DRAIN_*: who may take rings out of the submit queue */
@@ -123,6 +136,9 @@ ADA_ABI_ASSERT(__builtin_offsetof(Lane, mark_until) == 136, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, marked) == 144, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, rings) == 256, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, drained_records) == 512, "");
+ADA_ABI_ASSERT(__builtin_offsetof(Lane, taken) == 528, "");
+ADA_ABI_ASSERT(__builtin_offsetof(Lane, settled_records) == 536, "");
+ADA_ABI_ASSERT(__builtin_offsetof(Lane, settled_recycled) == 568, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, drain_owner) == 640, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, waiting) == 644, "");
 ADA_ABI_ASSERT(__builtin_offsetof(Lane, submit_queue) == 768, "");
@@ -249,12 +265,15 @@ typedef struct SegmentHeader {
     uint64_t owner_started_at; /* in ticks */
     uint32_t owner_ready;      /* release by the process, acquire by C */
     uint32_t command_bytes;    /* arguments, each NUL-terminated */
-    uint8_t pad1[ADA_LINE - 24];
+    uint64_t owner_namespace;  /* inode of /proc/self/ns/pid, in which owner_pid is meant; 0: not known */
+    uint8_t pad1[ADA_LINE - 32];
 
     /* written by C */
-    uint32_t enabled;  /* the gate: 0 = every event costs a load and a branch */
-    uint32_t attached; /* 1 while a collector drains this segment */
-    uint8_t pad2[ADA_LINE - 8];
+    uint32_t enabled;              /* the gate: 0 = every event costs a load and a branch */
+    uint32_t attached;             /* 1 while a collector drains this segment */
+    uint64_t settled_unregistered; /* ThreadRegistry.unregistered_events that are in a collector's account */
+    uint32_t wants_children; /* 1: children of fork() record into segments of their own from their first event on */
+    uint8_t pad2[ADA_LINE - 20];
 
     /* the doorbell: P rings it when a ring was submitted and C sleeps */
     uint32_t doorbell; /* futex; added to by any thread of the process */
@@ -276,7 +295,10 @@ ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, geometry) == 24, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, clock_kind) == 112, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, block_timeout_ns) == 128, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, owner_pid) == 384, "");
+ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, owner_namespace) == 408, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, enabled) == 512, "");
+ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, settled_unregistered) == 520, "");
+ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, wants_children) == 528, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, doorbell) == 640, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, collector_sleeping) == 768, "");
 ADA_ABI_ASSERT(__builtin_offsetof(SegmentHeader, event_count) == 896, "");

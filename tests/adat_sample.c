@@ -145,6 +145,7 @@ AdatDrainSummary sample_drain(void)
         .visits = 55,
         .skips = 5,
         .sweeps = 6,
+        .spared = 4,
         .wakeups = 7,
         .records = 16,
         .bytes = 512,

@@ -75,7 +75,14 @@ DrainFixture *drain_fixture_create(const DrainIteratorConfig *config, uint32_t t
     CU_ASSERT_EQUAL_FATAL(segment_create(&segment, &fixture->segment, &fixture->segment_fd), 0);
     CU_ASSERT_EQUAL_FATAL(adat_writer_create(memfd_create("trace", MFD_CLOEXEC), &writer, &fixture->writer), 0);
     drain_batch_init(&fixture->batch, fixture->writer, &fixture->metrics);
-    own.callbacks = (DrainCallbacks){on_registered, on_deregistered, on_hostile, before_write, fixture};
+    own.callbacks = (DrainCallbacks){
+        .on_registered = on_registered,
+        .on_deregistered = on_deregistered,
+        .on_hostile = on_hostile,
+        .before_write = before_write,
+        .has_run = own.callbacks.has_run,
+        .context = fixture,
+    };
     own.in_place_ns = 1;
     CU_ASSERT_EQUAL_FATAL(drain_iterator_create(&own, &fixture->batch, &fixture->iterator), 0);
     fixture->thread_count = threads;

@@ -48,7 +48,7 @@ typedef struct DrainFixture {
     bool write_fails; /* with ENOSPC */
 } DrainFixture;
 
-/* `config` may be NULL; its callbacks are the fixture's own. NULL when something cannot be had. */
+/* `config` may be NULL; its callbacks are the fixture's own, but for has_run. NULL when something cannot be had. */
 DrainFixture *drain_fixture_create(const DrainIteratorConfig *config, uint32_t threads, uint32_t policy,
                                    uint32_t detail);
 void drain_fixture_destroy(DrainFixture *fixture);

@@ -81,8 +81,7 @@ int lane_fixture_write_detail(LaneFixture *fixture, uint64_t id, uint32_t payloa
     return 0;
 }
 
-/* Appends the records of a chunk; returns the bytes that the first `count` of them take. */
-static uint32_t log_records(LaneFixture *fixture, const LaneChunk *chunk, uint32_t count)
+uint32_t lane_fixture_log(LaneFixture *fixture, const LaneChunk *chunk, uint32_t behind, uint32_t count)
 {
     uint32_t at = 0;
 
@@ -97,7 +96,7 @@ static uint32_t log_records(LaneFixture *fixture, const LaneChunk *chunk, uint32
                 if (chunk->data[at + ADA_DETAIL_HEADER_SIZE + byte] != payload_byte(event.argument, byte))
                     fixture->bad_payloads++;
         }
-        fixture->records[fixture->record_count++ % LANE_LOG_MAX] = (LaneRecord){
+        fixture->records[(fixture->record_count + behind + i) % LANE_LOG_MAX] = (LaneRecord){
             .number = chunk->first_record + i,
             .timestamp = event.timestamp,
             .id = event.id,
@@ -122,7 +121,8 @@ int lane_fixture_drain(LaneFixture *fixture, uint32_t limit, bool producer_gone)
     while (total < limit && (found = lane_reader_next(reader, &chunk)) == 1) {
         uint32_t count = chunk.records < limit - total ? chunk.records : limit - total;
 
-        lane_reader_consume(reader, &chunk, count, log_records(fixture, &chunk, count));
+        lane_reader_consume(reader, &chunk, count, lane_fixture_log(fixture, &chunk, 0, count));
+        fixture->record_count += count;
         total += count;
     }
     lane_reader_end(reader);

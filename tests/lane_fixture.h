@@ -66,6 +66,12 @@ int lane_fixture_write_detail(LaneFixture *fixture, uint64_t id, uint32_t payloa
  */
 int lane_fixture_drain(LaneFixture *fixture, uint32_t limit, bool producer_gone);
 
+/*
+ * Copies the first `count` records of a chunk to `behind` places behind the last that is in `records`, without counting them.
+ * Returns the bytes that they take in the ring.
+ */
+uint32_t lane_fixture_log(LaneFixture *fixture, const LaneChunk *chunk, uint32_t behind, uint32_t count);
+
 /* Whether the numbers of records[from..] run on from `number` without a hole. */
 bool lane_fixture_is_gapless(const LaneFixture *fixture, uint32_t from, uint64_t number);
 

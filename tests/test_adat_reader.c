@@ -471,6 +471,41 @@ static void reader__blocks_repeated__then_the_last_counts(void)
     close(fd);
 }
 
+static void reader__kernel_blocks__then_deaths_belong_to_their_threads(void)
+{
+    const AdatBlockHeader header = {.type = ADAT_BLOCK_KERNEL};
+    struct {
+        AdatKernelSummary summary;
+        AdatKernelThread deaths[2];
+    } block = {
+        .summary = {.enabled = 1, .lifecycle_attempted = 9, .lifecycle_lost = 2},
+        .deaths = {{.process = 1, .thread = 1, .kind = ADAT_DEATH_SIGNAL, .code = 9, .run_ns = 77},
+                   {.process = 1, .thread = 5000, .kind = ADAT_DEATH_EXIT}}, /* a thread that is not there */
+    };
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatKernelSummary kernel;
+    AdatReader *reader;
+
+    sample_put(writer, &header, &block, sizeof(block));
+    block.summary = (AdatKernelSummary){.reason = "gone"};
+    memset(block.summary.reason, 'x', sizeof(block.summary.reason)); /* does not end */
+    sample_put(writer, &header, &block.summary, sizeof(block.summary));
+    end_unclosed(writer);
+
+    reader = open_trace(fd);
+    CU_ASSERT_TRUE(adat_reader_thread(reader, 0)->died);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->death.kind, ADAT_DEATH_SIGNAL);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->death.code, 9);
+    CU_ASSERT_EQUAL(adat_reader_thread(reader, 0)->death.run_ns, 77);
+    CU_ASSERT_PTR_NULL(adat_reader_thread(reader, 1));
+    CU_ASSERT_TRUE(adat_reader_kernel(reader, &kernel));
+    CU_ASSERT_EQUAL(kernel.enabled, 0);
+    CU_ASSERT_EQUAL(strlen(kernel.reason), sizeof(kernel.reason) - 1);
+    adat_reader_close(reader);
+    close(fd);
+}
+
 static void reader__unknown_block_types__then_skipped(void)
 {
     const AdatBlockHeader future = {.type = 999};
@@ -638,6 +673,7 @@ static const TestCase tests[] = {
     TEST(marks__of_a_thread_a_process_or_nothing__then_sorted_and_connected),
     TEST(marks__odd__then_terminated_and_in_the_order_of_the_file),
     TEST(reader__blocks_repeated__then_the_last_counts),
+    TEST(reader__kernel_blocks__then_deaths_belong_to_their_threads),
     TEST(reader__unknown_block_types__then_skipped),
     TEST(reader__events_without_thread_or_process_blocks__then_still_readable),
     TEST(strings__odd_payloads__then_terminated_and_bounded),

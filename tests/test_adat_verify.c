@@ -278,6 +278,24 @@ static void verify__payloads_of_wrong_size__then_reported(void)
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 136, "mark block of 136 bytes");
 }
 
+static void verify__kernel_blocks_invalid__then_reported(void)
+{
+    const AdatBlockHeader header = {.type = ADAT_BLOCK_KERNEL};
+    struct {
+        AdatKernelSummary summary;
+        AdatKernelThread death;
+    } block = {.summary = {.enabled = 1}, .death = {.process = 1, .thread = 1}};
+
+    expect_block_problem(&header, &block, sizeof(block), NULL);
+    expect_block_problem(&header, &block, sizeof(block.summary), NULL);
+    expect_block_problem(&header, &block, sizeof(block) - 1, "kernel block of 399 bytes");
+    expect_block_problem(&header, &block, 8, "kernel block of 8 bytes");
+    block.death.process = 9;
+    expect_block_problem(&header, &block, sizeof(block), "thread 1 is of process 1, its death record says 9");
+    memset(block.summary.reason, 'x', sizeof(block.summary.reason));
+    expect_block_problem(&header, &block, sizeof(block.summary), "the reason in a kernel block does not end");
+}
+
 static void verify__descriptors_invalid__then_reported(void)
 {
     const AdatBlockHeader header = {.type = ADAT_BLOCK_EVENTS, .process = 1};
@@ -482,6 +500,7 @@ static const TestCase tests[] = {
     TEST(verify__marks__then_what_they_name_is_there),
     TEST(reader__events_of_unregistered_threads__then_in_the_sum),
     TEST(verify__payloads_of_wrong_size__then_reported),
+    TEST(verify__kernel_blocks_invalid__then_reported),
     TEST(verify__descriptors_invalid__then_reported),
     TEST(verify__records_do_not_fit_their_block__then_reported),
     TEST(verify__references_lead_nowhere__then_reported_once_closed),

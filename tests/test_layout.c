@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "shared/announce_abi.h"
+#include "shared/kernel_abi.h"
 #include "shared/segment_abi.h"
 
 #define FIELD(type, field, offset, size)                     \
@@ -109,6 +110,12 @@ static void layout__lane__then_as_published(void)
     FIELD(Lane, rings, 256, 256);
     FIELD(Lane, drained_records, 512, 8);
     FIELD(Lane, collector_mark_until, 520, 8);
+    FIELD(Lane, taken, 528, 8);
+    FIELD(Lane, settled_records, 536, 8);
+    FIELD(Lane, settled_full, 544, 8);
+    FIELD(Lane, settled_nested, 552, 8);
+    FIELD(Lane, settled_overwritten, 560, 8);
+    FIELD(Lane, settled_recycled, 568, 8);
     FIELD(Lane, drain_owner, 640, 4);
     FIELD(Lane, waiting, 644, 4);
     FIELD(Lane, submit_queue, 768, 256);
@@ -221,8 +228,11 @@ static void layout__segment_header__then_as_published(void)
     FIELD(SegmentHeader, owner_started_at, 392, 8);
     FIELD(SegmentHeader, owner_ready, 400, 4);
     FIELD(SegmentHeader, command_bytes, 404, 4);
+    FIELD(SegmentHeader, owner_namespace, 408, 8);
     FIELD(SegmentHeader, enabled, 512, 4);
     FIELD(SegmentHeader, attached, 516, 4);
+    FIELD(SegmentHeader, settled_unregistered, 520, 8);
+    FIELD(SegmentHeader, wants_children, 528, 4);
     FIELD(SegmentHeader, doorbell, 640, 4);
     FIELD(SegmentHeader, collector_sleeping, 768, 4);
     FIELD(SegmentHeader, event_count, 896, 4);
@@ -244,8 +254,8 @@ static void layout__constants__then_as_published(void)
 {
     CU_ASSERT_STRING_EQUAL(ADA_SEGMENT_NAME, "adatrace-v1");
     CU_ASSERT_EQUAL(ADA_SEGMENT_MAGIC, 0x31474553414441ffu);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 2);
-    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 2);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_MAJOR, 3);
+    CU_ASSERT_EQUAL(ADA_SEGMENT_OLDEST, 3);
     CU_ASSERT_EQUAL(ADA_KIND_COUNT, 9);
     CU_ASSERT_EQUAL(ADA_TYPE_COUNT, 6);
     CU_ASSERT_EQUAL(ADA_POLICY_COUNT, 3);
@@ -259,7 +269,27 @@ static void layout__constants__then_as_published(void)
     CU_ASSERT_TRUE(ADA_INDEX_RINGS <= ADA_RINGS_MAX && ADA_DETAIL_RINGS <= ADA_RINGS_MAX);
 }
 
+static void layout__kernel_records__then_as_bpf_writes_them(void)
+{
+    CU_ASSERT_EQUAL(sizeof(AdaKernelThread), 120);
+    FIELD(AdaKernelThread, generation, 12, 4);
+    FIELD(AdaKernelThread, start_ns, 16, 8);
+    FIELD(AdaKernelThread, run_ns, 40, 8);
+    FIELD(AdaKernelThread, wakeups, 104, 8);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelOnCpu), 16);
+    FIELD(AdaKernelOnCpu, runs, 8, 8);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelLifecycle), 72);
+    FIELD(AdaKernelLifecycle, start_ns, 16, 8);
+    FIELD(AdaKernelLifecycle, index, 36, 4);
+    FIELD(AdaKernelLifecycle, name, 56, 16);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelExit), 192);
+    FIELD(AdaKernelExit, thread, 72, 120);
+    CU_ASSERT_EQUAL(sizeof(AdaKernelSched), 40);
+    FIELD(AdaKernelSched, duration_ns, 32, 8);
+}
+
 static const TestCase tests[] = {
+    TEST(layout__kernel_records__then_as_bpf_writes_them),
     TEST(layout__event_records__then_as_published),
     TEST(layout__event_word__then_parts_come_back),
     TEST(layout__tables__then_as_published),

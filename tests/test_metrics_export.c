@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/kernel_abi.h"
 #include "user/export/metrics_file.h"
 #include "user/export/metrics_json.h"
 #include "user/export/metrics_text.h"
@@ -328,7 +329,54 @@ static void metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_o
     metrics_hub_fini(&hub);
 }
 
+/* What the kernel tells: nothing of it without kernel assistance. */
+static void metrics__scheduler__then_told_if_known(void)
+{
+    MetricsSnapshot *snapshot = sample(2);
+    MetricsSched known = {.threads = 1,
+                          .state = ADA_KERNEL_BLOCKED,
+                          .last_cpu = 3,
+                          .run_ns = 1000,
+                          .runqueue_ns = 200,
+                          .preempted_ns = 100,
+                          .sleep_ns = 30,
+                          .blocked_ns = 40,
+                          .switches_voluntary = 5,
+                          .switches_involuntary = 6,
+                          .migrations = 7,
+                          .wakeups = 8,
+                          .cpu_share = 0.25,
+                          .runqueue_share = 0.5};
+    char *text = rendered(as_prometheus, snapshot), *json = rendered(as_json, snapshot);
+
+    CU_ASSERT_PTR_NULL(strstr(text, "adatrace_sched_"));
+    CU_ASSERT_PTR_NULL(strstr(text, "adatrace_thread_cpu_ratio"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(json, "\"sched\":null"));
+    free(text);
+    free(json);
+
+    snapshot->threads[1].figures.sched = known;
+    snapshot->total.sched = known;
+    text = rendered(as_prometheus, snapshot);
+    json = rendered(as_json, snapshot);
+    CU_ASSERT(has_line(text, "adatrace_sched_threads 1"));
+    CU_ASSERT(has_line(text, "adatrace_sched_cpu_ratio 0.25"));
+    CU_ASSERT(has_line(text, "adatrace_sched_runqueue_ratio 0.5"));
+    CU_ASSERT(has_line(text, "adatrace_thread_cpu_ratio{pid=\"42\",tid=\"101\",thread=\"worker-1\"} 0.25"));
+    CU_ASSERT(has_line(text, "adatrace_thread_runqueue_ratio{pid=\"42\",tid=\"101\",thread=\"worker-1\"} 0.5"));
+    CU_ASSERT(has_line(text, "adatrace_thread_cpu_ratio{pid=\"42\",tid=\"100\",thread=\"worker-0\"} 0"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        json, "\"sched\":{\"state\":\"blocked\",\"last_cpu\":3,\"cpu_share\":0.25,\"runqueue_share\":0.5,"
+              "\"run_ns\":1000,\"runqueue_ns\":200,\"preempted_ns\":100,\"sleep_ns\":30,\"blocked_ns\":40,"
+              "\"switches_voluntary\":5,\"switches_involuntary\":6,\"migrations\":7,\"wakeups\":8}"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(json, "\"sched\":{\"threads\":1,\"cpu_share\":0.25"));
+    free(text);
+    free(json);
+    metrics_snapshot_release(snapshot);
+}
+
 static const TestCase tests[] = {
+    TEST(metrics__scheduler__then_told_if_known),
     TEST(metrics_text__snapshot__then_samples_of_each_family),
     TEST(metrics_text__many_threads__then_few_series_and_the_rest_summed),
     TEST(metrics_text__hostile_name__then_escaped),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks by content what prog_load, prog_churn or prog_burst left in a trace:
+ * Checks by content what prog_load, prog_churn, prog_burst, prog_kills or prog_ends left in a trace:
  *     check_load FILE THREADS EVENTS MODE [PROGRESS-FILE]
  *
  *   all       each thread's sequence is complete
@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "user/reader/adat_cursor.h"
 
 #define THREADS_MAX (1u << 20)
-#define PROGRESS_MAX 256 /* of prog_load */
 
 static uint64_t seen[THREADS_MAX]; /* events found */
 static uint64_t next[THREADS_MAX]; /* 1 + the last number found */
@@ -87,8 +87,11 @@ int main(int argc, char **argv)
     gapless = strcmp(mode, "all") == 0 || strcmp(mode, "prefix") == 0;
     if (argc > 5) {
         int fd = open(argv[5], O_RDONLY);
+        struct stat status;
 
-        progress = fd < 0 ? MAP_FAILED : mmap(NULL, PROGRESS_MAX * 64, PROT_READ, MAP_SHARED, fd, 0);
+        if (fd < 0 || fstat(fd, &status) < 0 || (uint64_t)status.st_size < threads * 64)
+            return 2;
+        progress = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (progress == MAP_FAILED)
             return 2;
     }

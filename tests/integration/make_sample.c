@@ -52,6 +52,7 @@ static void write_deaths(int fd)
     AdatLedgerEntry unregistered = {.process = 1, .attempted = 12, .dropped_full = 12};
     AdatDrainSummary drain = {.scheduler = "round\033robin"};
     AdatDeath death = {.process = 6, .kind = ADAT_DEATH_EXIT};
+    AdatKernelSummary kernel = {.reason = "no\033BTF"};
 
     sample_put_clock(writer, 0, SAMPLE_MONOTONIC, SAMPLE_REALTIME);
     for (uint32_t kind = ADAT_DEATH_EXIT; kind <= ADAT_DEATH_DETACHED; kind++) {
@@ -61,6 +62,7 @@ static void write_deaths(int fd)
     sample_put_process(writer, death.process, 106, ADA_CLOCK_TSC);
     sample_put(writer, &(AdatBlockHeader){.type = ADAT_BLOCK_DEATH, .process = death.process}, &death,
                sizeof(death));
+    sample_put(writer, &(AdatBlockHeader){.type = ADAT_BLOCK_KERNEL}, &kernel, sizeof(kernel));
     sample_put_ledger(writer, ADAT_FLAG_FINAL, &drain, &unregistered, 1);
     (void)adat_writer_flush(writer);
     adat_writer_destroy(writer);

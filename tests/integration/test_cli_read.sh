@@ -111,7 +111,7 @@ report "info: header, process, threads, ledger"
 run info parts.adat
 [ $status -eq 0 ] && [ ! -s err ] && grep -q "^marks      3$" out && grep -q "^scheduler  weighted-fair$" out &&
     grep -q "^iterations 77, the longest 45.6 us; woken 7 times$" out &&
-    grep -q "^visits     55 of threads with work, 5 in vain; 6 looks at quiet threads$" out &&
+    grep -q "^visits     55 of threads with work, 5 in vain; 6 looks at quiet threads, 4 left out as they had not run$" out &&
     grep -q "^wait       2 iterations at most" out && grep -q "^fairness   0.998 " out && grep -q "^CPU        0.002 s$" out &&
     grep -q "^latency    p50 12.5 us, p90 90.0 us, p99 99.0 us, max 1000.0 us " out &&
     grep -q "^writes     12, 1 failed$" out && grep -q "^marks      3 set by the recorder$" out
@@ -129,7 +129,7 @@ run info --json parts.adat
 [ $status -eq 0 ] && jq -e '
     .drain == {"scheduler":"weighted-fair","iterations":77,"iteration_us_average":10,"iteration_us_max":45.6,"jain":0.998,
         "latency_us":{"p50":12.5,"p90":90,"p99":99,"max":1000},"cpu_s":0.0015,"threads_visited":55,
-        "threads_skipped":5,"sweeps":6,"wakeups":7,"wait_max":2,"records":16,"bytes":512,
+        "threads_skipped":5,"sweeps":6,"spared":4,"wakeups":7,"wait_max":2,"records":16,"bytes":512,
         "writes":12,"failed_writes":1,"marks":3} and .marks == 3 and
     [.threads[].drain] == [{"visits":3,"skips":1,"bytes":256,"wait_max":2,"wait_average":(4/3)},
         {"visits":3,"skips":1,"bytes":256,"wait_max":2,"wait_average":(4/3)}]' out >/dev/null
@@ -159,13 +159,14 @@ run info deaths.adat
     grep -q '^ *103  went on as another program ' out && grep -q '^ *104  ended, how is not known ' out &&
     grep -q '^ *105  still ran at the end ' out && grep -q '^ *106  exited with status 0, not fully drained' out &&
     grep -q '12 events of threads that found no free slot were lost' out && grep -q '^latency    not known$' out &&
-    grep -q '^scheduler  round\\x1brobin$' out && grep -q 'guessed: too few clock anchors' out
+    grep -q '^scheduler  round\\x1brobin$' out && grep -q '^off: no\\x1bBTF$' out && grep -q 'guessed: too few clock anchors' out
 report "info: every way to end"
 run info --json deaths.adat
 [ $status -eq 0 ] && jq -e '
     [.processes[].end] == ["exit","signal","exec","unknown","detached","exit"] and
     [.processes[].exit_status] == [7,135,null,null,null,0] and .processes[5].drain_complete == false and
-    .drain.latency_us == null and .drain.iterations == 0 and .processes[0].unregistered.dropped_full == 12 and .events.dropped_full == 12 and .clock == "guessed"' out >/dev/null
+    .drain.latency_us == null and .drain.iterations == 0 and .processes[0].unregistered.dropped_full == 12 and .events.dropped_full == 12 and .clock == "guessed" and
+    .kernel == {"enabled":false,"reason":"no\u001bBTF","lifecycle_lost":0,"sched_lost":0}' out >/dev/null
 report "info --json: every way to end"
 
 # ---- dump ----

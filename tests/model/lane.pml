@@ -8,7 +8,8 @@
  *     collector.inc   lane_reader.c, thread_drain.c
  *
  * -DRINGS=, -DRECORDS= (that a ring holds), -DATTEMPTS= (to write one); -DOVERWRITE=1: the producer takes its oldest
- * submitted ring back, so both try for drain_owner; -DDEATH=1: it dies at any step. Left out: signal handlers, and
+ * submitted ring back, so both try for drain_owner; -DDEATH=1: it dies at any step; -DHANDOVER=1: the collector is
+ * killed at any step, and another one goes on with what it finds (lane_reader_init()). Left out: signal handlers, and
  * counters that wrap (tests/test_lane_signals.c, test_spsc_queue.c).
  *
  * What holds, by assertion:
@@ -24,6 +25,11 @@
  *     MUTATE_RETURN_BEFORE_COPY   a ring is given back before its records are read
  *     MUTATE_NO_DRAIN             the collector takes rings without holding drain_owner
  *     MUTATE_COUNT_WHOLE_RING     a ring that is taken back is counted whole, whatever was taken of it
+ *
+ *     MUTATE_NOTE_LATE            a ring that is taken is noted afterwards (HANDOVER)
+ *     MUTATE_INHERIT_BY_ONE       the notes are read off by one (HANDOVER)
+ *     MUTATE_SETTLE_LATE          what was written is settled after the rings were given back (HANDOVER)
+ *     MUTATE_FREE_DRAIN_FIRST     the drain is freed before the last note is compared with the queue (HANDOVER)
  *
  * Not needed in a lane, as the model goes through without them:
  *     SUBMIT_HEAD_RELEASE, SUBMIT_HEAD_ACQUIRE, FREE_HEAD_RELEASE, FREE_HEAD_ACQUIRE, TAKE_BACK_RELEASE. A queue

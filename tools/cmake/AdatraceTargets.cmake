@@ -2,7 +2,8 @@
 #
 # Compiler options, and how a module, an object variant of it, and a shared library are made.
 #
-#   ada_module(NAME [LINK MODULE|TARGET...])          static library ada_NAME from user/NAME/*.c
+#   ada_module(NAME [LINK MODULE|TARGET...] [WITHOUT FILE...])
+#                                                     static library ada_NAME from user/NAME/*.c
 #   ada_module_options(NAME [DEFINE ...] [LINK ...])  what this module alone needs
 #   ada_shared(TARGET OUTPUT SOURCES... )             shared library that exports ada_* only
 #
@@ -45,8 +46,10 @@ set(CMAKE_C_EXTENSIONS ON)
 set_property(GLOBAL PROPERTY ADA_MODULES "")
 
 function(ada_module name)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/user/${name}/*.c)
+  list(TRANSFORM arg_WITHOUT PREPEND ${PROJECT_SOURCE_DIR}/user/${name}/)
+  list(REMOVE_ITEM sources ${arg_WITHOUT})
   set_property(GLOBAL APPEND PROPERTY ADA_MODULES ${name})
   set_property(GLOBAL PROPERTY ADA_MODULE_${name}_SOURCES ${sources})
   if(sources)

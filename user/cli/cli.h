@@ -16,6 +16,7 @@
 #define CLI_USAGE 2 /* the command line is wrong; nothing was done */
 
 int cmd_record(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
 int cmd_mark(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_top(int argc, char **argv);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/trace.h"
 
@@ -23,22 +24,6 @@ static void format_uuid(const uint8_t *uuid, char *text)
 {
     for (int i = 0; i < 16; i++)
         text += sprintf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
-}
-
-static const char *death_kind_name(uint32_t kind)
-{
-    switch (kind) {
-    case ADAT_DEATH_EXIT:
-        return "exit";
-    case ADAT_DEATH_SIGNAL:
-        return "signal";
-    case ADAT_DEATH_EXEC:
-        return "exec";
-    case ADAT_DEATH_DETACHED:
-        return "detached";
-    default:
-        return "unknown";
-    }
 }
 
 /* Marks, or anomalies, in the file. */
@@ -90,15 +75,27 @@ static void put_file(JsonWriter *json, const AdatFileInfo *info)
     json_end_object(json);
 }
 
+/* Its number in its own pid namespace, if it has another there. */
+static void put_namespace_pid(JsonWriter *json, const char *text)
+{
+    uint64_t pid;
+
+    if (text && parse_u64(text, 0, UINT32_MAX, &pid) == 0)
+        json_u64(json, "namespace_pid", pid);
+    else
+        json_null(json, "namespace_pid");
+}
+
 static void put_process(JsonWriter *json, const AdatProcessInfo *process)
 {
     json_begin_object(json, NULL);
     json_u64(json, "pid", process->process.pid);
     json_u64(json, "parent_pid", process->process.parent_pid);
+    put_namespace_pid(json, adat_strings_find(process->strings, "namespace_pid"));
     put_string_or_null(json, "program", adat_strings_find(process->strings, "program"));
     put_string_or_null(json, "command", adat_strings_find(process->strings, "command"));
     json_string(json, "clock", process->process.clock_kind == ADA_CLOCK_MONOTONIC ? "monotonic" : "tsc");
-    put_string_or_null(json, "end", process->died ? death_kind_name(process->death.kind) : NULL);
+    put_string_or_null(json, "end", process->died ? trace_death_name(process->death.kind) : NULL);
     put_exit_status(json, process);
     if (process->died)
         json_bool(json, "drain_complete", process->death.drain_complete != 0);
@@ -114,6 +111,7 @@ static void print_json(const char *path, const AdatReader *reader)
     const AdatAccount events = adat_reader_events(reader), detail = adat_reader_detail(reader);
     const AdatProcessInfo *process;
     const AdatThreadInfo *thread;
+    AdatKernelSummary kernel;
     AdatDrainSummary drain;
     JsonWriter json;
 
@@ -145,12 +143,14 @@ static void print_json(const char *path, const AdatReader *reader)
         adat_account_write_json(&thread->events, &json, "events");
         adat_account_write_json(&thread->detail, &json, "detail");
         trace_json_thread_drain(&json, "drain", thread->accounted ? &thread->drain : NULL);
+        trace_json_thread_death(&json, thread->died ? &thread->death : NULL);
         json_end_object(&json);
     }
     json_end_array(&json);
     adat_account_write_json(&events, &json, "events");
     adat_account_write_json(&detail, &json, "detail");
     trace_json_drain(&json, "drain", adat_reader_drain(reader, &drain) ? &drain : NULL);
+    trace_json_kernel(&json, "kernel", adat_reader_kernel(reader, &kernel) ? &kernel : NULL);
     json_u64(&json, "marks", count_marks(reader, false));
     json_u64(&json, "anomalies", count_marks(reader, true));
     json_end_object(&json);
@@ -293,6 +293,52 @@ static void print_ledger(const AdatReader *reader)
                    : "");
 }
 
+static void print_end(const AdatKernelThread *death)
+{
+    char text[32];
+
+    if (death->kind == ADAT_DEATH_EXIT)
+        (void)snprintf(text, sizeof(text), "exit %d", death->code);
+    else if (death->kind == ADAT_DEATH_SIGNAL)
+        (void)snprintf(text, sizeof(text), "signal %d", death->code);
+    else
+        (void)snprintf(text, sizeof(text), "%s", trace_death_name(death->kind));
+    printf("  %-10s", text);
+}
+
+/* What the kernel told of threads: how they ended, and what they did on their CPUs. */
+static void print_kernel(const AdatReader *reader, const AdatKernelSummary *kernel)
+{
+    const AdatThreadInfo *thread;
+
+    if (!kernel->enabled) {
+        printf("off: ");
+        trace_put_text(stdout, kernel->reason, strlen(kernel->reason));
+        putchar('\n');
+        return;
+    }
+    printf("on, %" PRIu64 " of %" PRIu64 " births, ends and new programs of threads lost\n",
+           kernel->lifecycle_lost, kernel->lifecycle_attempted);
+    printf("%9s  %-10s %10s %10s %10s %10s %9s %9s %9s\n", "tid", "end", "run ms", "wait ms", "sleep ms",
+           "blocked ms", "voluntary", "preempted", "migrated");
+    for (size_t i = 0; (thread = adat_reader_thread(reader, i)); i++) {
+        const AdatKernelThread *death = &thread->death;
+
+        if (!thread->died)
+            continue;
+        printf("%9u", thread->thread.tid);
+        print_end(death);
+        if (death->flags & ADAT_KERNEL_CONTEXT)
+            printf(" %10.3f %10.3f %10.3f %10.3f %9" PRIu64 " %9" PRIu64 " %9" PRIu64,
+                   (double)death->run_ns / 1e6, (double)death->runqueue_ns / 1e6,
+                   (double)death->sleep_ns / 1e6, (double)death->blocked_ns / 1e6, death->switches_voluntary,
+                   death->switches_involuntary, death->migrations);
+        if (!death->drain_complete)
+            printf(" not fully drained");
+        putchar('\n');
+    }
+}
+
 /* Without a final ledger these are the figures of the last one that was written. */
 static void print_drain(const AdatDrainSummary *drain)
 {
@@ -300,8 +346,9 @@ static void print_drain(const AdatDrainSummary *drain)
     trace_put_text(stdout, drain->scheduler, strlen(drain->scheduler));
     printf("\n%-10s %" PRIu64 ", the longest %.1f us; woken %" PRIu64 " times\n", "iterations",
            drain->iterations, (double)drain->iteration_max_ns / 1e3, drain->wakeups);
-    printf("%-10s %" PRIu64 " of threads with work, %" PRIu64 " in vain; %" PRIu64 " looks at quiet threads\n",
-           "visits", drain->visits, drain->skips, drain->sweeps);
+    printf("%-10s %" PRIu64 " of threads with work, %" PRIu64 " in vain; %" PRIu64
+           " looks at quiet threads, %" PRIu64 " left out as they had not run\n",
+           "visits", drain->visits, drain->skips, drain->sweeps, drain->spared);
     printf("%-10s %" PRIu64 " iterations at most, until a thread with work was visited\n", "wait",
            drain->wait_max);
     if (drain->latency_count > 0)
@@ -319,6 +366,7 @@ static void print_drain(const AdatDrainSummary *drain)
 static void print_text(const char *path, const AdatReader *reader)
 {
     const AdatProcessInfo *process;
+    AdatKernelSummary kernel;
     AdatDrainSummary drain;
 
     print_file(path, reader);
@@ -329,6 +377,10 @@ static void print_text(const char *path, const AdatReader *reader)
     print_threads(reader);
     print_heading("ledger");
     print_ledger(reader);
+    if (adat_reader_kernel(reader, &kernel)) {
+        print_heading("kernel");
+        print_kernel(reader, &kernel);
+    }
     if (adat_reader_drain(reader, &drain)) {
         print_heading("drain");
         print_drain(&drain);

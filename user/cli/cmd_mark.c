@@ -2,6 +2,7 @@
 /* adatrace mark: asks the recorder of a process to keep the payloads around this moment. */
 #include <errno.h>
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/base/parse.h"
@@ -10,7 +11,7 @@
 
 static const char usage[] =
     "usage: adatrace mark -p PID\n"
-    "Keeps the payloads of all threads of a process that 'adatrace record' records: those that their\n"
+    "Keeps the payloads of all threads of a process that is recorded or attached to: those that their\n"
     "rings hold now, and those that follow, as ada_mark() in the program does.\n"
     "\n"
     "  -p, --pid PID  the process\n"
@@ -27,12 +28,29 @@ static int ask_recorder(const char *path, uint64_t pid)
     return !error && answer.pid == 0 ? -ESRCH : error;
 }
 
+/* A process that was attached to does not name its recorder: asks all of them. True: one has marked it. */
+static bool ask_all(uint64_t pid)
+{
+    char(*paths)[RECORDER_PATH_MAX] = NULL;
+    size_t count = 0;
+    bool marked = false;
+
+    if (recorder_client_list(&paths, &count) != 0)
+        return false;
+    for (size_t i = 0; i < count && !marked; i++)
+        marked = ask_recorder(paths[i], pid) == 0;
+    free(paths);
+    return marked;
+}
+
 static int mark(uint64_t pid)
 {
     unsigned long long number = pid;
     char path[RECORDER_PATH_MAX];
     int error = recorder_client_find(pid, path);
 
+    if (error == -ENODATA && ask_all(pid))
+        return CLI_OK;
     if (error) {
         recorder_client_explain("mark", pid, error);
         return CLI_FAILURE;

@@ -2,32 +2,24 @@
 /* adatrace record: runs a command and records it into a file. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "user/base/json.h"
 #include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/program.h"
-#include "user/cli/summary.h"
-#include "user/collector/recorder.h"
+#include "user/cli/recording.h"
 #include "user/lane/clock.h"
 
 #define PRELOAD_NAME "libadatrace-preload.so"
 #define COMMAND_TEXT_SIZE 1024
 /* More than most programs have: a slot that nobody takes costs address space only. */
 #define RECORD_THREADS_DEFAULT 256
-/* The least is the window over which rates are taken. */
-#define METRICS_INTERVAL_NS 1000000000ull
-#define METRICS_INTERVAL_MIN_NS 100000000ull
-#define METRICS_INTERVAL_MAX_NS 60000000000ull
 
 static const char usage[] =
     "usage: adatrace record [OPTION]... -- COMMAND [ARGUMENT]...\n"
@@ -42,40 +34,17 @@ static const char usage[] =
     "      --detail MODE       keep payloads: around marks (marked, default), always, off\n"
     "      --threads N         threads traced at a time in one process: 1..4096 (default 256)\n"
     "      --ring-size BYTES   size of a ring, 4 of them per thread: 4K..64M, a multiple of 4K\n"
-    "                          (default 64K)\n"
-    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"
-    "                          (default), round-robin, weighted, priority\n"
-    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"
-    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"
-    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"
-    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"
-    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"
-    "      --metrics-listen [ADDRESS:]PORT\n"
-    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"
-    "                          on loopback unless an address is given; port 0: one that is free\n"
-    "      --metrics-interval TIME\n"
-    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"
-    "                          100ms to 60s (default 1s)\n"
-    "      --json              print the summary as one JSON object\n"
-    "  -h, --help              print this\n"
+    "                          (default 64K)\n" RECORD_OPTIONS_USAGE "  -h, --help              print this\n"
     "\n"
     "The summary goes to standard error. The exit status is COMMAND's: 128+N if signal N ended it,\n"
     "127 if it was not found, 126 if it could not be run; 2 for wrong usage; 1 if recording failed.\n";
 
-typedef struct RecordOptions {
-    const char *output; /* NULL: chosen */
+typedef struct CommandOptions {
+    RecordOptions common;
     const char *preload_groups;
     SegmentConfig segment;
-    enum drain_scheduler_kind scheduler;
-    uint64_t metrics_interval_ns;
-    const char *metrics_file; /* NULL: none */
-    bool metrics_served;      /* at metrics_address */
-    MetricsAddress metrics_address;
-    MarkRules rules;
-    WeightRules weights;
-    bool json;
     char **argv; /* the command */
-} RecordOptions;
+} CommandOptions;
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
@@ -117,63 +86,18 @@ static bool groups_are_valid(const char *groups)
 }
 
 enum {
-    OPTION_PRELOAD = 256,
+    OPTION_PRELOAD = RECORD_OPTION_OWN,
     OPTION_POLICY,
     OPTION_DETAIL,
     OPTION_THREADS,
     OPTION_RING_SIZE,
-    OPTION_SCHEDULER,
-    OPTION_WEIGHT,
-    OPTION_MARK,
-    OPTION_METRICS_INTERVAL,
-    OPTION_METRICS_FILE,
-    OPTION_METRICS_LISTEN,
-    OPTION_JSON,
 };
 
-/* CLI_OK, or CLI_USAGE with the error said, and where in the rule it is. */
-static int add_rule(MarkRules *rules, const char *text)
-{
-    MarkRuleError error;
-
-    switch (mark_rules_add(rules, text, &error)) {
-    case 0:
-        return CLI_OK;
-    case -EINVAL:
-        return cli_usage_error("record", "--mark '%s': %s at character %zu", text, error.message,
-                               error.position + 1);
-    case -E2BIG:
-        return cli_usage_error("record", "--mark '%s': more than %u rules", text, MARK_RULES_MAX);
-    default:
-        cli_error("record", "out of memory");
-        return CLI_FAILURE;
-    }
-}
-
-/* The same for --weight. */
-static int add_weight(WeightRules *weights, const char *text)
-{
-    const char *why;
-
-    switch (weight_rules_add(weights, text, &why)) {
-    case 0:
-        return CLI_OK;
-    case -EINVAL:
-        return cli_usage_error("record", "--weight '%s': %s", text, why);
-    default:
-        cli_error("record", "out of memory");
-        return CLI_FAILURE;
-    }
-}
-
-static int apply_option(RecordOptions *options, int option, const char *argument)
+static int apply_option(CommandOptions *options, int option, const char *argument)
 {
     uint64_t number = 0;
 
     switch (option) {
-    case 'o':
-        options->output = argument;
-        return *argument ? 0 : cli_usage_error("record", "--output needs the name of a file");
     case OPTION_PRELOAD:
         options->preload_groups = argument;
         if (!*argument || !groups_are_valid(argument))
@@ -201,67 +125,30 @@ static int apply_option(RecordOptions *options, int option, const char *argument
                                    argument);
         options->segment.ring_bytes = (uint32_t)number;
         return 0;
-    case OPTION_SCHEDULER:
-        options->scheduler = drain_scheduler_kind_of(argument);
-        if (options->scheduler == DRAIN_SCHEDULER_KINDS)
-            return cli_usage_error(
-                "record", "unknown scheduler '%s': use adaptive, round-robin, weighted or priority", argument);
-        return 0;
-    case OPTION_METRICS_FILE:
-        if (!argument[0])
-            return cli_usage_error("record", "--metrics-file needs the name of a file");
-        options->metrics_file = argument;
-        return 0;
-    case OPTION_METRICS_LISTEN:
-        if (metrics_address_parse(argument, &options->metrics_address) != 0)
-            return cli_usage_error(
-                "record", "--metrics-listen '%s' is not PORT, ADDRESS:PORT or [ADDRESS]:PORT, in numbers",
-                argument);
-        options->metrics_served = true;
-        return 0;
-    case OPTION_METRICS_INTERVAL:
-        if (parse_duration(argument, METRICS_INTERVAL_MIN_NS, METRICS_INTERVAL_MAX_NS,
-                           &options->metrics_interval_ns) != 0)
-            return cli_usage_error("record", "--metrics-interval '%s' is not a time from 100ms to 60s",
-                                   argument);
-        return 0;
-    case OPTION_WEIGHT:
-        return add_weight(&options->weights, argument);
-    case OPTION_MARK:
-        return add_rule(&options->rules, argument);
     default:
-        options->json = true;
-        return 0;
+        return record_options_apply(&options->common, option, argument);
     }
 }
 
 /* 0: go on; else one more than the exit status. */
-static int parse_options(int argc, char **argv, RecordOptions *options)
+static int parse_options(int argc, char **argv, CommandOptions *options)
 {
     static const struct option long_options[] = {
-        {"output", required_argument, NULL, 'o'},
+        RECORD_OPTIONS_LONG,
         {"preload", required_argument, NULL, OPTION_PRELOAD},
         {"policy", required_argument, NULL, OPTION_POLICY},
         {"detail", required_argument, NULL, OPTION_DETAIL},
         {"threads", required_argument, NULL, OPTION_THREADS},
         {"ring-size", required_argument, NULL, OPTION_RING_SIZE},
-        {"scheduler", required_argument, NULL, OPTION_SCHEDULER},
-        {"weight", required_argument, NULL, OPTION_WEIGHT},
-        {"mark", required_argument, NULL, OPTION_MARK},
-        {"metrics-file", required_argument, NULL, OPTION_METRICS_FILE},
-        {"metrics-listen", required_argument, NULL, OPTION_METRICS_LISTEN},
-        {"metrics-interval", required_argument, NULL, OPTION_METRICS_INTERVAL},
-        {"json", no_argument, NULL, OPTION_JSON},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int option;
 
+    record_options_init(&options->common, "record");
     segment_config_init(&options->segment);
     options->segment.threads = RECORD_THREADS_DEFAULT;
     options->segment.clock_kind = ada_clock_detect();
-    options->scheduler = DRAIN_SCHEDULER_ADAPTIVE;
-    options->metrics_interval_ns = METRICS_INTERVAL_NS;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "+:o:h", long_options, NULL)) != -1) {
         int status;
@@ -279,51 +166,15 @@ static int parse_options(int argc, char **argv, RecordOptions *options)
     options->argv = argv + optind;
     if (!options->argv[0])
         return 1 + cli_usage_error("record", "no command to record: give one after '--'");
-    if (options->rules.count > 0 && options->segment.detail == ADA_DETAIL_OFF)
+    if (options->common.rules.count > 0 && options->segment.detail == ADA_DETAIL_OFF)
         return 1 + cli_usage_error("record",
                                    "--mark keeps payloads, and --detail off records none: drop one of them");
-    if (options->weights.count > 0 && options->scheduler != DRAIN_SCHEDULER_WEIGHTED)
-        return 1 + cli_usage_error("record",
-                                   "--weight means nothing to the %s scheduler: add --scheduler weighted",
-                                   drain_scheduler_name(options->scheduler));
+    if (record_options_check(&options->common) != CLI_OK)
+        return 1 + CLI_USAGE;
     return 0;
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/* COMMAND-DATE-TIME.adat */
-static void choose_output(const char *command, char path[PATH_MAX])
-{
-    char stamp[32] = "";
-    time_t now = time(NULL);
-    struct tm local;
-
-    if (localtime_r(&now, &local))
-        (void)strftime(stamp, sizeof(stamp), "-%Y%m%d-%H%M%S", &local);
-    (void)snprintf(path, PATH_MAX, "%.128s%s.adat", base_name(command), stamp);
-}
-
-/* The descriptor, or -1 after saying why not. */
-static int create_output(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-
-    if (fd >= 0)
-        return fd;
-    if (errno == EEXIST)
-        cli_error("record",
-                  "cannot create '%s': it exists already; remove it, or choose another name with -o", path);
-    else
-        cli_error("record", "cannot create '%s': %s; choose another place with -o", path, strerror(errno));
-    return -1;
-}
+/* ---- preloading ------------------------------------------------------------------------------- */
 
 /* Where libadatrace-preload.so is: beside the command in a build tree, else where it was installed. */
 static bool find_preload(char path[PATH_MAX])
@@ -347,6 +198,8 @@ static bool find_preload(char path[PATH_MAX])
     return snprintf(path, PATH_MAX, "%s/%s", ADA_LIBDIR, PRELOAD_NAME) < PATH_MAX && access(path, R_OK) == 0;
 }
 
+/* ---- running ---------------------------------------------------------------------------------- */
+
 static void format_command(char *const *argv, char text[COMMAND_TEXT_SIZE])
 {
     size_t at = 0;
@@ -359,116 +212,13 @@ static void format_command(char *const *argv, char text[COMMAND_TEXT_SIZE])
     }
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
-
-/* Whose writing is told of. */
-typedef struct OutputPaths {
-    const char *trace;
-    const char *metrics;
-    const MetricsAddress *address;
-    bool metrics_wanted; /* in a file, or served */
-} OutputPaths;
-
-/* For those who look after metrics: others are not to be disturbed by their recorder. */
-static void on_anomaly(void *context, enum metrics_anomaly anomaly)
-{
-    static const char *const texts[] = {
-        [METRICS_ANOMALY_DROP_BURST] = "more than 1 % of the events of the last interval were lost",
-        [METRICS_ANOMALY_STALLED_LANE] = "a thread's events wait, and are not drained",
-        [METRICS_ANOMALY_RATE] = "the rate of events is four times its average, or a quarter of it",
-        [METRICS_ANOMALY_LATENCY] = "1 % of the events took more than 10 ms to the file",
-    };
-    _Static_assert(sizeof(texts) / sizeof(texts[0]) == METRICS_ANOMALIES, "a text for each");
-    const OutputPaths *paths = context;
-
-    if (paths->metrics_wanted)
-        cli_error("record", "%s: %s", metrics_anomaly_name(anomaly), texts[anomaly]);
-}
-
-static void on_metrics_served(void *context)
-{
-    const OutputPaths *paths = context;
-    char address[METRICS_ADDRESS_TEXT];
-
-    metrics_address_format(paths->address, address);
-    cli_error("record", "metrics are at http://%s/%s", address,
-              metrics_address_is_loopback(paths->address) ? "" : ", for whoever reaches that address");
-}
-
-static void on_metrics_state(void *context, int error)
-{
-    const OutputPaths *paths = context;
-
-    if (error)
-        cli_error("record", "writing metrics to '%s' failed: %s; the recording goes on, and it is tried again",
-                  paths->metrics, strerror(-error));
-    else
-        cli_error("record", "writing metrics to '%s' works again", paths->metrics);
-}
-
-static void on_write_state(void *context, int error)
-{
-    const OutputPaths *paths = context;
-    const char *path = paths->trace;
-
-    if (error)
-        cli_error("record", "writing '%s' failed: %s; events are lost, and counted, until it works again",
-                  path, strerror(-error));
-    else
-        cli_error("record", "writing '%s' works again", path);
-}
-
-/* Exit status for a command that could not be recorded; removes the file, which holds nothing. */
-static int report_failure(const RecordOptions *options, const char *path, enum recorder_stage stage, int error)
-{
-    const char *reason = strerror(-error);
-
-    (void)unlink(path);
-    switch (stage) {
-    case RECORDER_STAGE_PROGRAM:
-        cli_error("record", "cannot run '%s': %s", options->argv[0], reason);
-        return error == -ENOENT ? 127 : 126;
-    case RECORDER_STAGE_METRICS_FILE:
-        cli_error("record", "cannot start the thread that writes metrics to '%s': %s", options->metrics_file,
-                  reason);
-        break;
-    case RECORDER_STAGE_METRICS_SERVER: {
-        char address[METRICS_ADDRESS_TEXT];
-
-        metrics_address_format(&options->metrics_address, address);
-        cli_error("record", "cannot serve metrics at %s: %s", address,
-                  error == -ENOSYS ? "this adatrace was built without libmicrohttpd" : reason);
-        return CLI_FAILURE;
-    }
-    case RECORDER_STAGE_FILE:
-        cli_error("record", "cannot write '%s': %s; choose another place with -o", path, reason);
-        break;
-    case RECORDER_STAGE_SEGMENT:
-        cli_error("record",
-                  "cannot make the shared memory for %u threads with rings of %u bytes: %s; try less with --threads or "
-                  "--ring-size",
-                  options->segment.threads, options->segment.ring_bytes, reason);
-        break;
-    case RECORDER_STAGE_SOCKET:
-        cli_error(
-            "record",
-            "cannot make the socket for traced processes in '%s': %s; set TMPDIR to a directory that can be written",
-            getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", reason);
-        break;
-    default:
-        cli_error("record", "cannot start recording: %s", reason);
-        break;
-    }
-    return CLI_FAILURE;
-}
-
 static int exit_status_of(ProcessEnd end)
 {
     return end.kind == ADAT_DEATH_SIGNAL ? 128 + end.code : end.code;
 }
 
 /* Why a recording may have turned out empty. */
-static void explain_nothing(const RecordOptions *options)
+static void explain_nothing(const CommandOptions *options)
 {
     const char *name = options->argv[0];
     ProgramKind kind;
@@ -490,25 +240,6 @@ static void explain_nothing(const RecordOptions *options)
             "no process used libadatrace: to record a program that was not built for it, add --preload io,lock,thread");
 }
 
-/* At one go: stderr has no buffer, and the summary of 100,000 threads would be millions of writes. */
-static void print_json(const RecordSummary *summary)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *buffer = open_memstream(&text, &size);
-
-    if (buffer) {
-        summary_print_json(summary, buffer);
-        if (fclose(buffer) == 0) {
-            (void)fwrite(text, 1, size, stderr);
-            free(text);
-            return;
-        }
-        free(text);
-    }
-    summary_print_json(summary, stderr); /* no memory for it */
-}
-
 /* False: it cannot be had, which was said. */
 static bool choose_preload(char preload[PATH_MAX])
 {
@@ -526,7 +257,7 @@ static bool choose_preload(char preload[PATH_MAX])
     return true;
 }
 
-static int record(const RecordOptions *options, const char *path, int output)
+static int record(const CommandOptions *options, int output)
 {
     char command[COMMAND_TEXT_SIZE];
     char preload[PATH_MAX];
@@ -543,33 +274,15 @@ static int record(const RecordOptions *options, const char *path, int output)
         "ring_size", ring_size,
         NULL,
     };
-    MetricsAddress address = options->metrics_address;
-    OutputPaths paths = {.trace = path,
-                         .metrics = options->metrics_file,
-                         .address = &address,
-                         .metrics_wanted = options->metrics_file || options->metrics_served};
     RecorderConfig config = {
         .argv = options->argv,
         .segment = options->segment,
-        .output = output,
         .strings = strings,
-        .scheduler = options->scheduler,
-        .metrics_interval_ns = options->metrics_interval_ns,
-        .metrics_file = options->metrics_file,
-        .rules = &options->rules,
-        .weights = options->weights.count > 0 ? &options->weights : NULL,
         .preload_groups = options->preload_groups,
-        .on_write_state = on_write_state,
-        .on_anomaly = on_anomaly,
-        .on_metrics_state = on_metrics_state,
-        .on_metrics_served = on_metrics_served,
-        .metrics_address = options->metrics_served ? &address : NULL,
-        .context = &paths,
     };
-    enum recorder_stage stage;
     RecordSummary summary;
     Recorder *recorder;
-    int error;
+    int status;
 
     if (uname(&host) < 0)
         memset(&host, 0, sizeof(host));
@@ -578,24 +291,20 @@ static int record(const RecordOptions *options, const char *path, int output)
     (void)snprintf(ring_size, sizeof(ring_size), "%u", options->segment.ring_bytes);
     if (options->preload_groups) {
         if (!choose_preload(preload)) {
-            close(output);
-            (void)unlink(path);
+            recording_drop_output(&options->common, output);
             return CLI_FAILURE;
         }
         config.preload_library = preload;
     }
 
-    error = recorder_run(&config, &recorder, &stage);
-    if (error)
-        return report_failure(options, path, stage, error);
-
-    summary = (RecordSummary){
-        .path = path, .command = command, .exit_status = exit_status_of(recorder_command_end(recorder))};
+    status = recording_run(&options->common, &config, output, &recorder);
+    if (status != CLI_OK)
+        return status;
+    summary = (RecordSummary){.path = options->common.output,
+                              .command = command,
+                              .exit_status = exit_status_of(recorder_command_end(recorder))};
     recorder_result(recorder, &summary.result);
-    if (options->json)
-        print_json(&summary);
-    else
-        summary_print(&summary, stderr);
+    recording_print(&options->common, &summary);
     if (summary.result.threads == 0)
         explain_nothing(options);
     recorder_destroy(recorder);
@@ -606,7 +315,7 @@ static int record(const RecordOptions *options, const char *path, int output)
 
 int cmd_record(int argc, char **argv)
 {
-    RecordOptions options = {0};
+    CommandOptions options = {0};
     char chosen[PATH_MAX];
     int status = parse_options(argc, argv, &options);
     int output;
@@ -615,16 +324,12 @@ int cmd_record(int argc, char **argv)
         status--;
         goto out;
     }
-    if (!options.output) {
-        choose_output(options.argv[0], chosen);
-        options.output = chosen;
-    }
+    record_options_choose_output(&options.common, options.argv[0], chosen, sizeof(chosen));
     status = CLI_FAILURE;
-    output = create_output(options.output);
+    output = recording_create_output(&options.common);
     if (output >= 0)
-        status = record(&options, options.output, output);
+        status = record(&options, output);
 out:
-    mark_rules_fini(&options.rules);
-    weight_rules_fini(&options.weights);
+    record_options_fini(&options.common);
     return status;
 }

@@ -17,6 +17,17 @@ static const char status_usage[] =
     "      --json     one JSON object a line, for each recording\n"
     "  -h, --help     print this\n";
 
+static void print_kernel(const MetricsSnapshot *snapshot)
+{
+    if (!snapshot->kernel_enabled)
+        printf("  kernel assistance: off: %s\n", snapshot->kernel_reason);
+    else if (snapshot->kernel_lifecycle_lost > 0)
+        printf("  kernel assistance: on, %llu births and ends of threads were not told for want of room\n",
+               (unsigned long long)snapshot->kernel_lifecycle_lost);
+    else
+        puts("  kernel assistance: on");
+}
+
 static int print_status(const char *path, bool json)
 {
     char header[TOP_HEADER_LINES][TOP_LINE_MAX];
@@ -35,6 +46,7 @@ static int print_status(const char *path, bool json)
         printf("recorder %s\n", path);
         for (size_t i = 0; i < TOP_HEADER_LINES; i++)
             printf("  %s\n", header[i]);
+        print_kernel(report.snapshot);
     }
     live_report_fini(&report);
     return CLI_OK;

@@ -26,7 +26,8 @@ static const char top_usage[] =
     "  -p, --pid PID        the recording that process PID is part of (default: the only one that runs)\n"
     "  -d, --delay TIME     between two looks, 100ms or more (default 1s)\n"
     "  -n, --count N        look N times, then end; plain text also on a terminal\n"
-    "  -s, --sort KEY       events, drops, occupancy, stalls, total, id or name (default events)\n"
+    "  -s, --sort KEY       events, drops, occupancy, stalls, cpu, runqueue, total, id\n"
+    "                       or name (default events)\n"
     "  -f, --filter TEXT    only rows whose name or id contains TEXT\n"
     "      --processes      a row for each process instead of each thread\n"
     "  -h, --help           print this\n";
@@ -123,7 +124,9 @@ static int parse_top(int argc, char **argv, TopOptions *options)
             options->view.sort = top_sort_of(optarg);
             if (options->view.sort == TOP_SORTS)
                 return cli_usage_error(
-                    "top", "--sort '%s' is none of events, drops, occupancy, stalls, total, id, name", optarg);
+                    "top",
+                    "--sort '%s' is none of events, drops, occupancy, stalls, cpu, runqueue, total, id, name",
+                    optarg);
             break;
         case 'f':
             if (strlen(optarg) >= sizeof(options->view.filter))

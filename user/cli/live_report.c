@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/kernel_abi.h"
 #include "user/cli/cli.h"
 
 #define REPORT_BYTES_MAX ((off_t)64 << 20)
@@ -97,6 +98,33 @@ static AdatAccount account(const cJSON *parent, const char *key)
     };
 }
 
+static uint32_t state_of(const char *name)
+{
+    uint32_t state = ADA_KERNEL_STATES;
+
+    while (name && --state > ADA_KERNEL_UNKNOWN) {
+        if (strcmp(metrics_sched_state_name(state), name) == 0)
+            return state;
+    }
+    return ADA_KERNEL_UNKNOWN;
+}
+
+static MetricsSched sched(const cJSON *parent)
+{
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(parent, "sched");
+    const cJSON *threads = cJSON_GetObjectItemCaseSensitive(object, "threads");
+
+    if (!cJSON_IsObject(object))
+        return (MetricsSched){0};
+    return (MetricsSched){
+        .threads = threads ? count32(object, "threads") : 1,
+        .state = state_of(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, "state"))),
+        .last_cpu = count32(object, "last_cpu"),
+        .cpu_share = number(object, "cpu_share"),
+        .runqueue_share = number(object, "runqueue_share"),
+    };
+}
+
 static MetricsFigures figures(const cJSON *object)
 {
     return (MetricsFigures){
@@ -109,6 +137,7 @@ static MetricsFigures figures(const cJSON *object)
         .stalls = count(object, "stalls"),
         .occupancy = number(object, "occupancy"),
         .drain_share = number(object, "drain_share"),
+        .sched = sched(object),
     };
 }
 
@@ -131,6 +160,14 @@ static void take_drain(const cJSON *root, LiveReport *report)
     };
 }
 
+static void take_kernel(const cJSON *kernel, MetricsSnapshot *snapshot)
+{
+    snapshot->kernel_enabled = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(kernel, "enabled"));
+    text(kernel, "reason", snapshot->kernel_reason, sizeof(snapshot->kernel_reason));
+    snapshot->kernel_lifecycle_lost = count(kernel, "lifecycle_lost");
+    snapshot->kernel_sched_lost = count(kernel, "sched_lost");
+}
+
 static void take_whole(const cJSON *root, LiveReport *report)
 {
     const cJSON *anomalies = cJSON_GetObjectItemCaseSensitive(root, "anomalies");
@@ -149,6 +186,7 @@ static void take_whole(const cJSON *root, LiveReport *report)
     for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
         snapshot->anomalies[i] = count(anomalies, metrics_anomaly_name((enum metrics_anomaly)i));
     take_drain(root, report);
+    take_kernel(cJSON_GetObjectItemCaseSensitive(root, "kernel"), snapshot);
 }
 
 static void take_rows(const cJSON *processes, const cJSON *threads, MetricsSnapshot *snapshot)

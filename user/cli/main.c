@@ -10,6 +10,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"record", cmd_record, "run a command and record what its threads do"},
+    {"attach", cmd_attach, "record processes that run already"},
     {"mark", cmd_mark, "keep the payloads of a recorded process around this moment"},
 #if ADA_HAVE_LIVE
     {"status", cmd_status, "say how the recordings that run fare"},

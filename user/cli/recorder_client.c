@@ -88,7 +88,9 @@ void recorder_client_explain(const char *command, uint64_t pid, int error)
     unsigned long long number = pid;
 
     if (error == -ENODATA)
-        cli_error(command, "process %llu was not started under 'adatrace record': nothing records it", number);
+        cli_error(command,
+                  "process %llu was not started under 'adatrace record', nor attached to: nothing records it",
+                  number);
     else
         cli_error(command, "cannot ask for process %llu: %s", number,
                   error == -ENOENT ? "there is none with that pid" : strerror(-error));

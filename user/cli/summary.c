@@ -35,6 +35,19 @@ static void print_losses(const AdatAccount *totals, FILE *out)
     print_cause(out, "were cut short by the end of their thread (torn)", totals->torn, "");
 }
 
+static void print_kernel(const KernelStatus *kernel, FILE *out)
+{
+    if (!kernel->enabled)
+        fprintf(out, "adatrace: kernel assistance: off: %s\n", kernel->reason);
+    else if (kernel->counters.lifecycle_lost > 0)
+        fprintf(out,
+                "adatrace: kernel assistance: on, %" PRIu64 " of %" PRIu64
+                " births and ends of threads were not told for want of room\n",
+                kernel->counters.lifecycle_lost, kernel->counters.lifecycle_attempted);
+    else
+        fputs("adatrace: kernel assistance: on\n", out);
+}
+
 void summary_print(const RecordSummary *summary, FILE *out)
 {
     const SessionResult *result = &summary->result;
@@ -58,7 +71,11 @@ void summary_print(const RecordSummary *summary, FILE *out)
                 result->accounts->detail.attempted, lost(&result->accounts->detail));
         print_losses(&result->accounts->detail, out);
     }
-    if (result->detached > 0)
+    print_kernel(&result->kernel, out);
+    if (result->detached > 0 && summary->attached)
+        fprintf(out, "adatrace: %u process%s left to go on\n", result->detached,
+                result->detached == 1 ? " was" : "es were");
+    else if (result->detached > 0)
         fprintf(out, "adatrace: %u process%s still ran when the command ended; recording of %s stopped then\n",
                 result->detached, result->detached == 1 ? "" : "es", result->detached == 1 ? "it" : "them");
     if (result->quarantined > 0)
@@ -70,13 +87,6 @@ void summary_print(const RecordSummary *summary, FILE *out)
                 summary->path, strerror(-result->write_error));
 }
 
-static const char *end_name(uint32_t end)
-{
-    static const char *const names[] = {"unknown", "exit", "signal", "exec", "unknown", "detached"};
-
-    return end < sizeof(names) / sizeof(names[0]) ? names[end] : "unknown";
-}
-
 static void json_processes(JsonWriter *json, const AccountBook *accounts)
 {
     json_begin_array(json, "processes");
@@ -85,7 +95,7 @@ static void json_processes(JsonWriter *json, const AccountBook *accounts)
 
         json_begin_object(json, NULL);
         json_u64(json, "pid", account->pid);
-        json_string(json, "end", end_name(account->end));
+        json_string(json, "end", trace_death_name(account->end));
         if (account->end == ADAT_DEATH_EXIT || account->end == ADAT_DEATH_SIGNAL)
             json_i64(json, "exit_status",
                      account->end == ADAT_DEATH_SIGNAL ? 128 + account->code : account->code);
@@ -98,7 +108,19 @@ static void json_processes(JsonWriter *json, const AccountBook *accounts)
     json_u64(json, "processes_omitted", accounts->processes_omitted);
 }
 
-static void json_threads(JsonWriter *json, const AccountBook *accounts)
+static void json_kernel(JsonWriter *json, const KernelStatus *kernel)
+{
+    AdatKernelSummary summary = {
+        .enabled = kernel->enabled,
+        .lifecycle_lost = kernel->counters.lifecycle_lost,
+        .sched_lost = kernel->counters.sched_lost,
+    };
+
+    (void)snprintf(summary.reason, sizeof(summary.reason), "%s", kernel->enabled ? "" : kernel->reason);
+    trace_json_kernel(json, "kernel", &summary);
+}
+
+static void json_threads(JsonWriter *json, const AccountBook *accounts, const DeathBook *deaths)
 {
     json_begin_array(json, "threads");
     for (size_t i = 0; i < accounts->thread_count; i++) {
@@ -122,6 +144,7 @@ static void json_threads(JsonWriter *json, const AccountBook *accounts)
         adat_account_write_json(&index, json, "events");
         adat_account_write_json(&detail, json, "detail");
         trace_json_thread_drain(json, "drain", &drain);
+        trace_json_thread_death(json, death_book_find(deaths, account->index.thread));
         json_end_object(json);
     }
     json_end_array(json);
@@ -139,14 +162,18 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
     json_u64(json, "version", 1);
     json_string(json, "file", summary->path);
     json_string(json, "command", summary->command);
-    json_i64(json, "exit_status", summary->exit_status);
+    if (summary->attached)
+        json_null(json, "exit_status");
+    else
+        json_i64(json, "exit_status", summary->exit_status);
     json_f64(json, "duration_s", seconds(result->duration_ns));
     json_u64(json, "bytes", result->bytes);
     json_processes(json, result->accounts);
-    json_threads(json, result->accounts);
+    json_threads(json, result->accounts, result->deaths);
     adat_account_write_json(&result->accounts->index, json, "events");
     adat_account_write_json(&result->accounts->detail, json, "detail");
     trace_json_drain(json, "drain", &result->drain);
+    json_kernel(json, &result->kernel);
     json_bool(json, "closed", result->closed);
     if (result->write_error)
         json_string(json, "write_error", strerror(-result->write_error));

@@ -10,7 +10,8 @@
 typedef struct RecordSummary {
     const char *path;
     const char *command;
-    int exit_status;
+    int exit_status; /* of the command */
+    bool attached;   /* there was no command: processes that ran already */
     SessionResult result;
 } RecordSummary;
 

@@ -13,8 +13,8 @@
 
 static const char *const sort_names[] = {
     [TOP_SORT_EVENTS] = "events", [TOP_SORT_DROPS] = "drops", [TOP_SORT_OCCUPANCY] = "occupancy",
-    [TOP_SORT_STALLS] = "stalls", [TOP_SORT_TOTAL] = "total", [TOP_SORT_ID] = "id",
-    [TOP_SORT_NAME] = "name",
+    [TOP_SORT_STALLS] = "stalls", [TOP_SORT_CPU] = "cpu",     [TOP_SORT_RUNQUEUE] = "runqueue",
+    [TOP_SORT_TOTAL] = "total",   [TOP_SORT_ID] = "id",       [TOP_SORT_NAME] = "name",
 };
 _Static_assert(sizeof(sort_names) / sizeof(sort_names[0]) == TOP_SORTS, "a name for each order");
 
@@ -123,6 +123,10 @@ static double sort_value(const MetricsFigures *figures, enum top_sort sort)
         return figures->occupancy;
     case TOP_SORT_STALLS:
         return (double)figures->stalls;
+    case TOP_SORT_CPU:
+        return figures->sched.threads > 0 ? figures->sched.cpu_share : 0;
+    case TOP_SORT_RUNQUEUE:
+        return figures->sched.threads > 0 ? figures->sched.runqueue_share : 0;
     default:
         return (double)figures->index.attempted;
     }
@@ -169,9 +173,10 @@ size_t top_view_rows(const MetricsSnapshot *snapshot, const TopView *view, size_
 
 void top_view_columns(const TopView *view, char line[TOP_LINE_MAX])
 {
-    (void)snprintf(line, TOP_LINE_MAX, "%8s %8s %-16s %9s %9s %12s %10s %5s %6s %8s", "PID",
+    (void)snprintf(line, TOP_LINE_MAX, "%8s %8s %-16s %9s %9s %12s %10s %5s %6s %8s %5s %5s %s", "PID",
                    view->processes ? "THREADS" : "TID", view->processes ? "PROGRAM" : "NAME", "EVENTS/S",
-                   "BYTES/S", "EVENTS", "DROPPED", "FULL%", "SHARE%", "STALLS");
+                   "BYTES/S", "EVENTS", "DROPPED", "FULL%", "SHARE%", "STALLS", "CPU%", "RUNQ%",
+                   view->processes ? "" : "STATE");
 }
 
 static const char *last_part(const char *path)
@@ -191,19 +196,31 @@ static void printable(const char *name, char *text, size_t size)
     text[at] = '\0';
 }
 
+/* What the kernel tells of a thread or of a process's; dashes if it does not. */
+static void sched_columns(const MetricsSched *sched, bool one, char *text, size_t size)
+{
+    if (sched->threads == 0)
+        (void)snprintf(text, size, "%5s %5s %s", "-", "-", one ? "-" : "");
+    else
+        (void)snprintf(text, size, "%5.0f %5.0f %s", sched->cpu_share * 100, sched->runqueue_share * 100,
+                       one ? metrics_sched_state_name(sched->state) : "");
+}
+
 void top_view_row(const MetricsSnapshot *snapshot, const TopView *view, size_t index, char line[TOP_LINE_MAX])
 {
     const MetricsFigures *figures = figures_of(snapshot, view, index);
     uint32_t pid = view->processes ? snapshot->processes[index].pid : snapshot->threads[index].pid;
     uint32_t other = view->processes ? snapshot->processes[index].threads : snapshot->threads[index].tid;
     bool ended = view->processes ? snapshot->processes[index].ended : snapshot->threads[index].ended;
-    char events[32], bytes[32], name[64];
+    char events[32], bytes[32], name[64], sched[48];
 
     format_rate(figures->events_per_second, events, sizeof(events));
     format_bytes((uint64_t)figures->bytes_per_second, bytes, sizeof(bytes));
     printable(last_part(name_of(snapshot, view, index)), name, sizeof(name));
-    (void)snprintf(
-        line, TOP_LINE_MAX, "%8u %8u %-16.16s %9s %9s %12" PRIu64 " %10" PRIu64 " %5.0f %6.1f %8" PRIu64 "%s",
-        pid, other, name, events, bytes, figures->index.attempted, dropped(&figures->index),
-        figures->occupancy * 100, figures->drain_share * 100, figures->stalls, ended ? " ended" : "");
+    sched_columns(&figures->sched, !view->processes, sched, sizeof(sched));
+    (void)snprintf(line, TOP_LINE_MAX,
+                   "%8u %8u %-16.16s %9s %9s %12" PRIu64 " %10" PRIu64 " %5.0f %6.1f %8" PRIu64 " %s%s", pid,
+                   other, name, events, bytes, figures->index.attempted, dropped(&figures->index),
+                   figures->occupancy * 100, figures->drain_share * 100, figures->stalls, sched,
+                   ended ? " ended" : "");
 }

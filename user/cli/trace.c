@@ -65,6 +65,7 @@ void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary 
     json_u64(json, "threads_visited", drain->visits);
     json_u64(json, "threads_skipped", drain->skips);
     json_u64(json, "sweeps", drain->sweeps);
+    json_u64(json, "spared", drain->spared);
     json_u64(json, "wakeups", drain->wakeups);
     json_u64(json, "wait_max", drain->wait_max);
     json_u64(json, "records", drain->records);
@@ -87,6 +88,79 @@ void trace_json_thread_drain(JsonWriter *json, const char *key, const AdatThread
     json_u64(json, "bytes", drain->bytes);
     json_u64(json, "wait_max", drain->wait_max);
     json_f64(json, "wait_average", drain->visits ? (double)drain->wait_total / (double)drain->visits : 0);
+    json_end_object(json);
+}
+
+const char *trace_death_name(uint32_t kind)
+{
+    static const char *const names[] = {"unknown", "exit", "signal", "exec", "unknown", "detached"};
+
+    return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
+}
+
+static void json_death(JsonWriter *json, const AdatKernelThread *death)
+{
+    json_begin_object(json, "death");
+    json_string(json, "end", trace_death_name(death->kind));
+    if (death->kind == ADAT_DEATH_EXIT)
+        json_i64(json, "exit_status", death->code);
+    else if (death->kind == ADAT_DEATH_SIGNAL)
+        json_i64(json, "exit_status", 128 + death->code);
+    else
+        json_null(json, "exit_status");
+    json_bool(json, "drain_complete", death->drain_complete != 0);
+    json_u64(json, "torn", death->torn);
+    /* From its end until everything was in the file, and its slot free. */
+    if (death->ended_ns != 0 && death->freed_ns > death->ended_ns)
+        json_f64(json, "drained_after_us", (double)(death->freed_ns - death->ended_ns) / 1e3);
+    else
+        json_u64(json, "drained_after_us", 0);
+    json_end_object(json);
+}
+
+static void json_seconds(JsonWriter *json, const char *key, uint64_t ns)
+{
+    json_f64(json, key, (double)ns / 1e9);
+}
+
+void trace_json_thread_death(JsonWriter *json, const AdatKernelThread *death)
+{
+    if (!death)
+        json_null(json, "death");
+    else
+        json_death(json, death);
+    if (!death || !(death->flags & ADAT_KERNEL_CONTEXT)) {
+        json_null(json, "kernel");
+        return;
+    }
+    json_begin_object(json, "kernel");
+    json_u64(json, "last_cpu", death->last_cpu);
+    json_seconds(json, "run_s", death->run_ns);
+    json_seconds(json, "runqueue_s", death->runqueue_ns);
+    json_seconds(json, "preempted_s", death->preempted_ns);
+    json_seconds(json, "sleep_s", death->sleep_ns);
+    json_seconds(json, "blocked_s", death->blocked_ns);
+    json_u64(json, "switches_voluntary", death->switches_voluntary);
+    json_u64(json, "switches_involuntary", death->switches_involuntary);
+    json_u64(json, "migrations", death->migrations);
+    json_u64(json, "wakeups", death->wakeups);
+    json_end_object(json);
+}
+
+void trace_json_kernel(JsonWriter *json, const char *key, const AdatKernelSummary *kernel)
+{
+    if (!kernel) {
+        json_null(json, key);
+        return;
+    }
+    json_begin_object(json, key);
+    json_bool(json, "enabled", kernel->enabled != 0);
+    if (kernel->enabled)
+        json_null(json, "reason");
+    else
+        json_string(json, "reason", kernel->reason);
+    json_u64(json, "lifecycle_lost", kernel->lifecycle_lost);
+    json_u64(json, "sched_lost", kernel->sched_lost);
     json_end_object(json);
 }
 

@@ -24,6 +24,18 @@ void trace_json_drain(JsonWriter *json, const char *key, const AdatDrainSummary 
 /* A member "key": {"visits": ..., ...}: how one thread fared; or null without it. */
 void trace_json_thread_drain(JsonWriter *json, const char *key, const AdatThreadDrain *drain);
 
+/* "exit", "signal", "exec", "detached" or "unknown", for ADAT_DEATH_*. */
+const char *trace_death_name(uint32_t kind);
+
+/*
+ * Members "death": {"end": ..., "exit_status": ..., ...} and "kernel": {"run_s": ..., ...} of one thread; null where nothing
+ * is known, and both without `death`.
+ */
+void trace_json_thread_death(JsonWriter *json, const AdatKernelThread *death);
+
+/* A member "key": {"enabled": ..., "reason": ..., ...}; or null without it. */
+void trace_json_kernel(JsonWriter *json, const char *key, const AdatKernelSummary *kernel);
+
 /* The exit status that a shell would show for a process (128 + signal), or -1 when it is not known. */
 int trace_exit_status(const AdatProcessInfo *process);
 

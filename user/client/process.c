@@ -7,6 +7,9 @@
  *   loaded, ADATRACE_ANNOUNCE  make a segment, recording at once, and send it to the socket
  *   loaded, neither            make one with its gate shut and keep its descriptor, for a collector to find
  *
+ * A child of fork() does as its parent did: with ADATRACE_ANNOUNCE at its first event; else at once, so that a collector
+ * finds it, too, with the gate shut unless its parent's collector wants children.
+ *
  * Whatever fails leaves the gate shut and the program alone.
  */
 #define _GNU_SOURCE
@@ -39,8 +42,11 @@ typedef struct ClientShared {
 } ClientShared;
 
 typedef struct ClientProcess {
-    bool loaded;      /* the constructor ran */
-    bool announces;   /* children make segments of their own and send them to `announce` */
+    bool loaded;    /* the constructor ran */
+    bool announces; /* children make segments of their own and send them to `announce` */
+    bool is_wanted; /* in a child: its parent's collector wants it, too */
+    int kept_fd;    /* our segment's, if kept_inode is not 0 */
+    ino_t kept_inode;
     uint32_t starter; /* tid of the thread that starts the segment of a child; 0 = none */
     Segment segment;
     SegmentConfig config; /* of segments that we make */
@@ -147,7 +153,10 @@ static void read_file(const char *path, char *text, size_t size, uint32_t *bytes
 static void describe_owner(SegmentHeader *header)
 {
     ssize_t length = readlink("/proc/self/exe", header->program, sizeof(header->program) - 1);
+    struct stat status;
 
+    if (stat("/proc/self/ns/pid", &status) == 0)
+        ada_store_relaxed(&header->owner_namespace, (uint64_t)status.st_ino);
     if (length < 0)
         length = 0;
     header->program[length] = '\0';
@@ -229,8 +238,22 @@ static bool make_segment(bool recording, Segment *segment, int *fd_out)
 
 static void keep_descriptor(int fd)
 {
-    (void)fcntl(fd, F_DUPFD_CLOEXEC, PROCESS_FD_FLOOR); /* else a collector still finds the mapping */
+    struct stat status;
+    int kept = fcntl(fd, F_DUPFD_CLOEXEC, PROCESS_FD_FLOOR); /* else a collector still finds the mapping */
+
+    process.kept_inode = kept >= 0 && fstat(kept, &status) == 0 ? status.st_ino : 0;
+    process.kept_fd = kept;
     close(fd);
+}
+
+/* In a child: its parent's segment shall not outlive the parent. The number may be the program's own by now. */
+static void close_kept_descriptor(void)
+{
+    struct stat status;
+
+    if (process.kept_inode != 0 && fstat(process.kept_fd, &status) == 0 && status.st_ino == process.kept_inode)
+        close(process.kept_fd);
+    process.kept_inode = 0;
 }
 
 /* The mapping that children find empty. */
@@ -274,6 +297,8 @@ static void cut_off_parent(void)
 
     if (!segment->header)
         return;
+    process.is_wanted =
+        ada_load_relaxed(&segment->header->enabled) && ada_load_relaxed(&segment->header->wants_children);
     if (mmap(segment->header, segment->geometry.segment_bytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
         client_thread_mend(segment);
@@ -283,12 +308,17 @@ static void cut_off_parent(void)
 static void on_fork_in_child(void)
 {
     bool recording = ada_enabled();
+    int saved = errno;
 
     /* Shut meanwhile: a preloaded library may record the calls we make, and must not start the child now. */
     ada_store_release(&ada_gate, &gate_shut);
     client_thread_forget();
     cut_off_parent();
-    ada_store_release(&ada_gate, recording && process.announces ? &gate_open : &gate_shut);
+    if (process.announces)
+        ada_store_release(&ada_gate, recording ? &gate_open : &gate_shut);
+    else
+        (void)client_process_enter();
+    errno = saved;
 }
 
 static bool start_child(void)
@@ -299,15 +329,20 @@ static bool start_child(void)
 
     client_thread_forget();
     cut_off_parent();
-    if (!process.announces || !make_segment(true, &segment, &fd))
+    close_kept_descriptor();
+    if (!make_segment(process.announces || process.is_wanted, &segment, &fd))
         return false;
     started = start_recording(&segment);
     if (started) {
         client_modules_publish(&segment);
         client_events_publish(&segment);
-        started = announce(fd, ADA_ANNOUNCE_OWN) == 0;
+        if (process.announces)
+            started = announce(fd, ADA_ANNOUNCE_OWN) == 0;
     }
-    close(fd);
+    if (started && !process.announces)
+        keep_descriptor(fd);
+    else
+        close(fd);
     if (!started)
         process.segment.header = NULL; /* stays mapped: nobody else knows of it */
     return started;
@@ -357,7 +392,7 @@ int client_process_enter(void)
         ada_store_release(&process.shared->alive, 1u);
     ada_store_release(&process.starter, 0u);
     (void)pthread_setcancelstate(cancellation, NULL);
-    return process.segment.header ? 0 : -EAGAIN;
+    return process.segment.header && ada_enabled() ? 0 : -EAGAIN;
 }
 
 /* ---- loading ----------------------------------------------------------------------------------- */

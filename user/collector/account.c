@@ -51,7 +51,7 @@ void account_book_add_process(AccountBook *book, const ProcessAccount *account)
         book->processes[book->process_count++] = *account;
 }
 
-int account_book_add_undescribed(AccountBook *book, const AdatThread *thread)
+int account_book_add_undescribed(AccountBook *book, const ThreadDescription *thread)
 {
     int error = array_reserve_one(&book->undescribed, &book->undescribed_capacity, book->undescribed_count,
                                   sizeof(*thread));

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "user/drain/drain_metrics.h"
+#include "user/drain/thread_drain.h"
 #include "user/file/adat_account.h"
 
 #define ACCOUNTS_KEPT 4096u
@@ -59,7 +60,7 @@ typedef struct AccountBook {
     size_t entry_count;
     size_t entry_capacity;
 
-    AdatThread *undescribed; /* threads of such entries whose THREAD block may have been lost: to be written with them */
+    ThreadDescription *undescribed; /* threads of such entries whose THREAD block may have been lost: to be written with them */
     size_t undescribed_count;
     size_t undescribed_capacity;
 } AccountBook;
@@ -68,7 +69,7 @@ typedef struct AccountBook {
 int account_book_add_thread(AccountBook *book, const ThreadAccount *account);
 
 /* The thread's description must go with its entries. -ENOMEM: it goes without, and `verify` will miss it. */
-int account_book_add_undescribed(AccountBook *book, const AdatThread *thread);
+int account_book_add_undescribed(AccountBook *book, const ThreadDescription *thread);
 
 /* Without memory the list for the summary is shorter, and the process is counted as omitted. */
 void account_book_add_process(AccountBook *book, const ProcessAccount *account);

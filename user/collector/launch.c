@@ -121,10 +121,12 @@ static void free_environment(Environment *environment)
 
 /* In the child. What it can't do it reports as an errno through the pipe, which closes by itself on success. */
 __attribute__((noreturn)) static void become_program(const LaunchConfig *config, char *const *environment,
-                                                     int inherited, int report)
+                                                     int inherited, int go, int report)
 {
+    char byte;
     int error;
 
+    (void)!read(go, &byte, sizeof(byte)); /* the parent's end is closed */
     (void)sigprocmask(SIG_SETMASK, config->signal_mask, NULL);
     (void)fcntl(inherited, F_SETFD, 0);
     (void)execvpe(config->argv[0], config->argv, environment);
@@ -145,32 +147,56 @@ static int await_exec(int report)
     return size == (ssize_t)sizeof(error) ? -error : 0;
 }
 
+/* Forks; the child waits until the parent is ready for it. Its pid, or -errno. */
+static pid_t fork_program(const LaunchConfig *config, char *const *environment, int inherited, int report)
+{
+    int go[2];
+    pid_t pid;
+
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        become_program(config, environment, inherited, go[0], report);
+    }
+    if (pid < 0)
+        pid = -errno;
+    else if (config->on_forked)
+        config->on_forked(config->context, pid);
+    close(go[0]);
+    close(go[1]);
+    return pid;
+}
+
+int launch_raise_descriptor(int fd)
+{
+    int raised = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_FD_FLOOR);
+
+    if (raised < 0)
+        return fd; /* a low limit on descriptors */
+    close(fd);
+    return raised;
+}
+
 int launch_program(const LaunchConfig *config, pid_t *pid_out, int *pidfd_out)
 {
     Environment environment = {.count = 0};
     int report[2] = {-1, -1};
-    int inherited;
     int error;
     int pidfd;
     pid_t pid;
 
-    inherited = fcntl(config->segment, F_DUPFD_CLOEXEC, LAUNCH_FD_FLOOR);
-    if (inherited < 0)
-        inherited = fcntl(config->segment, F_DUPFD_CLOEXEC, 3); /* a low limit on descriptors */
-    if (inherited < 0)
-        return -errno;
-    error = make_environment(config, inherited, &environment);
+    error = make_environment(config, config->segment, &environment);
     if (error)
         goto out;
     if (pipe2(report, O_CLOEXEC) < 0) {
         error = -errno;
         goto out;
     }
-    pid = fork();
-    if (pid == 0)
-        become_program(config, environment.all, inherited, report[1]);
+    pid = fork_program(config, environment.all, config->segment, report[1]);
     if (pid < 0) {
-        error = -errno;
+        error = pid;
         goto out;
     }
     close(report[1]);
@@ -192,7 +218,6 @@ out:
         close(report[0]);
     if (report[1] >= 0)
         close(report[1]);
-    close(inherited);
     free_environment(&environment);
     return error;
 }

@@ -9,14 +9,20 @@
 #include "user/collector/traced_process.h"
 
 typedef struct LaunchConfig {
-    char *const *argv;           /* program and arguments, ended by NULL; found along PATH */
-    int segment;                 /* descriptor of the segment made for it */
+    char *const *argv; /* program and arguments, ended by NULL; found along PATH */
+    int segment;       /* descriptor of the segment made for it, which it inherits under this number */
     const SegmentConfig *config; /* of segments that its children make */
     const char *announce;        /* path of the announce socket */
     const char *preload_library; /* absolute path, or NULL */
     const char *preload_groups;  /* "io,lock": with preload_library */
     const sigset_t *signal_mask; /* of the program */
+    /* The process is there, and goes on when this returns: nothing of the program has run yet. NULL: nobody wants to know. */
+    void (*on_forked)(void *context, pid_t pid);
+    void *context;
 } LaunchConfig;
+
+/* Moves a descriptor that a program is to inherit out of the way of the numbers it will use. Returns the new one, or the same. */
+int launch_raise_descriptor(int fd);
 
 /*
  * Starts the program. 0: *pid_out and *pidfd_out (the caller's to close); else -errno: of what the exec

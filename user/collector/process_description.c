@@ -2,6 +2,7 @@
 #include "user/collector/process_description.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,18 +24,20 @@ static void describe_process(ProcessDescription *self, DrainBatch *batch)
     AdatBlockHeader header = {.type = ADAT_BLOCK_PROCESS, .process = self->number};
     struct {
         AdatProcess block;
-        char strings[sizeof(shared->program) + sizeof(shared->command) + 32];
+        char strings[sizeof(shared->program) + sizeof(shared->command) + 64];
     } payload;
+    char namespace_pid[16];
     char program[sizeof(shared->program)];
     char command[sizeof(shared->command)];
-    uint32_t command_bytes;
+    uint32_t command_bytes, owner_pid;
     size_t used = 0;
 
     if (self->described == batch->epoch ||
         !ada_load_acquire(&shared->owner_ready)) /* pairs with describe_owner() */
         return;
+    owner_pid = ada_load_relaxed(&shared->owner_pid);
     if (*self->pid == 0)
-        *self->pid = (pid_t)ada_load_relaxed(&shared->owner_pid);
+        *self->pid = (pid_t)owner_pid;
     memcpy(program, shared->program, sizeof(program));
     program[sizeof(program) - 1] = '\0';
     memcpy(command, shared->command, sizeof(command));
@@ -57,6 +60,10 @@ static void describe_process(ProcessDescription *self, DrainBatch *batch)
     };
     used = append_string(payload.strings, sizeof(payload.strings), used, "program", program);
     used = append_string(payload.strings, sizeof(payload.strings), used, "command", command);
+    if (owner_pid != (uint32_t)*self->pid) {
+        (void)snprintf(namespace_pid, sizeof(namespace_pid), "%u", owner_pid);
+        used = append_string(payload.strings, sizeof(payload.strings), used, "namespace_pid", namespace_pid);
+    }
     self->described = batch->epoch;
     drain_batch_put(batch, &header, &payload, sizeof(payload.block) + used);
 }

@@ -3,281 +3,30 @@
 #include "user/collector/recorder.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/base/array.h"
-#include "user/collector/announce_server.h"
-#include "user/collector/launch.h"
-#include "user/export/metrics_file.h"
-#include "user/export/metrics_json.h"
+#include "user/collector/recorder_internal.h"
 #include "user/lane/clock.h"
 
-#define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
-#define RECORDER_END_TRIES 4 /* polls to wait for the parent of a process to learn its exit status */
-
-/* epoll data; processes have their index + RECORDER_WATCH_PROCESS. */
-enum { RECORDER_WATCH_SIGNALS, RECORDER_WATCH_ANNOUNCEMENTS, RECORDER_WATCH_FILE, RECORDER_WATCH_PROCESS };
-
-/* A process as the control side knows it. */
-typedef struct Member {
-    uint32_t number; /* in the session */
-    pid_t pid;       /* attested; 0: nobody took the segment over yet */
-    int pidfd;       /* -1: none, or no longer watched */
-    bool ended;      /* the session was told */
-    uint32_t tries;  /* since it was seen to have ended */
-} Member;
-
-typedef struct Members {
-    Member *items;
-    size_t count;
-    size_t capacity;
-} Members;
-
-struct Recorder {
-    const RecorderConfig *config;
-    Session *session;
-    AnnounceServer server;
-    int epoll;
-    int signals;
-    int file_state; /* eventfd: the session has something to tell */
-    sigset_t mask_before;
-    struct stat launched_segment; /* which memfd members[0] has */
-    Members members;              /* [0]: the segment made for the command */
-    pid_t command;
-    int command_pidfd;
-    ProcessEnd command_end;
-    uint32_t interrupts;
-    bool polling; /* some member's end is not known yet */
-    int write_state;
-    uint64_t checked_at;
-    MetricsHub metrics;
-    MetricsFile *metrics_file;     /* NULL: not wanted */
-    MetricsServer *metrics_server; /* the same */
-};
-
-/* ---- processes -------------------------------------------------------------------------------- */
-
-static int watch(const Recorder *recorder, int fd, uint32_t data)
+int recorder_watch(const Recorder *recorder, int fd, uint32_t data)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = data};
 
     return epoll_ctl(recorder->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* The member has ended: tells the session, once. */
-static void end_member(Recorder *recorder, Member *member, ProcessEnd end)
-{
-    if (member->ended)
-        return;
-    member->ended = true;
-    if (member->pidfd >= 0)
-        close(member->pidfd); /* leaves the epoll set with it */
-    member->pidfd = -1;
-    session_process_ended(recorder->session, member->number, end);
-}
-
-/* A process announced a new segment or execs: what it had before is over. */
-static void end_earlier_images(Recorder *recorder, pid_t pid)
-{
-    for (size_t i = 0; i < recorder->members.count; i++) {
-        if (recorder->members.items[i].pid == pid)
-            end_member(recorder, &recorder->members.items[i], (ProcessEnd){.kind = ADAT_DEATH_EXEC});
-    }
-}
-
-static int add_member(Recorder *recorder, const Segment *segment, pid_t pid, int pidfd)
-{
-    Members *members = &recorder->members;
-    Member member = {.pid = pid, .pidfd = pidfd};
-    int error;
-
-    error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
-    if (error)
-        return error;
-    error = session_attach(recorder->session, segment, pid, &member.number);
-    if (error)
-        return error;
-    members->items[members->count++] = member;
-    if (pidfd >= 0)
-        (void)watch(recorder, pidfd, RECORDER_WATCH_PROCESS + (uint32_t)members->count - 1);
-    return 0;
-}
-
-static void accept_own(Recorder *recorder, Announcement *announcement)
-{
-    Segment segment;
-
-    if (segment_attach(announcement->segment, &segment) != 0)
-        return; /* not a segment of ours: whoever sent it is not traced */
-    end_earlier_images(recorder, announcement->pid);
-    if (add_member(recorder, &segment, announcement->pid, announcement->pidfd) != 0) {
-        segment_unmap(&segment);
-        return;
-    }
-    announcement->pidfd = -1;
-}
-
-/* Somebody took over the segment that was made for the command: the command itself, or what it started. */
-static void accept_claimed(Recorder *recorder, Announcement *announcement)
-{
-    Member *member = &recorder->members.items[0];
-    struct stat status;
-
-    if (member->pid != 0 || fstat(announcement->segment, &status) < 0 ||
-        status.st_ino != recorder->launched_segment.st_ino ||
-        status.st_dev != recorder->launched_segment.st_dev)
-        return;
-    member->pid = announcement->pid;
-    member->pidfd = announcement->pidfd;
-    announcement->pidfd = -1;
-    if (member->pidfd >= 0)
-        (void)watch(recorder, member->pidfd, RECORDER_WATCH_PROCESS);
-    session_identify(recorder->session, member->number, member->pid);
-}
-
-static void mark_member(Recorder *recorder, Announcement *announcement)
-{
-    bool known = false;
-
-    for (size_t i = 0; i < recorder->members.count && !known; i++)
-        known = recorder->members.items[i].pid == announcement->pid && !recorder->members.items[i].ended;
-    if (known)
-        session_mark(recorder->session, announcement->pid);
-    announce_server_answer(announcement, known);
-}
-
-/* The latest metrics in a file of memory that nobody can change any more. Its descriptor, or -1: none, or no memory. */
-static int make_report(MetricsHub *hub)
-{
-    const MetricsSnapshot *snapshot = metrics_hub_acquire(hub);
-    FILE *out = NULL;
-    int fd = -1;
-
-    if (!snapshot)
-        return -1;
-    fd = memfd_create("adatrace-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd >= 0)
-        out = fdopen(dup(fd), "w");
-    if (out) {
-        bool failed;
-
-        metrics_json_write(snapshot, out);
-        failed = ferror(out);
-        failed |= fclose(out) != 0;
-        if (!failed && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
-            goto out;
-    }
-    if (fd >= 0)
-        close(fd);
-    fd = -1;
-out:
-    metrics_snapshot_release(snapshot);
-    return fd;
-}
-
-static void report_metrics(Recorder *recorder, Announcement *announcement)
-{
-    int fd = make_report(&recorder->metrics);
-
-    announce_server_report(announcement, fd);
-    if (fd >= 0)
-        close(fd);
-}
-
-static void take_announcements(Recorder *recorder)
-{
-    Announcement announcement;
-
-    while (announce_server_next(&recorder->server, &announcement) == 1) {
-        if (announcement.type == ADA_ANNOUNCE_MARK) {
-            mark_member(recorder, &announcement);
-            continue;
-        }
-        if (announcement.type == ADA_ANNOUNCE_METRICS) {
-            report_metrics(recorder, &announcement);
-            continue;
-        }
-        if (announcement.type == ADA_ANNOUNCE_CLAIMED)
-            accept_claimed(recorder, &announcement);
-        else
-            accept_own(recorder, &announcement);
-        close(announcement.segment);
-        if (announcement.pidfd >= 0)
-            close(announcement.pidfd);
-    }
-}
-
-/* Asks after a member whose pidfd became readable. The command's own end comes from waitpid(2), the others' from the kernel if it tells. */
-static void check_member(Recorder *recorder, Member *member)
-{
-    ProcessEnd end;
-
-    if (member->ended || member->pidfd < 0 || member->pid == recorder->command ||
-        !process_has_ended(member->pidfd))
-        return;
-    end = process_ask_end(member->pidfd);
-    if (end.kind != 0)
-        end_member(recorder, member, end);
-    else if (member->tries++ >= RECORDER_END_TRIES)
-        end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN});
-    else { /* a zombie: not again for every epoll_wait(), but with the next poll */
-        (void)epoll_ctl(recorder->epoll, EPOLL_CTL_DEL, member->pidfd, NULL);
-        recorder->polling = true;
-    }
-}
-
-static void check_members(Recorder *recorder)
-{
-    recorder->checked_at = ada_clock_monotonic_ns();
-    recorder->polling = false;
-    for (size_t i = 0; i < recorder->members.count; i++)
-        check_member(recorder, &recorder->members.items[i]);
-}
-
-/* The command is over, and with it the recording. What announced itself before is still taken in. */
-static void finish_members(Recorder *recorder)
-{
-    take_announcements(recorder);
-    for (size_t i = 0; i < recorder->members.count; i++) {
-        Member *member = &recorder->members.items[i];
-        ProcessEnd end = {.kind = ADAT_DEATH_UNKNOWN};
-
-        if (member->ended)
-            continue;
-        if (member->pid == recorder->command || (i == 0 && member->pid == 0)) {
-            end_member(recorder, member, recorder->command_end);
-        } else if (member->pidfd < 0 || process_has_ended(member->pidfd)) {
-            ProcessEnd known = process_ask_end(member->pidfd);
-            end_member(recorder, member, known.kind != 0 ? known : end);
-        }
-    }
-}
-
 /* ---- the loop --------------------------------------------------------------------------------- */
 
-/*
- * The first INT or TERM is passed on, unless the terminal has sent it to the command already; a second
- * one ends the command.
- */
 static void take_signals(Recorder *recorder)
 {
     struct signalfd_siginfo info;
 
     while (read(recorder->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (recorder->interrupts++ > 0)
-            (void)kill(recorder->command, SIGKILL);
-        else if (info.ssi_code != SI_KERNEL)
-            (void)kill(recorder->command, (int)info.ssi_signo);
+        recorder->interrupts++;
+        recorder->target->interrupted(recorder, &info);
     }
 }
 
@@ -305,31 +54,42 @@ static void report_state(Recorder *recorder)
         recorder->config->on_write_state(recorder->config->context, state);
 }
 
-static void follow_command(Recorder *recorder)
+static void obey(Recorder *recorder, uint32_t data)
+{
+    if (data == RECORDER_WATCH_SIGNALS)
+        take_signals(recorder);
+    else if (data == RECORDER_WATCH_ANNOUNCEMENTS)
+        recorder_take_announcements(recorder);
+    else if (data == RECORDER_WATCH_FILE)
+        report_state(recorder);
+    else if (data == RECORDER_WATCH_KERNEL)
+        recorder_take_kernel_events(recorder);
+    else if (data >= RECORDER_WATCH_PROCESS && data - RECORDER_WATCH_PROCESS < recorder->members.count)
+        recorder_check_member(recorder, data - RECORDER_WATCH_PROCESS);
+    /* RECORDER_WATCH_TARGET only wakes the loop. */
+}
+
+static void poll_members(Recorder *recorder)
+{
+    recorder_check_members(recorder);
+    if (recorder->target->poll)
+        recorder->target->poll(recorder);
+}
+
+static void follow(Recorder *recorder)
 {
     struct epoll_event events[16];
 
-    while (!process_has_ended(recorder->command_pidfd)) {
+    while (!recorder->target->is_over(recorder)) {
+        bool polling = recorder->polling || recorder->target->poll;
         int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]),
-                               recorder->polling ? RECORDER_POLL_MS : -1);
+                               polling ? RECORDER_POLL_MS : -1);
 
-        for (int i = 0; i < count; i++) {
-            uint32_t data = events[i].data.u32;
-
-            if (data == RECORDER_WATCH_SIGNALS)
-                take_signals(recorder);
-            else if (data == RECORDER_WATCH_ANNOUNCEMENTS)
-                take_announcements(recorder);
-            else if (data == RECORDER_WATCH_FILE)
-                report_state(recorder);
-            else if (data - RECORDER_WATCH_PROCESS < recorder->members.count)
-                check_member(recorder, &recorder->members.items[data - RECORDER_WATCH_PROCESS]);
-        }
-        if (recorder->polling &&
-            ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
-            check_members(recorder);
+        for (int i = 0; i < count; i++)
+            obey(recorder, events[i].data.u32);
+        if (polling && ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
+            poll_members(recorder);
     }
-    recorder->command_end = process_reap(recorder->command);
 }
 
 /* ---- setting up ------------------------------------------------------------------------------- */
@@ -349,37 +109,12 @@ static int setup_signals(Recorder *recorder)
     recorder->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (recorder->signals < 0 || recorder->epoll < 0)
         return -errno;
-    error = watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
+    error = recorder_watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
     if (!error)
-        error = watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
-    return error ? error : watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
-}
-
-/* The segment for the command: recording from the start, its first slot's pages in place. */
-static int setup_segment(Recorder *recorder, int *fd_out)
-{
-    SegmentConfig config = recorder->config->segment;
-    Segment segment;
-    int error;
-    int fd;
-
-    config.enabled = 1;
-    error = segment_create(&config, &segment, &fd);
-    if (error)
-        return error;
-    ada_store_relaxed(&segment.header->attached, 1u);
-    (void)segment_prefault_slot(&segment, 0); /* only a matter of speed */
-    if (fstat(fd, &recorder->launched_segment) < 0)
-        error = -errno;
-    if (!error)
-        error = add_member(recorder, &segment, 0, -1);
-    if (error) {
-        segment_unmap(&segment);
-        close(fd);
-        return error;
-    }
-    *fd_out = fd;
-    return 0;
+        error = recorder_watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
+    if (!error && recorder->kernel)
+        error = recorder_watch(recorder, kernel_assist_lifecycle_fd(recorder->kernel), RECORDER_WATCH_KERNEL);
+    return error ? error : recorder_watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
 }
 
 static int start_metrics_file(Recorder *recorder)
@@ -436,30 +171,40 @@ static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *sessi
     metrics_hub_init(&recorder->metrics);
     session->metrics_hub = &recorder->metrics;
     recorder->config = config;
-    recorder->epoll = recorder->signals = recorder->command_pidfd = -1;
+    recorder->target = config->targets ? &recorder_attach_target : &recorder_launch_target;
+    recorder->epoll = recorder->signals = recorder->command_pidfd = recorder->timer = -1;
     recorder->file_state = session->state_fd;
     announce_server_clear(&recorder->server);
     (void)pthread_sigmask(SIG_SETMASK, NULL, &recorder->mask_before);
     return recorder;
 }
 
-static int launch(Recorder *recorder, int segment)
+/* All stages up to the start. 0, or -errno of *stage_out. */
+static int set_up(Recorder *recorder, SessionConfig *session, bool *started_out, enum recorder_stage *stage_out)
 {
-    LaunchConfig config = {
-        .argv = recorder->config->argv,
-        .segment = segment,
-        .config = &recorder->config->segment,
-        .announce = recorder->server.path,
-        .preload_library = recorder->config->preload_library,
-        .preload_groups = recorder->config->preload_groups,
-        .signal_mask = &recorder->mask_before,
-    };
-    int error = launch_program(&config, &recorder->command, &recorder->command_pidfd);
+    int error;
 
-    close(segment);
+    recorder_start_kernel(recorder, session);
+    error = session_create(recorder->config->output, session, &recorder->session);
     if (error)
         return error;
-    return watch(recorder, recorder->command_pidfd, UINT32_MAX); /* only wakes the loop */
+    *stage_out = RECORDER_STAGE_SOCKET;
+    error = announce_server_init(&recorder->server);
+    if (error)
+        return error;
+    *stage_out = RECORDER_STAGE_SIGNALS;
+    error = setup_signals(recorder);
+    if (!error)
+        error = recorder->target->prepare(recorder, stage_out);
+    if (error)
+        return error;
+    *stage_out = RECORDER_STAGE_SIGNALS;
+    error = session_start(recorder->session);
+    if (error)
+        return error;
+    *started_out = true;
+    error = start_metrics(recorder, stage_out);
+    return error ? error : recorder->target->start(recorder, stage_out);
 }
 
 int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out)
@@ -469,11 +214,11 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .scheduler = config->scheduler,
         .rules = config->rules,
         .metrics_interval_ns = config->metrics_interval_ns,
+        .wants_children = config->targets && config->with_children,
         .weights = config->weights,
     };
     Recorder *recorder = new_recorder(config, &session);
     bool started = false;
-    int segment = -1;
     int error;
 
     *stage_out = RECORDER_STAGE_FILE;
@@ -482,53 +227,23 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         close(config->output);
         return error;
     }
-    error = session_create(config->output, &session, &recorder->session);
-    if (error)
-        goto fail;
-    *stage_out = RECORDER_STAGE_SOCKET;
-    error = announce_server_init(&recorder->server);
-    if (error)
-        goto fail;
-    *stage_out = RECORDER_STAGE_SIGNALS;
-    error = setup_signals(recorder);
-    if (error)
-        goto fail;
-    *stage_out = RECORDER_STAGE_SEGMENT;
-    error = setup_segment(recorder, &segment);
-    if (error)
-        goto fail;
-    *stage_out = RECORDER_STAGE_SIGNALS;
-    error = session_start(recorder->session);
+    error = set_up(recorder, &session, &started, stage_out);
     if (error) {
-        close(segment);
-        goto fail;
+        if (started)
+            (void)session_stop(recorder->session);
+        recorder_destroy(recorder);
+        return error;
     }
-    started = true;
-    error = start_metrics(recorder, stage_out);
-    if (error) {
-        close(segment);
-        goto fail;
-    }
-    *stage_out = RECORDER_STAGE_PROGRAM;
-    error = launch(recorder, segment);
-    if (error)
-        goto fail;
 
     *stage_out = RECORDER_STAGE_NONE;
-    follow_command(recorder);
-    finish_members(recorder);
+    follow(recorder);
+    recorder->target->finish(recorder);
     (void)session_stop(recorder->session); /* its result says what went wrong */
     metrics_file_destroy(recorder->metrics_file);
     recorder->metrics_file = NULL;
     announce_server_fini(&recorder->server);
     *recorder_out = recorder;
     return 0;
-
-fail:
-    if (started)
-        (void)session_stop(recorder->session);
-    recorder_destroy(recorder);
-    return error;
 }
 
 ProcessEnd recorder_command_end(const Recorder *recorder)
@@ -547,16 +262,13 @@ void recorder_destroy(Recorder *recorder)
         return;
     metrics_file_destroy(recorder->metrics_file);
     metrics_server_destroy(recorder->metrics_server);
+    kernel_events_free(&recorder->kernel_events);
     session_destroy(recorder->session);
+    kernel_assist_destroy(recorder->kernel);
     metrics_hub_fini(&recorder->metrics);
     announce_server_fini(&recorder->server);
-    for (size_t i = 0; i < recorder->members.count; i++) {
-        if (recorder->members.items[i].pidfd >= 0)
-            close(recorder->members.items[i].pidfd);
-    }
-    free(recorder->members.items);
-    if (recorder->command_pidfd >= 0)
-        close(recorder->command_pidfd);
+    recorder->target->destroy(recorder);
+    recorder_members_fini(recorder); /* after the session: a claim is given up when nobody drains any more */
     if (recorder->signals >= 0)
         close(recorder->signals);
     if (recorder->epoll >= 0)

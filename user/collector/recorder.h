@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recording one command: starts it, follows its processes, passes signals on, and closes the file.
+ * One recording: of a command, which it starts, passes signals on to and follows to its end; or of processes that run already,
+ * until they end, a signal comes, or the time is over.
  *
  * Two threads: this one waits for announcements, ends of processes and signals; the session's drains. So
  * neither a slow disk nor a flood of announcements delays the other.
@@ -8,22 +9,32 @@
 #ifndef ADA_COLLECTOR_RECORDER_H
 #define ADA_COLLECTOR_RECORDER_H
 
+#include "user/collector/attach.h"
 #include "user/collector/session.h"
 #include "user/export/metrics_server.h"
 
 typedef struct RecorderConfig {
+    /* a command: */
     char *const *argv; /* ended by NULL */
     SegmentConfig segment;
+    const char *preload_library; /* NULL: none */
+    const char *preload_groups;
+    /* or processes: what attach_open() found. What the recorder takes over is gone from them; the rest stays the caller's. NULL: a command */
+    AttachTarget *targets;
+    size_t target_count;
+    bool with_children;                 /* also theirs, as they come */
+    uint64_t duration_ns;               /* 0: no end is set */
+    void (*on_attached)(void *context); /* they were handed over, and record from about now. NULL: nobody wants to know */
+    /* both: */
     int output;                 /* the empty file; taken over */
     const char *const *strings; /* for the SESSION block */
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
     MetricsAddress *metrics_address; /* where they are served; its port, if 0, is set to the one chosen; NULL: nowhere */
-    const char *metrics_file;    /* where they are written, as text for Prometheus; NULL: nowhere */
-    const MarkRules *rules;      /* NULL: none */
-    const WeightRules *weights;  /* NULL: none */
-    const char *preload_library; /* NULL: none */
-    const char *preload_groups;
+    const char *metrics_file;   /* where they are written, as text for Prometheus; NULL: nowhere */
+    const MarkRules *rules;     /* NULL: none */
+    const WeightRules *weights; /* NULL: none */
+    bool no_bpf;                /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */
@@ -45,17 +56,18 @@ enum recorder_stage {
     RECORDER_STAGE_METRICS_FILE,   /* the thread that writes config->metrics_file */
     RECORDER_STAGE_METRICS_SERVER, /* serving metrics at config->metrics_address */
     RECORDER_STAGE_PROGRAM,        /* running the command: ENOENT, EACCES ... */
+    RECORDER_STAGE_TARGET,         /* taking the processes over */
 };
 
 typedef struct Recorder Recorder;
 
 /*
- * Runs the command to its end. 0 and *recorder_out, for recorder_result(), even if the file could not be
+ * Records to the end. 0 and *recorder_out, for recorder_result(), even if the file could not be
  * completed (SessionResult says so); else -errno and *stage_out.
  */
 int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out);
 
-/* How the command ended. */
+/* How the command ended; kind 0: there was none. */
 ProcessEnd recorder_command_end(const Recorder *recorder);
 
 void recorder_result(const Recorder *recorder, SessionResult *result);

@@ -15,8 +15,8 @@
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
-/* 0 or -ENOMEM. */
-static int post(Session *session, const Command *command)
+/* 0 or -ENOMEM. The drain thread finds it when it looks next. */
+static int post_quietly(Session *session, const Command *command)
 {
     CommandQueue *inbox = &session->inbox;
     int error;
@@ -26,6 +26,14 @@ static int post(Session *session, const Command *command)
     if (!error)
         inbox->items[inbox->count++] = *command;
     pthread_mutex_unlock(&session->lock);
+    return error;
+}
+
+/* The same, and wakes it. */
+static int post(Session *session, const Command *command)
+{
+    int error = post_quietly(session, command);
+
     /* Pairs with the acquire in sleep_until_tick(). */
     (void)ada_fetch_add_acq_rel(&session->control, 1u);
     ada_futex_wake(&session->control);
@@ -71,6 +79,22 @@ void session_mark(Session *session, pid_t pid)
     (void)post(session, &command); /* without memory the moment passes unmarked */
 }
 
+void session_tell_kernel_events(Session *session, KernelEvents *events)
+{
+    Command command = {.type = COMMAND_KERNEL, .events = *events};
+
+    bool end = false;
+
+    if (!events->first)
+        return;
+    for (const KernelEvent *event = events->first; event && !end; event = event->next)
+        end = event->record.type == ADA_KERNEL_EXIT;
+    /* A birth is no reason to wake: who is about to record wakes it. */
+    if ((end ? post(session, &command) : post_quietly(session, &command)) != 0)
+        kernel_events_free(events); /* without memory: such threads are found by asking after them */
+    *events = (KernelEvents){0};
+}
+
 /* ---- life ------------------------------------------------------------------------------------- */
 
 static int write_session_block(Session *session, const char *const *strings)
@@ -114,8 +138,10 @@ static int create_iterator(Session *session)
         .rules = session->config.rules,
         .weights = session->config.weights,
         .metrics = &session->global,
+        .deaths = session->config.kernel ? &session->deaths : NULL,
+        .hints = &session->hints,
     };
-    return error;
+    return error ? error : kernel_hints_init(&session->hints, session->config.kernel);
 }
 
 int session_create(int fd, const SessionConfig *config, Session **session_out)
@@ -186,12 +212,16 @@ void session_destroy(Session *session)
     drain_iterator_destroy(session->iterator);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_destroy(session->processes[i]);
-    for (size_t i = 0; i < session->inbox.count; i++)
+    for (size_t i = 0; i < session->inbox.count; i++) {
         traced_process_destroy(session->inbox.items[i].process);
+        kernel_events_free(&session->inbox.items[i].events);
+    }
     free(session->inbox.items);
     free(session->processes);
     metrics_global_fini(&session->global);
     account_book_fini(&session->accounts);
+    death_book_fini(&session->deaths);
+    kernel_hints_fini(&session->hints);
     free(session->live.items);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);
@@ -213,4 +243,5 @@ void session_result(const Session *session, SessionResult *result)
 {
     *result = session->result;
     result->accounts = &session->accounts;
+    result->deaths = &session->deaths;
 }

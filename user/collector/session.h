@@ -16,6 +16,7 @@
 #include "user/collector/account.h"
 #include "user/collector/traced_process.h"
 #include "user/file/adat_writer.h"
+#include "user/kernel/kernel_assist.h"
 #include "user/metrics/metrics_snapshot.h"
 
 typedef struct Session Session;
@@ -29,9 +30,19 @@ typedef struct SessionConfig {
     const WeightRules *weights;   /* the same */
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
+    bool wants_children;          /* see traced_process_begin() */
     /* eventfd(2) that is written to when session_write_error() changes or there are session_take_anomalies(); -1: nobody wants to know */
     int state_fd;
+    KernelAssist *kernel; /* watches the processes; outlives the session; NULL: the kernel tells nothing */
+    const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
 } SessionConfig;
+
+/* What became of kernel assistance. */
+typedef struct KernelStatus {
+    bool enabled;
+    const char *reason; /* not enabled: why */
+    AdaKernelCounters counters;
+} KernelStatus;
 
 /*
  * What a session did. Complete after session_stop(); the pointers stay valid until session_destroy().
@@ -49,6 +60,8 @@ typedef struct SessionResult {
     uint32_t quarantined;   /* processes given up because of impossible values */
     const char *quarantine; /* why the last of them was */
     pid_t quarantine_pid;
+    KernelStatus kernel;
+    const DeathBook *deaths; /* sorted */
 } SessionResult;
 
 /* Starts a file on `fd` (empty, open for writing), which it takes over, also on failure. -ENOMEM; errors of write(2). */
@@ -71,6 +84,12 @@ void session_identify(Session *session, uint32_t number, pid_t pid);
 
 /* Keeps the payloads around this moment, of all threads of the process with that pid; of all processes: 0. */
 void session_mark(Session *session, pid_t pid);
+
+/*
+ * What the kernel told of threads, in its order; empties the list. A process must have been handed over before the
+ * ends of its threads are, and the ends of its threads before its own.
+ */
+void session_tell_kernel_events(Session *session, KernelEvents *events);
 
 /* The process is gone. */
 void session_process_ended(Session *session, uint32_t number, ProcessEnd end);

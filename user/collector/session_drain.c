@@ -43,6 +43,7 @@ static void add_process(Session *session, TracedProcess *process)
         traced_process_destroy(process); /* no memory even for a pointer: it is not traced */
         return;
     }
+    traced_process_begin(process, session->config.wants_children);
     session->processes[session->process_count++] = process;
     session->result.processes++;
 }
@@ -56,7 +57,7 @@ static void mark_processes(Session *session, pid_t pid)
     }
 }
 
-static void obey(Session *session, const Command *command)
+static void obey(Session *session, Command *command)
 {
     TracedProcess *process = find_process(session, command->number);
 
@@ -74,6 +75,9 @@ static void obey(Session *session, const Command *command)
         break;
     case COMMAND_MARK:
         mark_processes(session, command->pid);
+        break;
+    case COMMAND_KERNEL:
+        session_obey_kernel_events(session, &command->events);
         break;
     case COMMAND_STOP:
         session->stopping = true;
@@ -118,6 +122,13 @@ static void on_hostile(void *context, ThreadDrainState *state)
     traced_process_give_up(traced_process_of(state));
 }
 
+static bool has_run(void *context, ThreadDrainState *state)
+{
+    Session *session = context;
+
+    return kernel_hints_has_run(&session->hints, state);
+}
+
 static void session_summarize(const Session *session, AdatDrainSummary *summary)
 {
     const DrainMetrics *metrics = &session->metrics;
@@ -131,6 +142,7 @@ static void session_summarize(const Session *session, AdatDrainSummary *summary)
         .visits = metrics->visits,
         .skips = metrics->skips,
         .sweeps = metrics->sweeps,
+        .spared = metrics->spared,
         .wakeups = metrics->wakeups,
         .records = metrics->records,
         .bytes = metrics->bytes,
@@ -166,11 +178,11 @@ static void put_ledger(Session *session, uint16_t flags)
     if (!summary)
         return; /* tried again later */
     for (size_t i = 0; i < session->accounts.undescribed_count; i++) {
-        const AdatThread *thread = &session->accounts.undescribed[i];
+        const ThreadDescription *thread = &session->accounts.undescribed[i];
         AdatBlockHeader described = {
-            .type = ADAT_BLOCK_THREAD, .process = thread->process, .thread = thread->thread};
+            .type = ADAT_BLOCK_THREAD, .process = thread->thread.process, .thread = thread->thread.thread};
 
-        drain_batch_put(&session->batch, &described, thread, sizeof(*thread));
+        drain_batch_put(&session->batch, &described, thread, thread_description_bytes(thread));
     }
     session_summarize(session, summary);
     if (count > 0)
@@ -191,7 +203,7 @@ static void put_live_ledger(Session *session)
 
     live->count = 0;
     for (size_t i = 0; i < session->process_count; i++)
-        traced_process_tell_accounts(session->processes[i], live);
+        traced_process_tell_accounts(session->processes[i], &session->batch, live);
     for (size_t at = 0; at < live->count; at += count) {
         AdatDrainSummary *summary;
 
@@ -224,6 +236,8 @@ static void before_write(void *context)
         traced_process_complete(session->processes[i], &session->batch);
     if (entries >= SESSION_LEDGER_ENTRIES || (entries > 0 && session->ledger_due))
         put_ledger(session, ADAT_FLAG_CLOSED);
+    if (session->deaths.count >= SESSION_LEDGER_ENTRIES || (session->deaths.count > 0 && session->ledger_due))
+        session_put_kernel(session);
     session->ledger_due = false;
 }
 
@@ -259,8 +273,7 @@ static void keep_house(Session *session, uint64_t now)
     session_measure_memory(session);
     session_write_clock_anchor(session);
     put_live_ledger(session);
-    for (size_t i = 0; i < session->process_count; i++)
-        traced_process_check_threads(session->processes[i]);
+    session_check_threads(session, now);
 }
 
 static void forget_process(Session *session, size_t index)
@@ -289,6 +302,7 @@ static void forget_process(Session *session, size_t index)
         session->result.quarantine_pid = traced_process_pid(process);
     }
     session->result.threads += traced_process_threads(process);
+    death_book_give_up(&session->deaths, traced_process_number(process), UINT64_MAX);
     metrics_figures_add(&session->ended, traced_process_ended_figures(process));
     traced_process_destroy(process);
     session->processes[index] = session->processes[--session->process_count];
@@ -322,6 +336,7 @@ static bool iterate(Session *session)
         traced_process_prepare(session->processes[i], &session->batch);
     drain_iteration(session->iterator, session->stopping, &iteration);
     settle_ledger(session);
+    session_settle_kernel(session);
     tell_write_state(session);
     for (size_t i = session->process_count; i-- > 0;) {
         if (traced_process_settle(session->processes[i]))
@@ -409,12 +424,29 @@ static void rest(Session *session, uint32_t control)
 
 /* ---- closing ----------------------------------------------------------------------------------- */
 
+/* The ends of threads that are left, and in any case what became of kernel assistance. */
+static void close_kernel(Session *session)
+{
+    session->result.kernel = session_kernel_status(session);
+    do {
+        size_t before = session->deaths.count;
+
+        session_put_kernel(session);
+        session->close_error = drain_batch_flush(&session->batch);
+        session_settle_kernel(session);
+        if (!session->close_error && before > 0 && session->deaths.count == before)
+            session->close_error = -ENOMEM;
+    } while (session->deaths.count > 0 && !session->close_error);
+    death_book_sort(&session->deaths);
+}
+
 static void close_file(Session *session)
 {
     SessionResult *result = &session->result;
 
     session->closing = true;
     session_write_clock_anchor(session);
+    close_kernel(session);
     while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
         put_ledger(session, ADAT_FLAG_CLOSED);
         session->close_error = session->ledger_count == 0 ? -ENOMEM : drain_batch_flush(&session->batch);
@@ -471,6 +503,7 @@ DrainCallbacks session_drain_callbacks(Session *session)
         .on_deregistered = on_deregistered,
         .on_hostile = on_hostile,
         .before_write = before_write,
+        .has_run = session->config.kernel ? has_run : NULL,
         .context = session,
     };
 }

@@ -14,7 +14,14 @@
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
 
-enum command_type { COMMAND_ATTACH, COMMAND_IDENTIFY, COMMAND_ENDED, COMMAND_MARK, COMMAND_STOP };
+enum command_type {
+    COMMAND_ATTACH,
+    COMMAND_IDENTIFY,
+    COMMAND_ENDED,
+    COMMAND_MARK,
+    COMMAND_KERNEL,
+    COMMAND_STOP
+};
 
 typedef struct Command {
     enum command_type type;
@@ -22,6 +29,7 @@ typedef struct Command {
     pid_t pid;
     ProcessEnd end;
     TracedProcess *process; /* COMMAND_ATTACH */
+    KernelEvents events;    /* COMMAND_KERNEL */
 } Command;
 
 typedef struct CommandQueue {
@@ -65,6 +73,11 @@ struct Session {
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
     bool ledger_due;
+    DeathBook deaths;
+    KernelHints hints;
+    size_t death_count; /* of its entries that are in the batch */
+    uint32_t death_epoch;
+    uint64_t kernel_lost; /* records, when last looked */
     bool stopping;
     bool closing; /* nothing is put into the file any more */
     SessionResult result;
@@ -85,6 +98,18 @@ void session_measure_memory(Session *session);
 
 /* Tells SessionConfig.state_fd that there is something to ask after. */
 void session_tell_state(const Session *session);
+
+/* What the kernel told, to the processes that it told of. */
+void session_obey_kernel_events(Session *session, KernelEvents *events);
+
+/* Housekeeping: ends that nobody told of, threads of processes that the kernel tells nothing of. */
+void session_check_threads(Session *session, uint64_t now);
+
+/* Adds a KERNEL block to the batch: what became of kernel assistance, and the ends of threads; and after its write. */
+void session_put_kernel(Session *session);
+void session_settle_kernel(Session *session);
+
+KernelStatus session_kernel_status(const Session *session);
 
 /* What metrics are collected from: the session's processes and its drain. For the drain thread. */
 MetricsSource session_metrics_source(Session *session);

@@ -58,6 +58,17 @@ static void take_drain(const Session *session, MetricsSnapshot *snapshot)
     latency_histogram_copy(&snapshot->latency, &metrics->latency);
 }
 
+static void take_kernel(const Session *session, MetricsSnapshot *snapshot)
+{
+    KernelStatus status = session_kernel_status(session);
+
+    snapshot->kernel_enabled = status.enabled;
+    (void)snprintf(snapshot->kernel_reason, sizeof(snapshot->kernel_reason), "%s",
+                   status.reason ? status.reason : "");
+    snapshot->kernel_lifecycle_lost = status.counters.lifecycle_lost;
+    snapshot->kernel_sched_lost = status.counters.sched_lost;
+}
+
 static void count_sources(void *context, size_t *processes_out, size_t *threads_out)
 {
     const Session *session = context;
@@ -84,6 +95,7 @@ static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot
     }
     snapshot->processes_ever = session->result.processes;
     take_drain(session, snapshot);
+    take_kernel(session, snapshot);
 }
 
 /* Into the trace, where it happened. It names no process: readers take its time for one of the first, whose clock is that of all. */

@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/collector/clock_anchor.h"
 #include "user/collector/process_description.h"
+#include "user/collector/process_kernel.h"
+#include "user/metrics/sched_figures.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
 #include "user/registry/thread_registry.h"
@@ -18,8 +21,6 @@
 /* Processes whose threads are quiet have their turn every so many iterations; others are looked at in each. */
 #define PROCESS_TURNS 8u
 #define PROCESS_HOT_ITERATIONS 16u
-/* Threads that the kernel is asked after each second: 2 us each. */
-#define PROCESS_CHECKS 64u
 
 struct TracedProcess {
     Segment segment;
@@ -37,9 +38,10 @@ struct TracedProcess {
     ada_global_metrics_t *metrics;   /* the session's */
     ProcessEnd end;
     const char *quarantine;
-    uint32_t next_check; /* slot: see traced_process_check_threads() */
-    bool closed;         /* the accounts of an ended process were closed */
-    bool visited;        /* in the present iteration */
+    uint32_t next_check;          /* slot: see traced_process_check_threads() */
+    uint64_t unregistered_before; /* events without a slot that are in another collector's account */
+    bool closed;                  /* the accounts of an ended process were closed */
+    bool visited;                 /* in the present iteration */
     bool mark_requested;
     uint64_t torn;
     MetricsFigures ended; /* of threads that are done with */
@@ -47,6 +49,9 @@ struct TracedProcess {
     uint64_t measured;    /* events attempted, when metrics were last collected */
     MetricsThread *last; /* by slot: figures as they were then; NULL: they never were, or there was no memory */
     ProcessDescription description;
+    DeathBook *deaths; /* the session's; NULL: the kernel tells nothing */
+    ProcessKernel kernel;
+    KernelHints *hints; /* the session's */
 };
 
 static void learn_events(DrainSource *source);
@@ -71,6 +76,13 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
         if (error)
             goto fail;
     }
+    if (config->deaths) {
+        error = process_kernel_init(&process->kernel, &process->segment);
+        if (error)
+            goto fail;
+    }
+    process->deaths = config->deaths;
+    process->hints = config->hints;
     process->process = number;
     process->pid = pid;
     process->iterator = config->iterator;
@@ -78,6 +90,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->accounts = config->accounts;
     process->epoch = config->epoch;
     process->metrics = config->metrics;
+    process->unregistered_before = ada_load_relaxed(&segment->header->settled_unregistered);
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
@@ -90,6 +103,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     return 0;
 
 fail:
+    mark_matcher_destroy(process->source.matcher);
     process_description_fini(&process->description);
     free(process->threads);
     free(process);
@@ -101,11 +115,39 @@ void traced_process_destroy(TracedProcess *process)
     if (!process)
         return;
     mark_matcher_destroy(process->source.matcher);
+    process_kernel_fini(&process->kernel);
     segment_unmap(&process->segment);
     process_description_fini(&process->description);
     free(process->last);
     free(process->threads);
     free(process);
+}
+
+/* A thread that ended while nobody was attached, and of which everything is in an account: it is no part of this recording. */
+static void sweep_slot(const Segment *segment, uint32_t slot)
+{
+    ThreadLaneSet *lanes = thread_registry_at(segment, slot);
+
+    if (lanes && ada_load_acquire(&lanes->state) == ADA_SLOT_DRAINING && /* pairs with its last step */
+        thread_drain_is_settled(lanes))
+        (void)thread_registry_release(segment, lanes);
+}
+
+void traced_process_begin(TracedProcess *process, bool wants_children)
+{
+    SegmentHeader *header = process->segment.header;
+    ThreadRegistry *registry = segment_registry(&process->segment);
+    uint32_t slots = thread_registry_words(&process->segment) * 64;
+
+    for (uint32_t slot = 0; slot < slots && slot < process->segment.geometry.slot_capacity; slot++)
+        sweep_slot(&process->segment, slot);
+    ada_store_relaxed(&header->collector_sleeping, ADA_COLLECTOR_AWAKE);
+    ada_store_relaxed(&header->wants_children, wants_children);
+    ada_store_relaxed(&registry->shutdown_requested, 0u);
+    ada_store_relaxed(&registry->accepting_registrations, 1u);
+    ada_store_relaxed(&header->attached, 1u);
+    /* Last: who finds the gate open may register. It needs no order, as a thread that is refused tries again with its next event. */
+    ada_store_relaxed(&header->enabled, 1u);
 }
 
 void traced_process_identify(TracedProcess *process, pid_t pid)
@@ -241,6 +283,8 @@ static void discover_thread(TracedProcess *process, uint32_t slot)
         return; /* the same */
     process->threads_found++;
     process->threads_here++;
+    process_kernel_found(&process->kernel, slot, process->threads[slot]->tid);
+    kernel_hints_found(process->hints, process->threads[slot], (uint32_t)process->pid);
     check_ended(process, slot);
 }
 
@@ -262,6 +306,85 @@ static void look_at_slots(TracedProcess *process, uint32_t word)
             drain_iterator_hint(process->iterator, process->threads[slot]);
     }
 }
+
+/* ---- what the kernel tells -------------------------------------------------------------------- */
+
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor)
+{
+    uint64_t ticks = ada_load_relaxed(&process->segment.header->owner_started_at);
+    AdatClock now;
+    double rate;
+
+    if (process->source.clock_kind != ADA_CLOCK_TSC)
+        return ticks;
+    clock_anchor_take(&now); /* both clocks at once, whatever interrupts us */
+    rate = (double)(now.monotonic_ns - anchor->monotonic_ns) / (double)(now.tsc - anchor->tsc);
+    return now.monotonic_ns - (uint64_t)((double)(now.tsc - ticks) * rate);
+}
+
+void traced_process_tell(TracedProcess *process, KernelEvent *event)
+{
+    if (event->record.type == ADA_KERNEL_EXIT && process->kernel.heads) {
+        kernel_events_push(&process->kernel.exits, event);
+        return;
+    }
+    if (event->record.type == ADA_KERNEL_FORK)
+        process->kernel.births++;
+    free(event);
+}
+
+/*
+ * Threads that the kernel saw end, once all slots that they may have taken are known: they are drained for the last
+ * time. One that had left its slot itself may be drained already; one that never recorded had none.
+ */
+static void take_exits(TracedProcess *process)
+{
+    KernelEvent *exit;
+
+    while ((exit = kernel_events_pop(&process->kernel.exits)) != NULL) {
+        uint32_t slot = process_kernel_find(&process->kernel, exit->record.own_tid);
+        ThreadDrainState *state = slot != PROCESS_KERNEL_NO_SLOT ? process->threads[slot] : NULL;
+
+        if (death_book_tell(process->deaths, process->process, exit) || !state ||
+            process->kernel.exit_of[slot]) {
+            free(exit);
+            continue;
+        }
+        process->kernel.exit_of[slot] = exit;
+        (void)thread_registry_unregister(&process->segment, state->lanes);
+        deregister_thread_from_drain(process->iterator, state, THREAD_ENDED);
+    }
+}
+
+/* The death record of a thread that is drained. */
+static void note_death(TracedProcess *process, const ThreadDrainState *state, uint64_t torn)
+{
+    KernelEvent *exit = process_kernel_left(&process->kernel, state->slot);
+    AdatKernelThread entry = {
+        .process = process->process,
+        .thread = state->thread,
+        .tid = state->tid,
+        .kind = ADAT_DEATH_UNKNOWN,
+        .drain_complete = !process->quarantine && !state->hostile,
+        .torn = torn,
+        .freed_ns = ada_clock_monotonic_ns(),
+    };
+
+    if (!process->deaths)
+        return;
+    if (exit) {
+        death_book_complete(&entry, exit);
+        death_book_add(process->deaths, &entry);
+    } else if (process->end.kind == ADAT_DEATH_DETACHED || process->end.kind == ADAT_DEATH_EXEC) {
+        entry.kind = process->end.kind; /* it still runs, maybe another program: the kernel told of no end */
+        death_book_add(process->deaths, &entry);
+    } else {
+        death_book_wait(process->deaths, &entry);
+    }
+    free(exit);
+}
+
+/* ---- before, in and after an iteration -------------------------------------------------------- */
 
 void traced_process_mark(TracedProcess *process)
 {
@@ -291,7 +414,7 @@ static bool is_due(const TracedProcess *process)
     uint64_t iteration = drain_iterator_count(process->iterator);
 
     return process->end.kind != 0 || process->description.described == 0 || process->mark_requested ||
-           traced_process_has_hints(process) ||
+           process->kernel.exits.first || process->kernel.births > 0 || traced_process_has_hints(process) ||
            iteration - process->source.last_found < PROCESS_HOT_ITERATIONS ||
            (iteration + process->process) % PROCESS_TURNS == 0;
 }
@@ -312,6 +435,8 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch)
     take_mark_request(process, batch);
     for (uint32_t word = 0; word < words; word++)
         look_at_slots(process, word);
+    take_exits(process);
+    process_kernel_provide(&process->kernel);
     if (process->end.kind == 0)
         return;
     for (uint32_t slot = 0; slot < words * 64 && slot < process->segment.geometry.slot_capacity; slot++) {
@@ -351,12 +476,29 @@ static void measure_ended(TracedProcess *process, const ThreadDrainState *state,
     metrics_global_add_ended(process->metrics, &thread);
 }
 
-static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, bool final)
+static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, const AdatAccount *account)
+{
+    return adat_account_entry(account, state->process, state->thread, lane);
+}
+
+/* Of a thread that may go on, the account ends where the next collector's begins. */
+static AdatLedgerEntry close_lane(const TracedProcess *process, ThreadDrainState *state, bool final,
+                                  uint32_t lane_kind)
 {
     AdatAccount account;
 
-    thread_drain_account(state, lane, final, &account);
-    return adat_account_entry(&account, state->process, state->thread, lane);
+    if (final || process->quarantine)
+        thread_drain_account(state, lane_kind, final, &account);
+    else
+        thread_drain_leave(state, lane_kind, &account);
+    return ledger_entry(state, lane_kind, &account);
+}
+
+/* A slot is given back once its thread wrote its last; the others of a process that goes on stay taken. */
+static bool give_slot_back(const TracedProcess *process, const ThreadDrainState *state)
+{
+    return state->producer_gone && !traced_process_gone(process) && !process->quarantine &&
+           thread_registry_release(&process->segment, state->lanes);
 }
 
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
@@ -367,36 +509,41 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     memcpy(account.name, state->name, sizeof(account.name));
     if (process->source.weights)
         account.weight = state->weight;
-    account.index = ledger_entry(state, ADA_LANE_INDEX, final);
-    account.detail = ledger_entry(state, ADA_LANE_DETAIL, final);
+    account.index = close_lane(process, state, final, ADA_LANE_INDEX);
+    account.detail = close_lane(process, state, final, ADA_LANE_DETAIL);
     account.index.visits = state->stats.visits;
     account.index.skips = state->stats.skips;
     account.index.bytes = state->stats.bytes;
     account.index.wait_total = state->stats.wait_total;
     account.index.wait_max = state->stats.wait_max;
     if (state->described != *process->epoch) {
-        AdatThread thread = thread_drain_description(state);
+        ThreadDescription thread = thread_drain_description(state);
 
         (void)account_book_add_undescribed(process->accounts, &thread);
     }
     measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
+    kernel_hints_left(process->hints, state);
+    note_death(process, state, account.index.torn + account.detail.torn);
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
     process->threads_here--;
-    if (process->end.kind != 0 || process->quarantine ||
-        !thread_registry_release(&process->segment, state->lanes))
+    if (!give_slot_back(process, state))
         process->done[state->slot / 64] |= 1ull << state->slot % 64;
 }
 
-static void tell_account(const TracedProcess *process, ThreadDrainState *state, LedgerEntries *entries)
+static void tell_account(const TracedProcess *process, ThreadDrainState *state, DrainBatch *batch,
+                         LedgerEntries *entries)
 {
     AdatLedgerEntry lanes[2];
     uint64_t attempted = 0, settled = 0;
 
     for (uint32_t lane = 0; lane < 2; lane++) {
-        lanes[lane] = ledger_entry(state, lane, false);
+        AdatAccount account;
+
+        thread_drain_tell(state, lane, &account);
+        lanes[lane] = ledger_entry(state, lane, &account);
         attempted += lanes[lane].attempted;
         settled += lanes[lane].attempted - lanes[lane].pending;
     }
@@ -411,16 +558,17 @@ static void tell_account(const TracedProcess *process, ThreadDrainState *state, 
     state->told_epoch = *process->epoch;
     state->told_attempted = attempted;
     state->told_settled = settled;
+    drain_batch_touch(batch, state); /* settled with the write that has the entries */
 }
 
-void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries)
+void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries)
 {
     for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
         expect_threads(process, slot);
         if (!process->threads[slot])
             continue;
         left--;
-        tell_account(process, process->threads[slot], entries);
+        tell_account(process, process->threads[slot], batch, entries);
     }
 }
 
@@ -441,11 +589,13 @@ static void abandon_threads(TracedProcess *process)
 /* Events of threads that had no slot: attempted, and lost for want of room. */
 static void account_unregistered(TracedProcess *process)
 {
-    uint64_t events = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
+    uint64_t counted = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
+    uint64_t events = counted - process->unregistered_before;
     ThreadAccount account = {.pid = (uint32_t)process->pid};
 
     if (events == 0)
         return;
+    ada_store_relaxed(&process->segment.header->settled_unregistered, counted);
     memcpy(account.name, "(no slot)", sizeof("(no slot)"));
     account.index = (AdatLedgerEntry){
         .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
@@ -485,7 +635,7 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
     drain_batch_put(batch, &header, &death, sizeof(death));
 }
 
-void traced_process_check_threads(TracedProcess *process)
+void traced_process_check_threads(TracedProcess *process, uint32_t most)
 {
     const SegmentHeader *header = process->segment.header;
     uint32_t capacity = process->segment.geometry.slot_capacity;
@@ -496,7 +646,7 @@ void traced_process_check_threads(TracedProcess *process)
     if (process->end.kind != 0 || process->pid == 0 ||
         ada_load_relaxed(&header->owner_pid) != (uint32_t)process->pid)
         return;
-    for (uint32_t i = 0; i < capacity && asked < PROCESS_CHECKS && asked < process->threads_here; i++) {
+    for (uint32_t i = 0; i < capacity && asked < most && asked < process->threads_here; i++) {
         ThreadDrainState *state = process->threads[process->next_check];
 
         process->next_check = (process->next_check + 1) % capacity;
@@ -516,6 +666,7 @@ void traced_process_detach(TracedProcess *process)
 
     ada_store_relaxed(&header->enabled, 0u);
     ada_store_relaxed(&header->attached, 0u);
+    ada_store_relaxed(&header->wants_children, 0u);
     ada_store_relaxed(&registry->accepting_registrations, 0u);
     ada_store_relaxed(&registry->shutdown_requested, 1u);
     process->end = (ProcessEnd){.kind = ADAT_DEATH_DETACHED};
@@ -560,6 +711,8 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
                            MetricsThread *thread)
 {
     MetricsThread *last = process->last ? &process->last[state->slot] : thread;
+    AdaKernelThread context;
+    bool known;
 
     if (process->last && is_unchanged(state, last)) {
         thread_figures_skip(state, window, &last->figures);
@@ -567,6 +720,8 @@ static void measure_thread(const TracedProcess *process, ThreadDrainState *state
         describe_measured(process, state, last);
         thread_figures_take(state, window, &last->figures);
     }
+    known = kernel_hints_context(process->hints, state, (uint32_t)process->pid, &context);
+    sched_figures_take(known ? &context : NULL, window, &state->measured, &last->figures.sched);
     if (last != thread)
         *thread = *last;
 }

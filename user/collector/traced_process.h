@@ -15,6 +15,8 @@
 #include <sys/types.h>
 
 #include "user/collector/account.h"
+#include "user/collector/death_book.h"
+#include "user/collector/kernel_hints.h"
 #include "user/drain/drain_iterator.h"
 #include "user/metrics/global_metrics.h"
 
@@ -36,6 +38,8 @@ typedef struct TracedProcessConfig {
     const MarkRules *rules;        /* NULL: none */
     const WeightRules *weights;    /* NULL: none */
     ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
+    DeathBook *deaths;             /* takes the ends of threads; NULL: the kernel tells of none */
+    KernelHints *hints;            /* learns of threads */
 } TracedProcessConfig;
 
 /*
@@ -47,6 +51,13 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
 
 /* Unmaps and frees; NULL is allowed. Its threads must be gone from the iterator. */
 void traced_process_destroy(TracedProcess *process);
+
+/*
+ * Opens the gate: from here on its threads record. What they recorded before is left to the account of the collector that was
+ * there before, but for what that had not settled when it was killed. `wants_children`: children of fork() record from their first event
+ * on, and are to be found.
+ */
+void traced_process_begin(TracedProcess *process, bool wants_children);
 
 /* Sets the pid that the kernel attests. */
 void traced_process_identify(TracedProcess *process, pid_t pid);
@@ -82,9 +93,10 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 void traced_process_complete(TracedProcess *process, DrainBatch *batch);
 
 /*
- * Adds the present accounts of its threads, as far as they changed since the last call, to *entries. Without memory some are missing.
+ * Adds the present accounts of its threads, as far as they changed since the last call, to *entries, which go into the batch.
+ * Without memory some are missing.
  */
-void traced_process_tell_accounts(TracedProcess *process, LedgerEntries *entries);
+void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries);
 
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);
@@ -109,9 +121,15 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
 
 /*
  * ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. Asks after
- * some of them, the others have their turn next time.
+ * at most so many of them, the others have their turn next time.
  */
-void traced_process_check_threads(TracedProcess *process);
+void traced_process_check_threads(TracedProcess *process, uint32_t most);
+
+/* The kernel told of a thread of it: a birth, or an end. Takes the event over. */
+void traced_process_tell(TracedProcess *process, KernelEvent *event);
+
+/* When the process took its segment over, in CLOCK_MONOTONIC. Cycles are converted by way of an anchor of the past. */
+uint64_t traced_process_started_ns(const TracedProcess *process, const AdatClock *anchor);
 
 /* Threads found so far. */
 uint32_t traced_process_threads(const TracedProcess *process);

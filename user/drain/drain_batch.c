@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "user/drain/thread_drain.h"
 #include "user/lane/clock.h"
 
 /* Of as many as are copied at a time: the first, which waits longest, and some more. Each costs 4 ns. */
@@ -23,6 +24,7 @@ static void settle_lane(LaneDrain *lane, bool written)
     else
         lane->dropped_io += lane->batched;
     lane->batched = 0;
+    thread_drain_settle(lane); /* before the rings, whose contents are gone then */
     lane_reader_return_rings(&lane->reader);
 }
 

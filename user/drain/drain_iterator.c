@@ -11,6 +11,8 @@
 #define HOT_ITERATIONS_DEFAULT 16u
 #define COLD_TURNS_DEFAULT 1024u /* some second: for hints that were lost with the thread that gave them */
 #define IN_PLACE_NS_DEFAULT 500000u
+/* For threads that lie about how far they are, or hold the drain for ever. */
+#define LAST_VISITS_MAX 1024u
 
 /* Threads in no particular order; each knows its place. */
 typedef struct ThreadList {
@@ -200,6 +202,7 @@ static void take_departures(DrainIterator *iterator)
         if (has_arrived(iterator, state)) {
             make_hot(iterator, state);
             state->producer_gone = ada_load_relaxed(&state->leaving) == THREAD_ENDED;
+            thread_drain_note_end(state);
             (void)thread_drain_move(state, THREAD_DRAIN_DEREGISTERING);
         } else {
             push_departure(iterator, state);
@@ -273,6 +276,12 @@ static bool must_be_visited(const ThreadDrainState *state)
     return state->phase != THREAD_DRAIN_ACTIVE;
 }
 
+/* Whether looking at a quiet thread could find anything, as far as somebody knows. */
+static bool may_have_run(const DrainIterator *iterator, ThreadDrainState *state)
+{
+    return !iterator->callbacks.has_run || iterator->callbacks.has_run(iterator->callbacks.context, state);
+}
+
 /*
  * A thread without work for some time is watched, and once more looked at in the iterations that follow: what it
  * recorded before it saw that it is watched is found then. After that it is quiet.
@@ -284,6 +293,7 @@ static void ask_to_rest(DrainIterator *iterator, ThreadDrainState *state)
     if (!state->watched) {
         state->watched = true;
         lane_reader_watch(&state->index.reader);
+        (void)may_have_run(iterator, state); /* from here on it counts: it is looked at once more in any case */
     } else {
         list_remove(&iterator->hot, state);
         list_add(&iterator->cold, state, false);
@@ -309,14 +319,20 @@ static void ask_active(DrainIterator *iterator, bool in_place)
 static void ask_quiet(DrainIterator *iterator)
 {
     size_t share = (iterator->cold.count + iterator->cold_turns - 1) / iterator->cold_turns;
+    DrainMetrics *metrics = iterator->batch->metrics;
 
-    iterator->batch->metrics->sweeps += share;
     for (size_t i = 0; i < share && iterator->cold.count > 0; i++) {
         ThreadDrainState *state;
 
         if (iterator->cold_next >= iterator->cold.count)
             iterator->cold_next = 0;
         state = iterator->cold.items[iterator->cold_next];
+        if (!may_have_run(iterator, state)) {
+            metrics->spared++;
+            iterator->cold_next++;
+            continue;
+        }
+        metrics->sweeps++;
         if (thread_drain_stirred(state)) {
             make_hot(iterator, state); /* another takes its place here */
             if (thread_drain_has_work(state, true))
@@ -365,10 +381,13 @@ static bool settle_phase(ThreadDrainState *state, const DrainVisit *visit)
     bool more = visit->more || visit->skipped;
 
     if (state->phase == THREAD_DRAIN_FINAL) {
-        /* Who may still run gets one visit, however much it writes meanwhile. */
-        if (!more || !state->producer_gone)
+        /* Who may still run is drained to where it was when it was left, however much it writes meanwhile. */
+        if (!state->producer_gone)
+            more = (visit->more_details || visit->skipped || !thread_drain_reached_end(state)) &&
+                   state->last_visits++ < LAST_VISITS_MAX;
+        if (!more)
             (void)thread_drain_move(state, THREAD_DRAIN_DRAINED);
-        return more && state->producer_gone;
+        return more;
     }
     (void)thread_drain_move(state, more ? THREAD_DRAIN_PENDING : THREAD_DRAIN_ACTIVE);
     return more;

@@ -35,6 +35,11 @@ typedef struct DrainCallbacks {
     void (*on_hostile)(void *context, ThreadDrainState *state);
     /* All visits were made, the write follows: a last chance for blocks that belong to their records. */
     void (*before_write)(void *context);
+    /*
+     * Whether a quiet thread was on a CPU since this was last asked, or may have been; if not, it is not looked at.
+     * NULL: nobody knows.
+     */
+    bool (*has_run)(void *context, ThreadDrainState *state);
     void *context;
 } DrainCallbacks;
 
@@ -78,7 +83,7 @@ int register_thread_for_drain(DrainIterator *iterator, DrainSource *source, uint
 enum thread_leaving {
     THREAD_STAYS,
     THREAD_ENDED, /* it writes no more: its lanes are drained to the last byte */
-    THREAD_DETACHED, /* it may still run: it is visited once more, and what it writes after that stays where it is */
+    THREAD_DETACHED, /* it may still run: it is drained to where it is now, and what it writes after that stays where it is */
 };
 
 /* The thread's final drain begins with the next iteration. Only the first call for a thread counts. */

@@ -15,6 +15,7 @@ typedef struct DrainMetrics {
     uint64_t visits;  /* of threads that had work */
     uint64_t skips;   /* of them in vain, because the producer held the drain */
     uint64_t sweeps;  /* looks at quiet threads */
+    uint64_t spared;  /* such looks left out because the thread had not run */
     uint64_t records; /* taken over, both lanes */
     uint64_t bytes;
     uint64_t flushes;         /* writes of the file */

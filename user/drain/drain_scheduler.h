@@ -43,9 +43,10 @@ typedef struct DrainSchedulerConfig {
 
 /* What a visit came to. */
 typedef struct DrainVisit {
-    uint64_t bytes; /* taken */
-    bool more;      /* the budget ended it, not the work */
-    bool skipped;   /* in vain: the producer held the drain */
+    uint64_t bytes;    /* taken */
+    bool more;         /* the budget ended it, not the work */
+    bool more_details; /* the same, of payloads */
+    bool skipped;      /* in vain: the producer held the drain */
 } DrainVisit;
 
 /* What an iteration came to. */

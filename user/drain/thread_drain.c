@@ -10,6 +10,45 @@
 
 /* ---- one thread ------------------------------------------------------------------------------- */
 
+/* What the account of the collector before us has. */
+static LaneLosses settled_losses(const Lane *lane)
+{
+    return (LaneLosses){
+        .full = ada_load_relaxed(&lane->settled_full),
+        .nested = ada_load_relaxed(&lane->settled_nested),
+        .overwritten = ada_load_relaxed(&lane->settled_overwritten),
+        .recycled = ada_load_relaxed(&lane->settled_recycled),
+    };
+}
+
+/* The thread's counters. Acquire pairs with metrics_increment_dropped(): what is counted as taken back was written before. */
+static LaneLosses counted_losses(const ThreadDrainState *state, uint32_t lane_kind)
+{
+    const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[lane_kind].counters;
+
+    return (LaneLosses){
+        .full = ada_load_acquire(&counters->dropped_full),
+        .nested = ada_load_acquire(&counters->dropped_nested),
+        .overwritten = ada_load_acquire(&counters->overwritten),
+        .recycled = ada_load_acquire(&counters->recycled),
+    };
+}
+
+static uint64_t since(uint64_t now, uint64_t before)
+{
+    return now > before ? now - before : 0;
+}
+
+static LaneLosses losses_since(const LaneLosses *now, const LaneLosses *before)
+{
+    return (LaneLosses){
+        .full = since(now->full, before->full),
+        .nested = since(now->nested, before->nested),
+        .overwritten = since(now->overwritten, before->overwritten),
+        .recycled = since(now->recycled, before->recycled),
+    };
+}
+
 void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t slot, uint32_t thread)
 {
     const Segment *segment = source->segment;
@@ -33,29 +72,46 @@ void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t sl
     lane_reader_init(&state->detail.reader, &lanes->detail,
                      segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_DETAIL)),
                      ADA_LANE_DETAIL, geometry->detail_ring_count, geometry->detail_ring_bytes);
+    state->index.before = state->index.told = settled_losses(&lanes->index);
+    state->detail.before = state->detail.told = settled_losses(&lanes->detail);
+    state->peek.next_record = state->detail.reader.first_record;
+    if (ada_load_relaxed(&lanes->metrics.rates.window_start) !=
+        0) /* of a collector before us, maybe amid an update */
+        ada_store_relaxed(&lanes->metrics.rates.window_start, 0ull);
     mark_thread_init(&state->mark);
 }
 
-AdatThread thread_drain_description(const ThreadDrainState *state)
+ThreadDescription thread_drain_description(const ThreadDrainState *state)
 {
-    AdatThread block = {
-        .thread = state->thread,
-        .process = state->process,
-        .tid = state->tid,
-        .slot = state->slot,
-        .generation = state->generation,
-        .registered_at = state->registered_at,
+    ThreadDescription description = {
+        .thread =
+            {
+                .thread = state->thread,
+                .process = state->process,
+                .tid = state->tid,
+                .slot = state->slot,
+                .generation = state->generation,
+                .registered_at = state->registered_at,
+            },
+        .start.first_record = {state->index.reader.first_record, state->detail.reader.first_record},
     };
 
-    memcpy(block.name, state->name, sizeof(block.name));
-    return block;
+    memcpy(description.thread.name, state->name, sizeof(description.thread.name));
+    return description;
+}
+
+size_t thread_description_bytes(const ThreadDescription *description)
+{
+    const uint64_t *first = description->start.first_record;
+
+    return first[0] | first[1] ? sizeof(*description) : sizeof(description->thread);
 }
 
 /* Writes the THREAD block if it was not written yet, was lost, or says another name; by its name it has its weight. */
 static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
-    AdatThread block;
+    ThreadDescription block;
     char name[ADA_THREAD_NAME_SIZE];
 
     uint32_t version = ada_load_relaxed(&state->lanes->name_version); /* a hint; the name is read in order */
@@ -73,7 +129,7 @@ static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
         state->weight = weight_rules_find(state->source->weights, name);
     block = thread_drain_description(state);
     state->described = batch->epoch;
-    drain_batch_put(batch, &header, &block, sizeof(block));
+    drain_batch_put(batch, &header, &block, thread_description_bytes(&block));
 }
 
 int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
@@ -98,20 +154,21 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
     return (int64_t)at;
 }
 
-static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDrain *drain,
-                                    const LaneChunk *chunk)
+static AdatBlockHeader block_header(const ThreadDrainState *state, LaneDrain *drain, const LaneChunk *chunk)
 {
-    const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[drain->reader.kind].counters;
+    const LaneLosses counted = counted_losses(state, drain->reader.kind);
+    const LaneLosses losses = losses_since(&counted, &drain->before);
 
+    drain->told = counted;
     return (AdatBlockHeader){
         .type = drain->reader.kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
         .process = state->process,
         .thread = state->thread,
         .first_record = chunk->first_record,
-        .dropped_full = ada_load_relaxed(&counters->dropped_full) + ada_load_relaxed(&counters->overwritten),
-        .dropped_nested = ada_load_relaxed(&counters->dropped_nested),
+        .dropped_full = losses.full + losses.overwritten,
+        .dropped_nested = losses.nested,
         .dropped_io = drain->dropped_io,
-        .recycled = ada_load_relaxed(&counters->recycled),
+        .recycled = losses.recycled,
     };
 }
 
@@ -215,6 +272,10 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     found = lane_reader_next(reader, &chunk);
     if (found <= 0)
         return found;
+    if (chunk.inherited && chunk.sequence >= wanted->until_sequence) {
+        lane_reader_pass(reader, &chunk);
+        return CHUNK_TAKEN;
+    }
     if (chunk.sequence >= wanted->until_sequence || (!chunk.submitted && !wanted->in_place))
         return CHUNK_NONE;
     if (chunk.bytes == 0) {
@@ -316,6 +377,8 @@ static uint64_t detail_wanted_until(const ThreadDrainState *state)
 /* Whether a visit can find anything of what is wanted. */
 static bool lane_has_wanted(const LaneReader *reader, uint64_t until_sequence, bool in_place)
 {
+    if (lane_reader_inherits(reader))
+        return true;
     if (until_sequence == 0)
         return false;
     return in_place ? lane_reader_pending(reader) : lane_reader_submitted(reader);
@@ -358,6 +421,7 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
     Wanted index = {.until_sequence = UINT64_MAX, .bytes = limits->bytes, .in_place = in_place};
     Wanted detail = {.bytes = limits->bytes, .in_place = in_place};
     DrainVisit visit = {0};
+    bool index_more;
     int error;
 
     describe_thread(state, batch);
@@ -368,9 +432,13 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
         return error;
     thread_marks_act(state, batch);
     detail.until_sequence = detail_wanted_until(state);
+    index_more = visit.more;
+    visit.more = false;
     error = visit_lane(state, &state->detail, batch, &detail, &visit);
     if (error)
         return error;
+    visit.more_details = visit.more;
+    visit.more = visit.more || index_more;
     batch->metrics->bytes += visit.bytes;
     *visit_out = visit;
     return 0;
@@ -414,51 +482,160 @@ static LanePosition lane_position(const Lane *lane)
     return position;
 }
 
-void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
-                          AdatAccount *account_out)
+/* Of this collector, whose account begins where the one before it ended. */
+static LanePosition own_position(const LaneDrain *drain, bool final)
 {
-    const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
-    const ada_metrics_counters_t *counters = &state->lanes->metrics.lanes[lane_kind].counters;
     const Lane *lane = drain->reader.lane;
-    /* Losses before positions: what is counted as taken back was written before. Pairs with metrics_increment_dropped(). */
-    uint64_t overwritten = ada_load_acquire(&counters->overwritten);
-    uint64_t recycled = ada_load_acquire(&counters->recycled);
-    uint64_t dropped_full = ada_load_acquire(&counters->dropped_full);
-    uint64_t dropped_nested = ada_load_acquire(&counters->dropped_nested);
-    uint64_t consumed = drain->reader.consumed;
-    uint64_t pending = 0, torn = 0, rest, begun;
     LanePosition position;
 
     if (final)
         position = (LanePosition){.written = lane_events_written(lane), .reserved = lane_events_reserved(lane)};
     else
         position = lane_position(lane);
-    rest = position.written > consumed ? position.written - consumed : 0; /* completed, but not taken over */
-    begun = position.reserved > position.written ? position.reserved - position.written : 0;
-    if (!final) {
-        overwritten = minimum(overwritten, rest);
-        recycled = minimum(recycled, rest - overwritten);
-        pending = rest - overwritten - recycled + begun + drain->batched;
-    } else {
-        /*
-         * What was completed and not taken over is gone. The producer counts when it takes a ring back,
-         * but may be killed between counting and taking: the difference of positions is what is exact.
-         */
-        bool unmarked_kept_out = lane_kind == ADA_LANE_DETAIL &&
-                                 ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS;
+    position.written = since(position.written, drain->reader.first_record);
+    position.reserved = since(position.reserved, drain->reader.first_record);
+    return position;
+}
 
-        overwritten = unmarked_kept_out ? minimum(overwritten, rest) : rest;
-        recycled = rest - overwritten;
-        torn = begun;
+/*
+ * Splits `rest`, records that were completed and are gone without having been taken over. The producer counts when it takes a
+ * ring back, but may be killed between counting and taking, or a collector may have been: the difference of positions is what is
+ * exact.
+ */
+static void account_gone(const ThreadDrainState *state, uint32_t lane_kind, const LaneLosses *losses,
+                         uint64_t rest, AdatAccount *account)
+{
+    bool unmarked_kept_out = lane_kind == ADA_LANE_DETAIL &&
+                             ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS;
+    uint64_t overwritten = unmarked_kept_out ? minimum(losses->overwritten, rest) : rest;
+
+    account->dropped_full += overwritten;
+    account->recycled_unmarked = rest - overwritten;
+}
+
+/*
+ * What needs no positions. Field by field: a struct that is copied soon after its fields were stored costs 20 ns, as these stores are
+ * not forwarded to wider loads.
+ */
+static void begin_account(const LaneDrain *drain, const LaneLosses *losses, AdatAccount *account)
+{
+    account->in_file = drain->in_file;
+    account->dropped_full = losses->full;
+    account->dropped_nested = losses->nested;
+    account->dropped_io = drain->dropped_io;
+    account->recycled_unmarked = 0;
+    account->torn = 0;
+    account->pending = 0;
+}
+
+/* `counted` was read before the positions: what is counted as taken back was written before. */
+static void account_by(const ThreadDrainState *state, uint32_t lane_kind, bool final,
+                       const LaneLosses *counted, AdatAccount *account)
+{
+    const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    const LaneLosses losses = losses_since(counted, &drain->before);
+    LanePosition position = own_position(drain, final);
+    uint64_t rest = since(position.written, drain->reader.consumed); /* completed, but not taken over */
+    uint64_t begun = since(position.reserved, position.written);
+
+    begin_account(drain, &losses, account);
+    if (final) {
+        account_gone(state, lane_kind, &losses, rest, account);
+        account->torn = begun;
+    } else {
+        uint64_t overwritten = minimum(losses.overwritten, rest);
+
+        account->dropped_full += overwritten;
+        account->recycled_unmarked = minimum(losses.recycled, rest - overwritten);
+        account->pending = rest - overwritten - account->recycled_unmarked + begun + drain->batched;
     }
-    /* Field by field, once: a struct copied soon after its fields were stored costs 20 ns, for stores wider than these are not forwarded. */
-    account_out->in_file = drain->in_file;
-    account_out->dropped_full = dropped_full + overwritten;
-    account_out->dropped_nested = dropped_nested;
-    account_out->dropped_io = drain->dropped_io;
-    account_out->recycled_unmarked = recycled;
-    account_out->torn = torn;
-    account_out->pending = pending;
-    account_out->attempted = drain->in_file + dropped_full + overwritten + dropped_nested +
-                             drain->dropped_io + recycled + torn + pending;
+    account->attempted = adat_account_sum(account);
+}
+
+void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
+                          AdatAccount *account_out)
+{
+    const LaneLosses counted = counted_losses(state, lane_kind);
+
+    account_by(state, lane_kind, final, &counted, account_out);
+}
+
+void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+{
+    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+
+    drain->told = counted_losses(state, lane_kind);
+    account_by(state, lane_kind, false, &drain->told, account_out);
+}
+
+/* ---- leaving a thread that goes on --------------------------------------------------------------- */
+
+void thread_drain_settle(LaneDrain *drain)
+{
+    Lane *lane = drain->reader.lane;
+
+    lane_reader_settle(&drain->reader);
+    ada_store_relaxed(&lane->settled_full, drain->told.full);
+    ada_store_relaxed(&lane->settled_nested, drain->told.nested);
+    ada_store_relaxed(&lane->settled_overwritten, drain->told.overwritten);
+    ada_store_relaxed(&lane->settled_recycled, drain->told.recycled);
+}
+
+void thread_drain_note_end(ThreadDrainState *state)
+{
+    state->last_record[ADA_LANE_INDEX] = lane_position(&state->lanes->index).written;
+    state->last_record[ADA_LANE_DETAIL] = lane_position(&state->lanes->detail).written;
+}
+
+/* A lane with rings of a collector that died has not given them back yet. */
+static bool reached_end(const LaneReader *reader, uint64_t last_record)
+{
+    return !lane_reader_inherits(reader) && (int64_t)(last_record - reader->next_record) <= 0;
+}
+
+bool thread_drain_reached_end(const ThreadDrainState *state)
+{
+    const LaneReader *detail = &state->detail.reader;
+
+    if (lane_reader_inherits(detail) || !reached_end(&state->index.reader, state->last_record[ADA_LANE_INDEX]))
+        return false;
+    /* Of marked payloads nobody can tell beforehand how many there are. */
+    return detail_wanted_until(state) != UINT64_MAX || reached_end(detail, state->last_record[ADA_LANE_DETAIL]);
+}
+
+void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+{
+    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    LaneReader *reader = &drain->reader;
+    LaneLosses losses;
+
+    /* Payloads that nobody marked are in the account, as those that were recycled are, and no longer wanted. */
+    if (lane_kind == ADA_LANE_DETAIL &&
+        ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS) {
+        uint64_t written = lane_position(reader->lane).written;
+
+        if ((int64_t)(written - reader->next_record) > 0)
+            reader->next_record = written;
+    }
+    /* After the position: what was taken back below it is counted. */
+    drain->told = counted_losses(state, lane_kind);
+    losses = losses_since(&drain->told, &drain->before);
+    begin_account(drain, &losses, account_out);
+    account_gone(state, lane_kind, &losses,
+                 since(reader->next_record - reader->first_record, reader->consumed), account_out);
+    account_out->attempted = adat_account_sum(account_out);
+    thread_drain_settle(drain);
+}
+
+static bool lane_is_settled(const Lane *lane, const ada_metrics_counters_t *counters)
+{
+    return lane_events_reserved(lane) == ada_load_relaxed(&lane->settled_records) &&
+           ada_load_relaxed(&counters->dropped_full) == ada_load_relaxed(&lane->settled_full) &&
+           ada_load_relaxed(&counters->dropped_nested) == ada_load_relaxed(&lane->settled_nested);
+}
+
+bool thread_drain_is_settled(const ThreadLaneSet *lanes)
+{
+    return lane_is_settled(&lanes->index, &lanes->metrics.lanes[ADA_LANE_INDEX].counters) &&
+           lane_is_settled(&lanes->detail, &lanes->metrics.lanes[ADA_LANE_DETAIL].counters);
 }

@@ -45,8 +45,13 @@ typedef struct DrainLimits {
 /* Starts draining the thread that occupies `slot`; its state must be ACTIVE or DRAINING. `thread` is its number in the file. */
 void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t slot, uint32_t thread);
 
-/* What the file is told of the thread. */
-AdatThread thread_drain_description(const ThreadDrainState *state);
+/* What the file is told of the thread. `start` only of one that was drained before, by another collector. */
+typedef struct ThreadDescription {
+    AdatThread thread;
+    AdatThreadStart start;
+} ThreadDescription;
+ThreadDescription thread_drain_description(const ThreadDrainState *state);
+size_t thread_description_bytes(const ThreadDescription *description);
 
 /* Whether a visit would find something that is wanted, as far as a few loads can tell. */
 bool thread_drain_has_work(const ThreadDrainState *state, bool in_place);
@@ -73,5 +78,25 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
  */
 void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
                           AdatAccount *account_out);
+
+/* The present account of a lane in use, which goes into the batch. */
+void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
+
+/* After a write: the collector that comes after this one begins behind what was taken over, and what was told of losses. */
+void thread_drain_settle(LaneDrain *drain);
+
+/* Notes where the lanes of a thread that may go on are when it is left; and whether all up to there was taken over. */
+void thread_drain_note_end(ThreadDrainState *state);
+bool thread_drain_reached_end(const ThreadDrainState *state);
+
+/* Whether all that an ended thread recorded or lost is in the account of a collector before us. */
+bool thread_drain_is_settled(const ThreadLaneSet *lanes);
+
+/*
+ * Closes one lane's account though its thread may go on: it ends with the last record that was taken over, and nothing is
+ * pending. What the thread records after that belongs to the account of the next collector. As above, the batch must have
+ * been flushed.
+ */
+void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
 
 #endif

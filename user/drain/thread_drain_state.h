@@ -42,11 +42,21 @@ enum thread_drain_phase {
 /* The process that a thread belongs to, as far as draining its threads takes it. */
 typedef struct DrainSource DrainSource;
 
+/* Records that the thread itself counts as lost. */
+typedef struct LaneLosses {
+    uint64_t full;
+    uint64_t nested;
+    uint64_t overwritten;
+    uint64_t recycled;
+} LaneLosses;
+
 typedef struct LaneDrain {
     LaneReader reader;
     uint64_t in_file;
     uint64_t dropped_io;
-    uint32_t batched; /* records copied into the batch, not written yet */
+    uint32_t batched;  /* records copied into the batch, not written yet */
+    LaneLosses before; /* of the thread's counters: in another collector's account */
+    LaneLosses told;   /* the counters as the batch, or the file, last had them */
 } LaneDrain;
 
 /* What the thread's visits came to. Waits are in iterations of the drain. */
@@ -68,6 +78,9 @@ typedef struct ThreadMeasured {
     uint64_t drained; /* bytes */
     double average;   /* events a second */
     bool measured;    /* there was such a moment */
+    bool scheduled;   /* and the kernel knew of the thread, which had run and waited for a CPU for so long: */
+    uint64_t run_ns;
+    uint64_t runqueue_ns;
 } ThreadMeasured;
 
 typedef struct ThreadDrainState {
@@ -83,9 +96,11 @@ typedef struct ThreadDrainState {
     uint32_t name_version; /* ThreadLaneSet.name_version of `name` */
     uint32_t described;    /* batch epoch in which the THREAD block was written; 0 = never */
     bool producer_gone;    /* the thread ended: nothing more will be published */
+    uint32_t last_visits;  /* since it was to be left alone though it may still run */
     bool touched;          /* in the batch's list */
     bool hostile;          /* it holds impossible values: not to be visited any more */
     struct ThreadDrainState *next_touched;
+    uint64_t last_record[2]; /* ADA_LANE_*: where its lanes stood then */
     LaneDrain index;
     LaneDrain detail;
 
@@ -112,6 +127,9 @@ typedef struct ThreadDrainState {
     uint64_t told_attempted; /* records of both lanes, in the last ledger entries that are a snapshot */
     uint64_t told_settled;   /* of them not pending */
     uint32_t told_epoch;     /* of the batch that has them */
+
+    uint32_t kernel_index; /* see user/collector/kernel_hints.h; no meaning without it */
+    bool ran;              /* the same */
 
     ThreadMeasured measured; /* see user/metrics/thread_figures.h */
 

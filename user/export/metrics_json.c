@@ -5,8 +5,36 @@
 
 #include "user/base/json.h"
 
-/* Into the object that is open. */
-static void put_figures(JsonWriter *json, const MetricsFigures *figures)
+/* null: the kernel does not tell. State and CPU are those of one thread. */
+static void put_sched(JsonWriter *json, const MetricsSched *sched, bool one)
+{
+    if (sched->threads == 0) {
+        json_null(json, "sched");
+        return;
+    }
+    json_begin_object(json, "sched");
+    if (one) {
+        json_string(json, "state", metrics_sched_state_name(sched->state));
+        json_u64(json, "last_cpu", sched->last_cpu);
+    } else {
+        json_u64(json, "threads", sched->threads);
+    }
+    json_f64(json, "cpu_share", sched->cpu_share);
+    json_f64(json, "runqueue_share", sched->runqueue_share);
+    json_u64(json, "run_ns", sched->run_ns);
+    json_u64(json, "runqueue_ns", sched->runqueue_ns);
+    json_u64(json, "preempted_ns", sched->preempted_ns);
+    json_u64(json, "sleep_ns", sched->sleep_ns);
+    json_u64(json, "blocked_ns", sched->blocked_ns);
+    json_u64(json, "switches_voluntary", sched->switches_voluntary);
+    json_u64(json, "switches_involuntary", sched->switches_involuntary);
+    json_u64(json, "migrations", sched->migrations);
+    json_u64(json, "wakeups", sched->wakeups);
+    json_end_object(json);
+}
+
+/* Into the object that is open. `one`: of one thread. */
+static void put_figures(JsonWriter *json, const MetricsFigures *figures, bool one)
 {
     adat_account_write_json(&figures->index, json, "events");
     adat_account_write_json(&figures->detail, json, "detail");
@@ -23,6 +51,7 @@ static void put_figures(JsonWriter *json, const MetricsFigures *figures)
     json_f64(json, "occupancy", figures->occupancy);
     json_u64(json, "drained_bytes", figures->drained_bytes);
     json_f64(json, "drain_share", figures->drain_share);
+    put_sched(json, &figures->sched, one);
 }
 
 static void put_name(JsonWriter *json, const char *key, const char *name, size_t size)
@@ -64,6 +93,19 @@ static void put_drain(JsonWriter *json, const MetricsSnapshot *snapshot)
     json_end_object(json);
 }
 
+static void put_kernel(JsonWriter *json, const MetricsSnapshot *snapshot)
+{
+    json_begin_object(json, "kernel");
+    json_bool(json, "enabled", snapshot->kernel_enabled);
+    if (snapshot->kernel_enabled)
+        json_null(json, "reason");
+    else
+        put_name(json, "reason", snapshot->kernel_reason, sizeof(snapshot->kernel_reason));
+    json_u64(json, "lifecycle_lost", snapshot->kernel_lifecycle_lost);
+    json_u64(json, "sched_lost", snapshot->kernel_sched_lost);
+    json_end_object(json);
+}
+
 static void put_process(JsonWriter *json, const MetricsProcess *process)
 {
     json_begin_object(json, NULL);
@@ -73,7 +115,7 @@ static void put_process(JsonWriter *json, const MetricsProcess *process)
     json_u64(json, "threads_ever", process->threads_ever);
     json_bool(json, "ended", process->ended);
     json_bool(json, "quarantined", process->quarantined);
-    put_figures(json, &process->figures);
+    put_figures(json, &process->figures, false);
     json_end_object(json);
 }
 
@@ -85,7 +127,7 @@ static void put_thread(JsonWriter *json, const MetricsThread *thread)
     json_u64(json, "thread", thread->thread);
     put_name(json, "name", thread->name, sizeof(thread->name));
     json_bool(json, "ended", thread->ended);
-    put_figures(json, &thread->figures);
+    put_figures(json, &thread->figures, true);
     json_end_object(json);
 }
 
@@ -111,9 +153,10 @@ void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
     json_u64(&json, "memory_bytes", snapshot->memory_bytes);
     json_f64(&json, "drop_ratio", snapshot->drop_rate);
     json_begin_object(&json, "total");
-    put_figures(&json, &snapshot->total);
+    put_figures(&json, &snapshot->total, false);
     json_end_object(&json);
     put_drain(&json, snapshot);
+    put_kernel(&json, snapshot);
     json_begin_object(&json, "anomalies");
     for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
         json_u64(&json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);

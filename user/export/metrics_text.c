@@ -254,12 +254,28 @@ static double stalls_of(const MetricsFigures *figures)
     return (double)figures->stalls;
 }
 
+static double cpu_of(const MetricsFigures *figures)
+{
+    return figures->sched.threads > 0 ? figures->sched.cpu_share : 0;
+}
+
+static double runqueue_of(const MetricsFigures *figures)
+{
+    return figures->sched.threads > 0 ? figures->sched.runqueue_share : 0;
+}
+
 static const ThreadFamily thread_families[] = {
     {"thread_events_per_second", "Rate over the last interval.", rate_of, false},
     {"thread_events_attempted", "Events that the thread began to record.", attempted_of, false},
     {"thread_events_lost", "Of them not in the file.", lost_of, false},
     {"thread_stalls", "Waits for a free ring.", stalls_of, false},
     {"thread_ring_occupancy_ratio", "Part of its rings that waits for the drain.", occupancy_of, true},
+};
+
+/* With kernel assistance. */
+static const ThreadFamily sched_families[] = {
+    {"thread_cpu_ratio", "Part of the last interval that it ran.", cpu_of, false},
+    {"thread_runqueue_ratio", "Part of the last interval that it waited for a CPU.", runqueue_of, false},
 };
 
 static void put_thread_family(const TextWriter *text, const ThreadFamily *family,
@@ -288,6 +304,20 @@ static void put_thread_family(const TextWriter *text, const ThreadFamily *family
         put_f64(text, family->name, "{pid=\"\",tid=\"\",thread=\"other\"}", rest);
 }
 
+/* Over those alive, so that sums would go backwards: gauges. */
+static void put_sched(const TextWriter *text, const MetricsSched *total, const MetricsThread *const *threads,
+                      size_t count)
+{
+    if (total->threads == 0)
+        return;
+    gauge(text, "sched_threads", "Threads that the kernel tells of.", total->threads);
+    gauge(text, "sched_cpu_ratio", "CPUs that they kept busy in the last interval.", total->cpu_share);
+    gauge(text, "sched_runqueue_ratio",
+          "Of them, those that waited for a CPU, on average over the last interval.", total->runqueue_share);
+    for (size_t i = 0; i < sizeof(sched_families) / sizeof(sched_families[0]) && count > 0; i++)
+        put_thread_family(text, &sched_families[i], threads, count);
+}
+
 int metrics_text_write(const MetricsSnapshot *snapshot, enum metrics_text_format format, FILE *out)
 {
     TextWriter text = {.out = out, .format = format};
@@ -305,6 +335,7 @@ int metrics_text_write(const MetricsSnapshot *snapshot, enum metrics_text_format
     put_drain(&text, snapshot);
     for (size_t i = 0; i < sizeof(thread_families) / sizeof(thread_families[0]) && count > 0; i++)
         put_thread_family(&text, &thread_families[i], threads, count);
+    put_sched(&text, &snapshot->total.sched, threads, count);
     if (format == METRICS_TEXT_OPENMETRICS)
         fputs("# EOF\n", out);
     free(threads);

@@ -13,7 +13,7 @@
  *
  * Threads and processes are named by small numbers that are unique in the file (`thread`,
  * `process`, from 1; 0 = none). A thread is one occupation of one slot; its lanes' records are
- * numbered from 0. A block of events says which records it holds; a hole between a block and the next
+ * numbered from 0, or from where another file ends (AdatThreadStart). A block of events says which records it holds; a hole between a block and the next
  * one of the same lane is records that were lost, and the ledger says why.
  */
 #ifndef ADA_FILE_ADAT_FORMAT_H
@@ -46,9 +46,10 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, uuid) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 
 /* Block types. Never reuse a value. */
-#define ADAT_BLOCK_SESSION 1u  /* strings: see below */
-#define ADAT_BLOCK_PROCESS 2u  /* AdatProcess, then its strings */
-#define ADAT_BLOCK_THREAD 3u   /* AdatThread; a later one for the same thread replaces the earlier */
+#define ADAT_BLOCK_SESSION 1u /* strings: see below */
+#define ADAT_BLOCK_PROCESS 2u /* AdatProcess, then its strings */
+#define ADAT_BLOCK_THREAD \
+    3u /* AdatThread, maybe AdatThreadStart; a later one for the same thread replaces the earlier */
 #define ADAT_BLOCK_INDEX 4u    /* record_count events: AdaIndexEvent[], or packed */
 #define ADAT_BLOCK_DETAIL 5u   /* record_count detail records, each ADA_DETAIL_RECORD_SIZE() long */
 #define ADAT_BLOCK_EVENTS 6u   /* AdaEventDescriptor[] of `process` */
@@ -56,7 +57,7 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_BLOCK_CLOCK 8u    /* AdatClock */
 #define ADAT_BLOCK_DEATH 9u    /* AdatDeath */
 #define ADAT_BLOCK_LEDGER 10u  /* AdatDrainSummary, then AdatLedgerEntry[] */
-#define ADAT_BLOCK_KERNEL 11u  /* kernel context; not written yet */
+#define ADAT_BLOCK_KERNEL 11u  /* AdatKernelSummary, then AdatKernelThread[] */
 #define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[]: a part of the index */
 #define ADAT_BLOCK_MARK 13u    /* AdatMark */
 #define ADAT_BLOCK_TYPES 14u
@@ -105,7 +106,7 @@ typedef struct AdatProcess {
     uint32_t parent_pid;
     uint32_t clock_kind; /* ADA_CLOCK_*: of all timestamps of this process */
     uint64_t started_at; /* ticks: when the segment was taken over */
-    /* strings follow: program, command (arguments joined by a blank) */
+    /* strings follow: program, command (arguments joined by a blank); namespace_pid, if it has another pid in its own namespace */
 } AdatProcess;
 ADA_ABI_ASSERT(sizeof(AdatProcess) == 24, "");
 
@@ -120,6 +121,12 @@ typedef struct AdatThread {
     char name[16];          /* NUL-terminated */
 } AdatThread;
 ADA_ABI_ASSERT(sizeof(AdatThread) == 48, "");
+
+/* Follows AdatThread if the thread had recorded before this file was begun: numbers of the first records that are the file's. */
+typedef struct AdatThreadStart {
+    uint64_t first_record[2]; /* ADA_LANE_*; earlier ones are in another file, or were lost before */
+} AdatThreadStart;
+ADA_ABI_ASSERT(sizeof(AdatThreadStart) == 16, "");
 
 /* One instant on three clocks: readers interpolate between anchors. */
 typedef struct AdatClock {
@@ -188,7 +195,8 @@ typedef struct AdatDrainSummary {
     uint64_t latency_p99_ns;
     uint64_t latency_max_ns;
     uint64_t jain_ppb; /* Jain's fairness index over drained / offered of all threads, in 1e-9 */
-    uint64_t reserved[9];
+    uint64_t spared;   /* looks at quiet threads left out, as the kernel knew that they had not run */
+    uint64_t reserved[8];
 } AdatDrainSummary;
 ADA_ABI_ASSERT(sizeof(AdatDrainSummary) == 256, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatDrainSummary, iterations) == 16, "");
@@ -226,6 +234,58 @@ typedef struct AdatLedgerEntry {
 ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 120, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, attempted) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, visits) == 80, "");
+
+/* What became of kernel assistance up to this block. */
+typedef struct AdatKernelSummary {
+    uint32_t enabled; /* 1: the kernel told of threads; 0: `reason` says why not */
+    uint32_t reserved0;
+    uint64_t lifecycle_attempted; /* births, ends, new programs of threads */
+    uint64_t lifecycle_lost;      /* of them for want of room */
+    uint64_t sched_attempted;     /* the same of switches and wakeups */
+    uint64_t sched_lost;
+    uint64_t threads_refused; /* threads without context */
+    uint64_t targets_refused; /* processes that the kernel told nothing of */
+    uint64_t reserved[1];
+    char reason[192]; /* NUL-terminated */
+} AdatKernelSummary;
+ADA_ABI_ASSERT(sizeof(AdatKernelSummary) == 256, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelSummary, lifecycle_attempted) == 8, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelSummary, reason) == 64, "");
+
+#define ADAT_KERNEL_CONTEXT 0x1u /* AdatKernelThread: what it did on CPUs is known */
+
+/*
+ * The death record of one thread. Times are CLOCK_MONOTONIC in ns, 0: not known. Sums are of its life as far as
+ * it was watched.
+ */
+typedef struct AdatKernelThread {
+    uint32_t process;
+    uint32_t thread;
+    uint32_t tid;
+    uint32_t flags; /* ADAT_KERNEL_* */
+    uint32_t kind; /* ADAT_DEATH_*; _EXEC: it is the one that went on as another program; _UNKNOWN: what the kernel said was lost */
+    int32_t code;  /* as in AdatDeath */
+    uint32_t drain_complete; /* 1: everything that it had published is in the file or in the ledger */
+    uint32_t last_cpu;
+    uint64_t torn; /* records begun but never completed, both lanes */
+    uint64_t started_ns;
+    uint64_t ended_ns;
+    uint64_t freed_ns; /* everything was in the file, and its slot free for another */
+    uint64_t run_ns;
+    uint64_t runqueue_ns;  /* runnable, and on no CPU */
+    uint64_t preempted_ns; /* the part of it after preemption */
+    uint64_t sleep_ns;
+    uint64_t blocked_ns; /* off CPU, and not to be interrupted: mostly for a disk */
+    uint64_t switches_voluntary;
+    uint64_t switches_involuntary;
+    uint64_t migrations;
+    uint64_t wakeups;
+    uint64_t reserved;
+} AdatKernelThread;
+ADA_ABI_ASSERT(sizeof(AdatKernelThread) == 144, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, torn) == 32, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, run_ns) == 64, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, wakeups) == 128, "");
 
 /*
  * The index: one entry for each block that is not a part of the index itself, in the file's order. It is

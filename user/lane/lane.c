@@ -25,6 +25,12 @@ void lane_init(Lane *lane, uint32_t kind, uint32_t ring_count, uint32_t ring_byt
     }
     ada_store_relaxed(&lane->drained_records, 0ull);
     ada_store_relaxed(&lane->collector_mark_until, 0ull);
+    ada_store_relaxed(&lane->taken, 0ull);
+    ada_store_relaxed(&lane->settled_records, 0ull);
+    ada_store_relaxed(&lane->settled_full, 0ull);
+    ada_store_relaxed(&lane->settled_nested, 0ull);
+    ada_store_relaxed(&lane->settled_overwritten, 0ull);
+    ada_store_relaxed(&lane->settled_recycled, 0ull);
     ada_store_relaxed(&lane->drain_owner, ADA_DRAIN_FREE);
 
     spsc_queue_init(&lane->submit_queue, 0);

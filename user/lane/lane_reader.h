@@ -35,6 +35,7 @@ typedef struct LaneReader {
     uint64_t partial;        /* position up to which it was consumed; 0 = none */
     uint64_t next_record;    /* number of the next record to take over */
     uint64_t consumed;       /* records taken over */
+    uint64_t first_record;   /* where this reader began: 0, or what another collector's account went up to */
     uint64_t watch_position; /* what `published` of ring watch_ring was when there was nothing to take */
     uint32_t watch_ring;
     uint32_t reserved;
@@ -43,6 +44,12 @@ typedef struct LaneReader {
     SpscProducer free;
     uint32_t to_return[ADA_RINGS_MAX]; /* rings taken out of the submit queue and not given back yet */
     uint32_t to_return_count;
+    uint32_t inherited_count; /* rings that a collector which died had taken and not given back */
+    uint32_t inherited_next;
+    bool begun;                        /* the drain was held once */
+    bool impossible;                   /* what the lane says about them */
+    uint32_t inherited[ADA_RINGS_MAX]; /* oldest first */
+    uint64_t taken;                    /* what Lane.taken holds */
 } LaneReader;
 
 typedef struct LaneChunk {
@@ -53,13 +60,23 @@ typedef struct LaneChunk {
     uint64_t sequence; /* of the ring: see Lane.mark_until */
     uint32_t ring;
     bool submitted; /* the ring came from the submit queue: with its last record consumed it is done */
+    bool inherited; /* another collector had taken it out of the queue: it must be consumed or passed, whatever is wanted */
     uint64_t start; /* position of data within the ring */
     uint64_t base_record;
 } LaneChunk;
 
 /*
- * Binds a reader to a lane of a slot that just became ACTIVE (or is DRAINING). `rings` is where ring 0 is mapped
+ * Binds a reader to a lane of a slot that is ACTIVE or DRAINING. `rings` is where ring 0 is mapped
  * here; counts and sizes come from the segment's checked geometry, not from the lane.
+ *
+ * It goes on where the account of the collector before it ends (Lane.settled_records), if there was one. Such a
+ * collector must be gone, and nobody else may come: the caller has the segment's only claim. It may have been killed at
+ * any instruction:
+ *   - with rings in its hands: Lane.taken says which it took, the free queue's tail how many it gave back, in the same
+ *     order
+ *   - holding drain_owner: it is freed here. Taking a ring is noted before it is done, so the ring that was noted last may still
+ *     be in the queue, and is not taken then
+ *   - between the write and the note that what was written is settled: then it comes once more
  */
 void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
                       uint32_t ring_bytes);
@@ -89,6 +106,12 @@ static inline void lane_reader_watch(const LaneReader *reader)
     ada_store_relaxed(&reader->lane->rings[reader->watch_ring].watch, 1u);
 }
 
+/* Whether rings of a collector that died wait to be dealt with. */
+static inline bool lane_reader_inherits(const LaneReader *reader)
+{
+    return reader->inherited_next < reader->inherited_count || reader->impossible;
+}
+
 /* Whether a ring waits in the submit queue: one load. */
 static inline bool lane_reader_submitted(const LaneReader *reader)
 {
@@ -116,6 +139,15 @@ int lane_reader_next(LaneReader *reader, LaneChunk *chunk_out);
 
 /* Notes that the first `records` records, `bytes` bytes, of the chunk were taken over. */
 void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t records, uint32_t bytes);
+
+/* Passes over a ring that was inherited and holds nothing that is wanted. Its records count as lost, by their numbers. */
+void lane_reader_pass(LaneReader *reader, const LaneChunk *chunk);
+
+/*
+ * What was taken over is in the file, or is known to be lost: tells the collector that comes after this one. Only when nothing
+ * that was taken over is on its way.
+ */
+void lane_reader_settle(LaneReader *reader);
 
 /*
  * Marks a detail lane for the collector: what its rings hold now, the rest of the ring that is being filled, and

@@ -14,6 +14,7 @@
 #include "user/lane/atomic.h"
 
 #define SEGMENT_TMPFS_MAGIC 0x01021994 /* linux/magic.h: what a memfd lives on, unless it is hugetlb */
+#define PREFAULT_START 16384u          /* 512 events */
 #define SEGMENT_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 void segment_config_init(SegmentConfig *config)
@@ -217,17 +218,31 @@ int segment_attach(int fd, Segment *segment_out)
     return 0;
 }
 
+/* A slot's control block, and so much of its index rings. */
+static int prefault(const Segment *segment, uint32_t slot, size_t ring_bytes)
+{
+    uintptr_t set = (uintptr_t)segment_lane_set(segment, slot);
+    uintptr_t set_page = set & ~(uintptr_t)(ADA_PAGE - 1);
+    char *rings = segment_at(segment, segment_rings_offset(&segment->geometry, slot, ADA_LANE_INDEX));
+
+    if (madvise((void *)set_page, set + sizeof(ThreadLaneSet) - set_page, MADV_POPULATE_WRITE) < 0 ||
+        madvise(rings, ring_bytes, MADV_POPULATE_WRITE) < 0)
+        return -errno;
+    return 0;
+}
+
 int segment_prefault_slot(const Segment *segment, uint32_t slot)
 {
     const SegmentGeometry *geometry = &segment->geometry;
-    uintptr_t set = (uintptr_t)segment_lane_set(segment, slot);
-    uintptr_t set_page = set & ~(uintptr_t)(ADA_PAGE - 1);
-    char *rings = segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_INDEX));
 
-    if (madvise((void *)set_page, set + sizeof(ThreadLaneSet) - set_page, MADV_POPULATE_WRITE) < 0 ||
-        madvise(rings, (size_t)geometry->index_ring_count * geometry->index_ring_bytes, MADV_POPULATE_WRITE) < 0)
-        return -errno;
-    return 0;
+    return prefault(segment, slot, (size_t)geometry->index_ring_count * geometry->index_ring_bytes);
+}
+
+int segment_prefault_slot_start(const Segment *segment, uint32_t slot)
+{
+    uint32_t bytes = segment->geometry.index_ring_bytes;
+
+    return prefault(segment, slot, bytes < PREFAULT_START ? bytes : PREFAULT_START);
 }
 
 void segment_unmap(Segment *segment)

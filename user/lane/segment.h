@@ -60,6 +60,9 @@ int segment_attach(int fd, Segment *segment_out);
 /* Allocates the pages of one slot's control block and index rings, so that its thread takes no page fault of its own. Errors of madvise(2). */
 int segment_prefault_slot(const Segment *segment, uint32_t slot);
 
+/* The same for what a thread needs to begin with: its control block and the first 16 KiB of its first ring. */
+int segment_prefault_slot_start(const Segment *segment, uint32_t slot);
+
 void segment_unmap(Segment *segment);
 
 static inline void *segment_at(const Segment *segment, uint64_t offset)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shared/kernel_abi.h"
 #include "user/lane/atomic.h"
 
 MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram)
@@ -28,6 +29,18 @@ const char *metrics_anomaly_name(enum metrics_anomaly anomaly)
     _Static_assert(sizeof(names) / sizeof(names[0]) == METRICS_ANOMALIES, "a name for each");
 
     return (unsigned)anomaly < METRICS_ANOMALIES ? names[anomaly] : NULL;
+}
+
+const char *metrics_sched_state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [ADA_KERNEL_UNKNOWN] = "-",         [ADA_KERNEL_RUNS] = "running",
+        [ADA_KERNEL_RUNNABLE] = "runnable", [ADA_KERNEL_PREEMPTED] = "preempted",
+        [ADA_KERNEL_SLEEPS] = "sleeping",   [ADA_KERNEL_BLOCKED] = "blocked",
+    };
+    _Static_assert(sizeof(names) / sizeof(names[0]) == ADA_KERNEL_STATES, "a name for each");
+
+    return state < ADA_KERNEL_STATES ? names[state] : names[ADA_KERNEL_UNKNOWN];
 }
 
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads)

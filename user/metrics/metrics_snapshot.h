@@ -17,6 +17,28 @@
 #include "user/drain/latency_histogram.h"
 #include "user/file/adat_account.h"
 
+/*
+ * What the kernel knows of a thread, with kernel assistance: see AdaKernelThread. Of many threads: sums, over those alive.
+ * Times are as of the snapshot: what goes on is counted up to then.
+ */
+typedef struct MetricsSched {
+    uint32_t threads;  /* that this is of. 0: nothing is known, and the other fields mean nothing */
+    uint32_t state;    /* ADA_KERNEL_*, of one thread */
+    uint32_t last_cpu; /* likewise */
+    uint32_t reserved;
+    uint64_t run_ns;
+    uint64_t runqueue_ns;  /* it could have run, had there been a CPU */
+    uint64_t preempted_ns; /* the part of it after preemption */
+    uint64_t sleep_ns;
+    uint64_t blocked_ns; /* uninterruptible: mostly waits for disks */
+    uint64_t switches_voluntary;
+    uint64_t switches_involuntary;
+    uint64_t migrations;
+    uint64_t wakeups;
+    double cpu_share;      /* of the last interval, the part that it ran: 1 = one CPU */
+    double runqueue_share; /* the part that it waited for a CPU */
+} MetricsSched;
+
 /* What a thread, a process or the whole recording came to. Totals since its start; rates over the last window. */
 typedef struct MetricsFigures {
     AdatAccount index; /* events: attempted = in_file + dropped_* + recycled_unmarked + torn + pending, at any moment */
@@ -34,6 +56,7 @@ typedef struct MetricsFigures {
     double occupancy; /* 0..1: of its index rings, the part that waits for the drain; of many threads: the fullest */
     uint64_t drained_bytes;
     double drain_share; /* 0..1: its part of all bytes that were drained in the last interval */
+    MetricsSched sched;
 } MetricsFigures;
 
 typedef struct MetricsThread {
@@ -97,6 +120,10 @@ typedef struct MetricsSnapshot {
     uint64_t cpu_ns;       /* of the drain thread */
     uint64_t memory_bytes; /* of the collector, resident */
     uint64_t anomalies[METRICS_ANOMALIES];
+    bool kernel_enabled; /* the kernel tells of threads; else kernel_reason says why not */
+    char kernel_reason[192];
+    uint64_t kernel_lifecycle_lost; /* records for want of room */
+    uint64_t kernel_sched_lost;
 
     size_t process_count;
     size_t thread_count;
@@ -120,6 +147,9 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
+
+/* Of ADA_KERNEL_*: "running", "runnable", "preempted", "sleeping", "blocked"; "-" for what is not known. */
+const char *metrics_sched_state_name(uint32_t state);
 
 /* Room for so many; all is 0, but `threads` and the histograms' buckets, which are as they come. NULL: no memory. Freed by metrics_snapshot_release(), or by publishing another one. */
 MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);

@@ -5,6 +5,7 @@
 
 #include "user/drain/thread_drain.h"
 #include "user/metrics/metrics_rate.h"
+#include "user/metrics/sched_figures.h"
 
 #define ACCOUNT_TRIES 4
 /* Time constant of the moving average: after so long, 63 % of a change are in it. */
@@ -148,12 +149,13 @@ void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, Metrics
     ada_metrics_rates_t *rates = &state->lanes->metrics.rates;
     uint64_t settled;
 
-    /* Every field is set: clearing them first takes a third of the time. */
-    _Static_assert(sizeof(*figures) == 2 * sizeof(AdatAccount) + 13 * sizeof(uint64_t),
+    /* Every field is set (of `sched`, that there is nothing in it): clearing them first takes a third of the time. */
+    _Static_assert(sizeof(*figures) == 2 * sizeof(AdatAccount) + 13 * sizeof(uint64_t) + sizeof(MetricsSched),
                    "take_counters() and this function know all");
     take_account(state, ADA_LANE_INDEX, before->events, &figures->index);
     take_account(state, ADA_LANE_DETAIL, before->details, &figures->detail);
     figures->drained_bytes = state->stats.bytes;
+    figures->sched.threads = 0;
     settled = figures->index.attempted - figures->index.pending;
     take_counters(state, figures);
     figures->bytes = figures->drained_bytes + waiting_bytes(figures);
@@ -224,4 +226,6 @@ void metrics_figures_add(MetricsFigures *sum, const MetricsFigures *figures)
         sum->occupancy = figures->occupancy;
     sum->drained_bytes += figures->drained_bytes;
     sum->drain_share += figures->drain_share;
+    if (figures->sched.threads > 0)
+        sched_figures_add(&sum->sched, &figures->sched);
 }

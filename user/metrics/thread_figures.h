@@ -35,7 +35,7 @@ MetricsWindow metrics_window_begin(uint64_t now, uint64_t before);
 void thread_figures_expect(const ThreadDrainState *state);
 void thread_figures_expect_shared(const ThreadDrainState *state);
 
-/* Takes the figures of one thread, adds to *window, and begins its next window. drain_share is not known yet: it is set to the thread's bytes. */
+/* Takes the figures of one thread, adds to *window, and begins its next window. drain_share is not known yet: it is set to the thread's bytes. `sched` is empty: see sched_figures_take(). */
 void thread_figures_take(ThreadDrainState *state, MetricsWindow *window, MetricsFigures *figures);
 
 /* In place of taking them, of a thread that has done nothing since *figures were taken, and rates were 0: begins its next window, too. */

@@ -206,6 +206,13 @@ bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out)
     return reader->has_drain;
 }
 
+bool adat_reader_kernel(const AdatReader *reader, AdatKernelSummary *out)
+{
+    if (reader->has_kernel)
+        *out = reader->kernel;
+    return reader->has_kernel;
+}
+
 const AdatMarkInfo *adat_reader_mark(const AdatReader *reader, size_t index)
 {
     return index < reader->marks.count ? &reader->marks.items[index].info : NULL;

@@ -117,13 +117,16 @@ typedef struct AdatThreadDrain {
 
 typedef struct AdatThreadInfo {
     AdatThread thread; /* .thread is its number; all else is 0 when the file lacks its THREAD block */
-    bool described;    /* there is a THREAD block */
-    bool observed;     /* not accounted, but the recorder looked at it shortly before it was killed */
+    AdatThreadStart start;
+    bool described; /* there is a THREAD block */
+    bool observed;  /* not accounted, but the recorder looked at it shortly before it was killed */
     bool accounted; /* `events` is the recorder's final account, and `drain` is known; else what the blocks say */
     size_t process;     /* index of its process */
     AdatAccount events; /* of its index lane */
     AdatAccount detail; /* of its detail lane */
     AdatThreadDrain drain;
+    bool died;              /* `death` is valid: only with kernel assistance */
+    AdatKernelThread death; /* and what it did on CPUs, if its flags have ADAT_KERNEL_CONTEXT */
 } AdatThreadInfo;
 
 /* Processes and threads by ascending number. NULL beyond the last. */
@@ -136,6 +139,9 @@ AdatAccount adat_reader_detail(const AdatReader *reader);
 
 /* How the recorder's drain did, as of the last ledger. false: the file has none. */
 bool adat_reader_drain(const AdatReader *reader, AdatDrainSummary *out);
+
+/* What became of kernel assistance, as of the last block that tells. false: the file has none. */
+bool adat_reader_kernel(const AdatReader *reader, AdatKernelSummary *out);
 
 /* A mark that the recorder set, or something odd that it noticed. */
 typedef struct AdatMarkInfo {

@@ -106,6 +106,32 @@ static void check_mark(Check *check, const Block *block)
         verify_problem(check, "a mark names process %u, which is not in the file", mark.process);
 }
 
+static void check_kernel(Check *check, const Block *block)
+{
+    const uint8_t *payload = block->payload;
+    size_t size = block->header->payload_bytes;
+    AdatKernelSummary summary;
+
+    if (size < sizeof(summary))
+        return; /* reported as of wrong size */
+    memcpy(&summary, payload, sizeof(summary));
+    if (!memchr(summary.reason, '\0', sizeof(summary.reason)))
+        verify_problem(check, "the reason in a kernel block does not end");
+    for (size_t at = sizeof(summary); size - at >= sizeof(AdatKernelThread); at += sizeof(AdatKernelThread)) {
+        const ThreadEntry *thread;
+        AdatKernelThread death;
+
+        memcpy(&death, payload + at, sizeof(death));
+        thread = reader_find_thread(check->reader, death.thread);
+        if (thread && thread->info.thread.process != death.process)
+            verify_problem(check, "thread %u is of process %u, its death record says %u", death.thread,
+                           thread->info.thread.process, death.process);
+        /* A recorder that was killed may not have described it yet. */
+        if (!thread && check->reader->info.closed)
+            verify_problem(check, "a death record names thread %u, which is not in the file", death.thread);
+    }
+}
+
 static int note_block(Check *check, const Block *block)
 {
     if (array_reserve_one(&check->blocks, &check->block_capacity, check->block_count, sizeof(*check->blocks)))
@@ -127,15 +153,16 @@ static void check_payload_size(Check *check, const AdatBlockHeader *header)
         const char *name;
         uint32_t head;
         uint32_t item;
-        char count; /* '1', '*', or '+' when more may follow */
+        char count; /* '1', '*', '?', or '+' when more may follow */
     } shapes[ADAT_BLOCK_TYPES] = {
         [ADAT_BLOCK_PROCESS] = {"process", 0, sizeof(AdatProcess), '+'},
-        [ADAT_BLOCK_THREAD] = {"thread", 0, sizeof(AdatThread), '1'},
+        [ADAT_BLOCK_THREAD] = {"thread", sizeof(AdatThread), sizeof(AdatThreadStart), '?'},
         [ADAT_BLOCK_EVENTS] = {"event descriptor", 0, sizeof(AdaEventDescriptor), '*'},
         [ADAT_BLOCK_MODULES] = {"module", 0, sizeof(AdaModule), '*'},
         [ADAT_BLOCK_CLOCK] = {"clock", 0, sizeof(AdatClock), '1'},
         [ADAT_BLOCK_DEATH] = {"death", 0, sizeof(AdatDeath), '1'},
         [ADAT_BLOCK_LEDGER] = {"ledger", sizeof(AdatDrainSummary), sizeof(AdatLedgerEntry), '*'},
+        [ADAT_BLOCK_KERNEL] = {"kernel", sizeof(AdatKernelSummary), sizeof(AdatKernelThread), '*'},
         [ADAT_BLOCK_TRAILER] = {"index", 0, sizeof(AdatTrailerEntry), '*'},
         [ADAT_BLOCK_MARK] = {"mark", 0, sizeof(AdatMark), '1'},
     };
@@ -148,6 +175,8 @@ static void check_payload_size(Check *check, const AdatBlockHeader *header)
         return;
     if (shapes[header->type].count == '1')
         fits = bytes == item;
+    else if (shapes[header->type].count == '?')
+        fits = bytes == head || bytes == head + item;
     else if (shapes[header->type].count == '*')
         fits = bytes >= head && (bytes - head) % item == 0;
     else
@@ -173,6 +202,9 @@ static int check_block(Check *check, const Block *block)
         break;
     case ADAT_BLOCK_LEDGER:
         verify_ledger(check, block);
+        break;
+    case ADAT_BLOCK_KERNEL:
+        check_kernel(check, block);
         break;
     case ADAT_BLOCK_MARK:
         check_mark(check, block);

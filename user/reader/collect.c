@@ -108,6 +108,8 @@ static int collect_thread(AdatReader *reader, const Block *block)
         return 0;
     memcpy(&entry.info.thread, block->payload, sizeof(entry.info.thread));
     entry.info.thread.name[sizeof(entry.info.thread.name) - 1] = '\0';
+    if (block->header->payload_bytes >= sizeof(entry.info.thread) + sizeof(entry.info.start))
+        memcpy(&entry.info.start, block->payload + sizeof(entry.info.thread), sizeof(entry.info.start));
     return collect_add_thread(reader, &entry);
 }
 
@@ -220,6 +222,26 @@ static int collect_ledger(AdatReader *reader, const Block *block)
     return 0;
 }
 
+static int collect_kernel(AdatReader *reader, const Block *block)
+{
+    const uint8_t *entries = block->payload + sizeof(reader->kernel);
+    size_t count;
+
+    if (block->header->payload_bytes < sizeof(reader->kernel))
+        return 0;
+    memcpy(&reader->kernel, block->payload, sizeof(reader->kernel));
+    reader->kernel.reason[sizeof(reader->kernel.reason) - 1] = '\0';
+    reader->has_kernel = true;
+    count = (block->header->payload_bytes - sizeof(reader->kernel)) / sizeof(AdatKernelThread);
+    for (size_t i = 0; i < count; i++) {
+        if (RESERVE(&reader->thread_deaths))
+            return -ENOMEM;
+        memcpy(&reader->thread_deaths.items[reader->thread_deaths.count++],
+               entries + i * sizeof(AdatKernelThread), sizeof(AdatKernelThread));
+    }
+    return 0;
+}
+
 static int collect_mark(AdatReader *reader, const Block *block)
 {
     MarkEntry entry = {.order = block->offset, .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
@@ -267,6 +289,8 @@ int collect_block(AdatReader *reader, const Block *block)
         return collect_death(reader, block);
     case ADAT_BLOCK_LEDGER:
         return collect_ledger(reader, block);
+    case ADAT_BLOCK_KERNEL:
+        return collect_kernel(reader, block);
     case ADAT_BLOCK_MARK:
         return collect_mark(reader, block);
     default:
@@ -285,6 +309,7 @@ void collect_free(AdatReader *reader)
     free(reader->descriptors.items);
     free(reader->modules.items);
     free(reader->deaths.items);
+    free(reader->thread_deaths.items);
     free(reader->ledger.items);
     free(reader->looks.items);
     free(reader->marks.items);

@@ -147,6 +147,23 @@ static void connect_processes(AdatReader *reader)
     }
 }
 
+/* Of a thread that is not in the file there is nothing to say. */
+static void connect_deaths(AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->thread_deaths.count; i++) {
+        const AdatKernelThread *death = &reader->thread_deaths.items[i];
+        ThreadEntry *thread = reader_find_thread(reader, death->thread);
+
+        if (!thread)
+            continue;
+        thread->info.died = true;
+        thread->info.death = *death;
+    }
+    free(reader->thread_deaths.items);
+    reader->thread_deaths.items = NULL;
+    reader->thread_deaths.count = reader->thread_deaths.capacity = 0;
+}
+
 /* ---- accounts -------------------------------------------------------------------------------- */
 
 /*
@@ -292,6 +309,7 @@ int connect_tables(AdatReader *reader)
 
     connect_blocks(reader);
     connect_processes(reader);
+    connect_deaths(reader);
     settle_time(reader);
     return settle_accounts(reader);
 }

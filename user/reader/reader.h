@@ -71,19 +71,22 @@ struct AdatReader {
     int fd;
     AdatFileInfo info;
     StringTable session;
-    TABLE(ProcessEntry) processes;      /* by number */
-    TABLE(ThreadEntry) threads;         /* by number */
-    TABLE(BlockRef) blocks;             /* of events, by thread, lane, offset */
-    TABLE(DescriptorEntry) descriptors; /* by process, id */
-    TABLE(ModuleEntry) modules;         /* by process, base */
-    TABLE(AdatDeath) deaths;            /* in the file's order */
-    TABLE(AdatLedgerEntry) ledger;      /* final entries, until they are applied */
-    TABLE(LastLook) looks;              /* entries of snapshots, until they are applied */
-    size_t looks_limit;                 /* see last_look_add() */
+    TABLE(ProcessEntry) processes;         /* by number */
+    TABLE(ThreadEntry) threads;            /* by number */
+    TABLE(BlockRef) blocks;                /* of events, by thread, lane, offset */
+    TABLE(DescriptorEntry) descriptors;    /* by process, id */
+    TABLE(ModuleEntry) modules;            /* by process, base */
+    TABLE(AdatDeath) deaths;               /* in the file's order */
+    TABLE(AdatKernelThread) thread_deaths; /* until they are connected */
+    TABLE(AdatLedgerEntry) ledger;         /* final entries, until they are applied */
+    TABLE(LastLook) looks;                 /* entries of snapshots, until they are applied */
+    size_t looks_limit;                    /* see last_look_add() */
     uint64_t looks_seen;
     TABLE(MarkEntry) marks; /* by time */
     AdatDrainSummary drain; /* of the last ledger */
     bool has_drain;
+    AdatKernelSummary kernel; /* of the last KERNEL block */
+    bool has_kernel;
     ClockLine clock;
     int64_t last_time; /* latest moment in the file, in nanoseconds since the base */
     int64_t first_time;

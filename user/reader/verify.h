@@ -21,6 +21,7 @@ typedef struct LaneCheck {
     uint64_t dropped_io;
     uint64_t recycled;
     bool in_ledger;
+    bool begun; /* a block was seen */
 } LaneCheck;
 
 typedef struct Check {

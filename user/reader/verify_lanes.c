@@ -144,6 +144,9 @@ void verify_lane_block(Check *check, const Block *block)
         return;
     }
     lane = verify_lane(check, thread, number);
+    if (!lane->begun)
+        lane->next_record = thread->info.start.first_record[number];
+    lane->begun = true;
     if (lane->in_ledger)
         verify_problem(check, "thread %u, %s lane: a block behind the lane's ledger entry", header->thread,
                        verify_lane_name(number));

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The kernel's types as far as the programs use them. Offsets here mean nothing: they are adapted to the running kernel's
+ * BTF when the programs are loaded (CO-RE), so that building needs neither that kernel nor its BTF.
+ * A name with ___ and a suffix is another version's layout of the type before it.
+ */
+#ifndef ADA_BPF_KERNEL_TYPES_H
+#define ADA_BPF_KERNEL_TYPES_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PF_EXITING 0x4u           /* task_struct.flags */
+#define TASK_UNINTERRUPTIBLE 0x2u /* task_struct.__state */
+#define EEXIST 17                 /* of the helpers' errors */
+#define ENOSPC 28
+#define TASK_REPORT_MAX 0x100u /* what is not below stands for modifiers */
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+    int counter;
+} atomic_t;
+
+struct upid {
+    int nr;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[1]; /* one per level */
+};
+
+struct signal_struct {
+    atomic_t live; /* threads that have not begun to exit */
+};
+
+struct sched_entity {
+    uint64_t sum_exec_runtime;
+};
+
+struct task_struct {
+    unsigned int __state;
+    unsigned int flags;
+    struct sched_entity se;
+    int exit_code;
+    int pid;
+    int tgid;
+    struct pid *thread_pid;
+    unsigned long nvcsw;
+    unsigned long nivcsw;
+    uint64_t start_time;
+    char comm[16];
+    struct signal_struct *signal;
+};
+
+/* Before Linux 5.14. */
+struct task_struct___state {
+    long state;
+};
+
+#pragma clang attribute pop
+
+#endif

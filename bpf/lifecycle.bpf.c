@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Births, ends and new programs of the threads of watched processes.
+ *
+ * Each event has two programs, of which one is loaded: `tp_btf`, and a raw tracepoint for kernels that do not describe the
+ * event in their BTF.
+ */
+#include "thread_table.h"
+
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+static __always_inline void describe(AdaKernelLifecycle *record, uint32_t type, struct task_struct *task,
+                                     uint32_t index)
+{
+    record->type = type;
+    record->flags = 0;
+    record->time_ns = bpf_ktime_get_ns();
+    record->start_ns = BPF_CORE_READ(task, start_time);
+    record->tid = (uint32_t)BPF_CORE_READ(task, pid);
+    record->tgid = (uint32_t)BPF_CORE_READ(task, tgid);
+    record->own_tid = own_tid_of(task);
+    record->index = index;
+    record->parent_tgid = 0;
+    record->old_tid = 0;
+    record->exit_code = 0;
+    record->cpu = bpf_get_smp_processor_id();
+    bpf_core_read(record->name, sizeof(record->name), &task->comm);
+    record->name[sizeof(record->name) - 1] = '\0';
+}
+
+/* Room in the ring; every attempt and every failure is counted. */
+static __always_inline void *reserve(uint64_t bytes)
+{
+    void *record = bpf_ringbuf_reserve(&lifecycle_ring, bytes, 0);
+    AdaKernelCounters *count = this_cpu_counters();
+
+    if (count) {
+        __sync_fetch_and_add(&count->lifecycle_attempted, 1);
+        if (!record)
+            __sync_fetch_and_add(&count->lifecycle_lost, 1);
+    }
+    return record;
+}
+
+/* ---- fork ------------------------------------------------------------------------------------- */
+
+/* A child of a watched process. False: it is not to be watched. */
+static __always_inline bool watch_child(const AdaKernelTarget *parent, uint32_t tgid)
+{
+    AdaKernelTarget target = {.flags = parent->flags};
+    AdaKernelCounters *count;
+
+    if (!(parent->flags & ADA_KERNEL_WITH_CHILDREN))
+        return false;
+    count_target(tgid, 1);
+    if (bpf_map_update_elem(&targets, &tgid, &target, BPF_NOEXIST) == 0)
+        return true;
+    count_target(tgid, -1);
+    count = this_cpu_counters();
+    if (count)
+        __sync_fetch_and_add(&count->targets_refused, 1);
+    return false;
+}
+
+static __always_inline int handle_fork(struct task_struct *child, uint32_t parent_tgid)
+{
+    AdaKernelTarget *target = find_target(parent_tgid);
+    AdaKernelLifecycle *record;
+    AdaKernelThread *thread;
+    uint32_t index, tgid;
+
+    if (!target)
+        return 0;
+    tgid = (uint32_t)BPF_CORE_READ(child, tgid);
+    if (tgid != parent_tgid && !watch_child(target, tgid))
+        return 0;
+    thread = adopt_thread(child, BPF_ANY, &index);
+    if (thread)
+        enter_state(thread, ADA_KERNEL_RUNNABLE, bpf_ktime_get_ns()); /* as good as woken */
+    record = reserve(sizeof(*record));
+    if (!record)
+        return 0;
+    describe(record, ADA_KERNEL_FORK, child, index);
+    record->parent_tgid = parent_tgid;
+    if (tgid != parent_tgid)
+        record->flags |= ADA_KERNEL_NEW_PROCESS;
+    bpf_ringbuf_submit(record, 0);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+    return handle_fork(child, (uint32_t)parent->tgid);
+}
+
+SEC("raw_tp/sched_process_fork")
+int BPF_PROG(on_fork_raw, struct task_struct *parent, struct task_struct *child)
+{
+    return handle_fork(child, (uint32_t)BPF_CORE_READ(parent, tgid));
+}
+
+/* ---- exec ------------------------------------------------------------------------------------- */
+
+/* The thread that called exec has the leader's id now, whoever it was. Its context goes with it. */
+static __always_inline uint32_t follow_thread(struct task_struct *task, uint32_t tgid, uint32_t old_tid)
+{
+    uint32_t index, other;
+    AdaKernelThread *thread;
+
+    if (old_tid == tgid) {
+        find_thread(tgid, &index);
+        return index;
+    }
+    thread = find_thread(old_tid, &index);
+    if (!thread) {
+        find_thread(tgid, &index);
+        return index;
+    }
+    if (find_thread(tgid, &other)) { /* adopted under its new id before we came */
+        note_off_cpu(other);
+        give_index_back(other);
+    }
+    bpf_map_update_elem(&thread_indices, &tgid, &index, BPF_ANY);
+    bpf_map_delete_elem(&thread_indices, &old_tid);
+    thread->tid = tgid;
+    thread->own_tid = own_tid_of(task);
+    thread->start_ns = BPF_CORE_READ(task, start_time);
+    return index;
+}
+
+static __always_inline int handle_exec(struct task_struct *task, uint32_t tgid, uint32_t old_tid)
+{
+    AdaKernelLifecycle *record;
+    uint32_t index;
+
+    if (!find_target(tgid))
+        return 0;
+    index = follow_thread(task, tgid, old_tid);
+    record = reserve(sizeof(*record));
+    if (!record)
+        return 0;
+    describe(record, ADA_KERNEL_EXEC, task, index);
+    record->old_tid = old_tid;
+    bpf_ringbuf_submit(record, 0);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid)
+{
+    return handle_exec(task, (uint32_t)task->tgid, (uint32_t)old_pid);
+}
+
+SEC("raw_tp/sched_process_exec")
+int BPF_PROG(on_exec_raw, struct task_struct *task, int old_pid)
+{
+    return handle_exec(task, (uint32_t)BPF_CORE_READ(task, tgid), (uint32_t)old_pid);
+}
+
+/* ---- exit ------------------------------------------------------------------------------------- */
+
+/* Takes the thread's context out of the table: what it does until it leaves its CPU for the last time is not counted. */
+static __always_inline void forget_thread(struct task_struct *task, uint32_t tid, uint64_t now,
+                                          AdaKernelThread *out)
+{
+    AdaKernelThread *thread;
+    uint32_t index;
+
+    thread = find_thread(tid, &index);
+    if (!thread)
+        return;
+    thread->state = ADA_KERNEL_RUNS; /* it does, even if we missed how it came to */
+    enter_state(thread, ADA_KERNEL_UNKNOWN, now);
+    thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
+    thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);
+    if (out)
+        *out = *thread;
+    thread->tid = 0;
+    note_off_cpu(index);
+    /* Who deletes the entry gives the index back: user space may be at it, too (kernel_assist_unwatch()). */
+    if (bpf_map_delete_elem(&thread_indices, &tid) == 0)
+        give_index_back(index);
+}
+
+/*
+ * A thread counts as gone from signal->live before it comes to this event, so that the process may already have been
+ * taken for ended by another thread; its context still says that it is watched.
+ */
+static __always_inline bool is_watched(uint32_t tgid, uint32_t tid)
+{
+    uint32_t index;
+
+    if (find_target(tgid))
+        return true;
+    return find_thread(tid, &index) != NULL;
+}
+
+static __always_inline int handle_exit(struct task_struct *task, uint32_t tgid)
+{
+    uint32_t tid = (uint32_t)BPF_CORE_READ(task, pid);
+    AdaKernelExit *record;
+    bool last;
+
+    if (!is_watched(tgid, tid))
+        return 0;
+    last = BPF_CORE_READ(task, signal, live.counter) == 0;
+    if (last && bpf_map_delete_elem(&targets, &tgid) == 0)
+        count_target(tgid, -1);
+    record = reserve(sizeof(*record));
+    if (!record) {
+        forget_thread(task, tid, bpf_ktime_get_ns(), NULL);
+        return 0;
+    }
+    describe(&record->lifecycle, ADA_KERNEL_EXIT, task, ADA_KERNEL_NO_INDEX);
+    record->lifecycle.exit_code = BPF_CORE_READ(task, exit_code);
+    if (last)
+        record->lifecycle.flags |= ADA_KERNEL_LAST;
+    __builtin_memset(&record->thread, 0, sizeof(record->thread));
+    forget_thread(task, tid, record->lifecycle.time_ns, &record->thread);
+    bpf_ringbuf_submit(record, 0);
+    return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    return handle_exit(task, (uint32_t)task->tgid);
+}
+
+SEC("raw_tp/sched_process_exit")
+int BPF_PROG(on_exit_raw, struct task_struct *task)
+{
+    return handle_exit(task, (uint32_t)BPF_CORE_READ(task, tgid));
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * When threads of watched processes run and why they do not: contexts, the bitmap of those that were on a CPU and, if
+ * wanted, records of switches and wakeups. As in lifecycle.bpf.c each event has two programs.
+ */
+#include "thread_table.h"
+
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+static __always_inline void put_record(const AdaKernelThread *thread, uint32_t type, uint64_t now,
+                                       uint32_t other_tid, uint64_t duration)
+{
+    AdaKernelCounters *count;
+    AdaKernelSched *record;
+    uint64_t wake;
+
+    if (!knob_sched_records)
+        return;
+    count = this_cpu_counters();
+    record = bpf_ringbuf_reserve(&sched_ring, sizeof(*record), 0);
+    if (count) {
+        __sync_fetch_and_add(&count->sched_attempted, 1);
+        if (!record)
+            __sync_fetch_and_add(&count->sched_lost, 1);
+    }
+    if (!record)
+        return;
+    record->type = type;
+    record->cpu = bpf_get_smp_processor_id();
+    record->time_ns = now;
+    record->tid = thread->tid;
+    record->tgid = thread->tgid;
+    record->other_tid = other_tid;
+    record->state = thread->state;
+    record->duration_ns = duration;
+    /* The reader looks now and then anyway; waking it is for when it would be too late. */
+    wake = bpf_ringbuf_query(&sched_ring, BPF_RB_AVAIL_DATA) >= knob_sched_wakeup_bytes;
+    bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* ---- switch ----------------------------------------------------------------------------------- */
+
+static __always_inline uint32_t state_of(struct task_struct *task)
+{
+    struct task_struct___state *old = (void *)task;
+
+    if (bpf_core_field_exists(task->__state))
+        return BPF_CORE_READ(task, __state);
+    return (uint32_t)BPF_CORE_READ(old, state);
+}
+
+static __always_inline void leave_cpu(struct task_struct *task, uint32_t tid, uint32_t next_tid, uint32_t why)
+{
+    uint64_t now = bpf_ktime_get_ns();
+    uint32_t index;
+    AdaKernelThread *thread = find_or_adopt_thread(task, tid, &index);
+    uint64_t ran;
+
+    if (!thread)
+        return;
+    ran = enter_state(thread, why, now);
+    thread->last_cpu = bpf_get_smp_processor_id();
+    thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
+    thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);
+    note_off_cpu(index);
+    put_record(thread, ADA_KERNEL_SWITCH_OUT, now, next_tid, ran);
+}
+
+static __always_inline void enter_cpu(struct task_struct *task, uint32_t tid, uint32_t prev_tid)
+{
+    uint64_t now = bpf_ktime_get_ns();
+    uint32_t cpu = bpf_get_smp_processor_id();
+    uint32_t index;
+    AdaKernelThread *thread = find_or_adopt_thread(task, tid, &index);
+    uint64_t waited;
+
+    if (!thread)
+        return;
+    if (thread->last_cpu != cpu && thread->last_cpu != ADA_KERNEL_NO_INDEX)
+        thread->migrations++;
+    thread->last_cpu = cpu;
+    waited = enter_state(thread, ADA_KERNEL_RUNS, now);
+    note_on_cpu(index);
+    put_record(thread, ADA_KERNEL_SWITCH_IN, now, prev_tid, waited);
+}
+
+/* What a thread does that leaves its CPU. */
+static __always_inline uint32_t reason_of(bool preempted, uint32_t state)
+{
+    if (preempted || (state & (TASK_REPORT_MAX - 1)) == 0)
+        return ADA_KERNEL_PREEMPTED;
+    return state & TASK_UNINTERRUPTIBLE ? ADA_KERNEL_BLOCKED : ADA_KERNEL_SLEEPS;
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(uint64_t *arguments)
+{
+    struct task_struct *prev = (void *)arguments[1];
+    struct task_struct *next = (void *)arguments[2];
+
+    if (find_target((uint32_t)prev->tgid)) {
+        uint32_t state = knob_switch_has_state ? (uint32_t)arguments[3] : state_of(prev);
+
+        leave_cpu(prev, (uint32_t)prev->pid, (uint32_t)next->pid, reason_of(arguments[0], state));
+    }
+    if (find_target((uint32_t)next->tgid))
+        enter_cpu(next, (uint32_t)next->pid, (uint32_t)prev->pid);
+    return 0;
+}
+
+SEC("raw_tp/sched_switch")
+int on_switch_raw(struct bpf_raw_tracepoint_args *context)
+{
+    struct task_struct *prev = (void *)context->args[1];
+    struct task_struct *next = (void *)context->args[2];
+    uint32_t prev_tid = (uint32_t)BPF_CORE_READ(prev, pid);
+    uint32_t next_tid = (uint32_t)BPF_CORE_READ(next, pid);
+
+    if (find_target((uint32_t)BPF_CORE_READ(prev, tgid))) {
+        uint32_t state = knob_switch_has_state ? (uint32_t)context->args[3] : state_of(prev);
+
+        leave_cpu(prev, prev_tid, next_tid, reason_of(context->args[0], state));
+    }
+    if (find_target((uint32_t)BPF_CORE_READ(next, tgid)))
+        enter_cpu(next, next_tid, prev_tid);
+    return 0;
+}
+
+/* ---- wakeup ----------------------------------------------------------------------------------- */
+
+/* Not for new threads (sched_wakeup_new): they are runnable since their fork. */
+static __always_inline int handle_wakeup(struct task_struct *task, uint32_t tgid)
+{
+    AdaKernelThread *thread;
+    uint64_t now, slept;
+    uint32_t index;
+
+    if (!find_target(tgid))
+        return 0;
+    thread = find_or_adopt_thread(task, (uint32_t)BPF_CORE_READ(task, pid), &index);
+    if (!thread)
+        return 0;
+    /* Woken before it had left its CPU: it never slept. */
+    if (thread->state == ADA_KERNEL_RUNS || thread->state == ADA_KERNEL_RUNNABLE ||
+        thread->state == ADA_KERNEL_PREEMPTED)
+        return 0;
+    now = bpf_ktime_get_ns();
+    slept = enter_state(thread, ADA_KERNEL_RUNNABLE, now);
+    thread->wakeups++;
+    put_record(thread, ADA_KERNEL_WAKEUP, now, (uint32_t)bpf_get_current_pid_tgid(), slept);
+    return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
+{
+    return handle_wakeup(task, (uint32_t)task->tgid);
+}
+
+SEC("raw_tp/sched_wakeup")
+int BPF_PROG(on_wakeup_raw, struct task_struct *task)
+{
+    return handle_wakeup(task, (uint32_t)BPF_CORE_READ(task, tgid));
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Kernel assistance: ends of threads, with the real kernel; and without it.
+#   test_kernel.sh OUT_DIR SOURCE_DIR
+. "$(dirname "$0")/support.sh"
+
+# How much: sanitizers are slow, and what they look for needs no millions.
+if [ -n "${ADA_SANITIZE:-}" ]; then
+    killed=1000 per_process=50 raw=0 idle=200
+else
+    killed=10000 per_process=200 raw=10000 idle=4080
+fi
+
+# What the program and the recorder complained about.
+complaints() {
+    grep -v '^{' "$work/stderr" | head -n 5
+}
+
+info() {
+    "$out/adatrace" info --json "$work/t.adat" | jq -c "$1"
+}
+
+# ---- killed at random moments --------------------------------------------------------------------
+
+# Everything that was published is in the file, whoever tells of the ends.
+kills() {
+    rm -f "$work/progress"
+    record "$work/t.adat" "$@" -- "$out/tests/prog_kills" $killed $per_process 10 "$work/progress" >"$work/recorded" ||
+        { complaints; return 1; }
+    verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" $killed 10 prefix "$work/progress"
+}
+
+every_thread_has_a_death_record() {
+    equal "$(info '[.threads[] | select(.events.attempted > 0)] | [(length >= '"$(cat "$work/recorded")"'),
+        (map(select(.death.end == "signal" and .death.exit_status == 137 and .death.drain_complete)) | length) == length]')" \
+        '[true,true]' || return 1
+    equal "$(info '.kernel | [.enabled, .lifecycle_lost]')" '[true,0]'
+}
+
+# ---- ends without destructors --------------------------------------------------------------------
+
+# Far more threads than slots: each must come back through the kernel's word alone.
+raw_exits() {
+    record "$work/t.adat" --policy block --threads 64 -- "$out/tests/prog_ends" raw $raw 64 10 ||
+        { complaints; return 1; }
+    equal "$(summary '.events | [.attempted, .in_file] | @csv')" "$((raw * 10)),$((raw * 10))" || return 1
+    verify "$work/t.adat" && "$out/tests/check_load" "$work/t.adat" $raw 10 all || return 1
+    equal "$(info '[.threads[] | select(.death.end != "exit" or .death.exit_status != 0 or (.death.drain_complete | not))] | length')" 0
+}
+
+# The kernel's counts of a thread's switches are those of its life; what it did is known for each.
+contexts_are_in_the_file() {
+    equal "$(info '[.threads[] | select(.kernel.run_s <= 0 or .kernel.runqueue_s < 0 or .kernel.preempted_s > .kernel.runqueue_s)] | length')" 0 &&
+        equal "$(summary '[.threads[] | select(.kernel.run_s <= 0)] | length')" 0 &&
+        equal "$("$out/adatrace" info "$work/t.adat" | grep -cE "^ +[0-9]+  exit 0 +[0-9]+\.[0-9]{3} ")" $raw
+}
+
+raw_exits_without_bpf() {
+    record "$work/t.adat" --no-bpf -- "$out/tests/prog_ends" raw 200 64 10 || { complaints; return 1; }
+    equal "$(summary '.events | [.attempted, .in_file] | @csv')" 2000,2000 || return 1
+    equal "$(info '[.kernel.enabled, .kernel.reason, ([.threads[] | select(.death != null)] | length)]')" '[false,"--no-bpf",0]'
+}
+
+# ---- unusual ends --------------------------------------------------------------------------------
+
+main_thread_first() {
+    record "$work/t.adat" -- "$out/tests/prog_ends" main-first
+    equal $? 5 || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(info '[.processes[] | [.end, .exit_status]]')" '[["exit",5]]' || return 1
+    # Its status is its own; the other thread's that of the process.
+    equal "$(info '[.threads[] | [.tid == .pid, .death.end, .death.exit_status, .events.in_file]] | sort')" \
+        '[[false,"exit",5,2],[true,"exit",7,1]]'
+}
+
+exec_from_a_thread() {
+    record "$work/t.adat" -- "$out/tests/prog_ends" exec-thread
+    equal $? 6 || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(info '[.processes[] | [.end, .exit_status]]')" '[["exec",null],["exit",6]]' || return 1
+    # The thread that called exec goes on under the main thread's id, in another program.
+    equal "$(info '[.threads[] | [.tid == .pid, .death.end, .events.in_file]] | sort')" \
+        '[[false,"exec",1],[true,"exit",1],[true,"exit",1]]'
+}
+
+# ---- who ran -------------------------------------------------------------------------------------
+
+# Quiet threads that have not run are not looked at: each at most for what it did before it became quiet.
+only_who_ran_is_visited() {
+    record "$work/t.adat" --policy block --threads 4096 --ring-size 4K -- "$out/tests/prog_idle" $idle 16 5000 ||
+        { complaints; return 1; }
+    verify "$work/t.adat" || return 1
+    equal "$(summary '.events | [.attempted, .in_file] | @csv')" "$((idle + 80000)),$((idle + 80000))" || return 1
+    equal "$(summary '.drain | [.spared > 0, .sweeps <= '$((idle + 16))'] | @csv')" true,true || summary .drain
+}
+
+# ---- told, and why not ---------------------------------------------------------------------------
+
+# run_record EXPECTED-LINE OPTION...: what the summary for people says
+says() {
+    local line=$1
+    shift
+    rm -f "$work/t.adat"
+    "$@" -- "$out/tests/prog_load" 2 100 2>"$work/stderr" || { cat "$work/stderr"; return 1; }
+    grep -qxF "adatrace: kernel assistance: $line" "$work/stderr" || { cat "$work/stderr"; return 1; }
+    equal "$(info .events.in_file)" 200
+}
+
+without_capability() {
+    says "off: missing CAP_BPF" setpriv --bounding-set=-bpf,-sys_admin "$out/adatrace" record -o "$work/t.adat" &&
+        says "off: missing CAP_PERFMON" setpriv --bounding-set=-perfmon,-sys_admin "$out/adatrace" record -o "$work/t.adat"
+}
+
+status_tells() {
+    local expected=$1 recorder target
+    shift
+    rm -f "$work/t.adat"
+    "$out/adatrace" record -o "$work/t.adat" --metrics-interval 100ms "$@" -- "$out/tests/prog_load" 1 0 2>"$work/stderr" &
+    recorder=$!
+    until target=$(pgrep -P $recorder -x prog_load) &&
+        "$out/adatrace" status -p "$target" --json >"$work/status.json" 2>/dev/null; do
+        kill -0 $recorder || { cat "$work/stderr"; return 1; }
+    done
+    "$out/adatrace" status -p "$target" >"$work/status"
+    kill -KILL "$target"
+    wait $recorder
+    equal "$(grep -F 'kernel assistance' "$work/status")" "  kernel assistance: $expected" || return 1
+    equal "$(jq -r '.kernel | if .enabled then "on" else "off: " + .reason end' "$work/status.json")" "$expected"
+}
+
+check "$killed threads killed at random moments, without BPF: every published event is in the file" kills --no-bpf
+record "$work/t.adat" -- "$out/tests/prog_load" 1 1
+if [ "$(summary .kernel.enabled)" = true ]; then
+    check "$killed threads killed at random moments: every published event is in the file" kills
+    check "and every thread has a death record" every_thread_has_a_death_record
+    if [ -n "${ADA_SANITIZE:-}" ]; then
+        echo "SKIP threads that end without destructors: sanitizers do not survive them"
+    else
+        check "$raw threads that end without destructors, through 64 slots" raw_exits
+        check "what they did on CPUs is in the file and in the summary" contexts_are_in_the_file
+    fi
+    check "the main thread ends first" main_thread_first
+    check "exec from a thread that is not the main one" exec_from_a_thread
+    check "$idle idle threads and 16 that record: the idle ones are left alone" only_who_ran_is_visited
+    check "the summary says that it is on" says on "$out/adatrace" record -o "$work/t.adat"
+    check "without a capability the summary names it, and nothing else changes" without_capability
+    check "status says that it is on" status_tells on
+else
+    echo "SKIP kernel assistance: $(summary .kernel.reason)"
+fi
+[ -n "${ADA_SANITIZE:-}" ] || check "threads that end without destructors, without BPF" raw_exits_without_bpf
+check "the summary says that it is not wanted" says "off: --no-bpf" "$out/adatrace" record -o "$work/t.adat" --no-bpf
+check "status says that it is not wanted" status_tells "off: --no-bpf" --no-bpf
+exit $failed

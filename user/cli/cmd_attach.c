@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/* adatrace attach: records processes that run already into a file, and leaves them as they were. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "user/base/parse.h"
+#include "user/cli/cli.h"
+#include "user/cli/recording.h"
+
+#define DURATION_MIN_NS 1000000ull
+#define DURATION_MAX_NS (365ull * 86400 * 1000000000)
+#define PIDS_MAX 1024u
+
+static const char usage[] =
+    "usage: adatrace attach -p PID[,PID]... [OPTION]...\n"
+    "Records what the threads of running processes do, from now on, into a trace file. They must use\n"
+    "libadatrace. At the end, or when this command is interrupted, they go on as before.\n"
+    "\n"
+    "  -p, --pid PID[,PID]...  the processes; may be repeated\n"
+    "  -o, --output FILE       the trace file; must not exist yet\n"
+    "                          (default: ./PROGRAM-DATE-TIME.adat)\n"
+    "      --duration TIME     end after that time: 10s, 1.5s, 500ms (default: when the processes have\n"
+    "                          ended, or this command is interrupted)\n"
+    "      --children          record also the processes that they start, as far as they use\n"
+    "                          libadatrace\n" RECORD_OPTIONS_USAGE "  -h, --help              print this\n"
+    "\n"
+    "The summary goes to standard error. The exit status is 0; 2 for wrong usage; 1 if a process could\n"
+    "not be attached to, or recording failed.\n";
+
+typedef struct AttachOptions {
+    RecordOptions common;
+    PidList pids;
+    uint64_t duration_ns;
+    bool with_children;
+} AttachOptions;
+
+/* ---- options ---------------------------------------------------------------------------------- */
+
+enum { OPTION_DURATION = RECORD_OPTION_OWN, OPTION_CHILDREN };
+
+/* "12,34": CLI_OK, or CLI_USAGE with the error said. */
+static int add_pids(PidList *pids, const char *list)
+{
+    const char *at = list;
+
+    for (;;) {
+        size_t length = strcspn(at, ",");
+        char number[16];
+        uint64_t pid;
+
+        if (length == 0)
+            return cli_usage_error("attach", "--pid '%s': a number is missing at character %zu", list,
+                                   (size_t)(at - list) + 1);
+        if (length < sizeof(number)) {
+            memcpy(number, at, length);
+            number[length] = '\0';
+        }
+        if (length >= sizeof(number) || parse_u64(number, 1, INT32_MAX, &pid) != 0)
+            return cli_usage_error("attach", "--pid '%s': '%.*s' is not the number of a process", list,
+                                   (int)length, at);
+        if (pids->count == PIDS_MAX)
+            return cli_usage_error("attach", "--pid: more than %u processes", PIDS_MAX);
+        if (pid_list_add(pids, (pid_t)pid) != 0) {
+            cli_error("attach", "out of memory");
+            return CLI_FAILURE;
+        }
+        if (at[length] == '\0')
+            return CLI_OK;
+        at += length + 1;
+    }
+}
+
+static int apply_option(AttachOptions *options, int option, const char *argument)
+{
+    switch (option) {
+    case 'p':
+        return add_pids(&options->pids, argument);
+    case OPTION_DURATION:
+        if (parse_duration(argument, DURATION_MIN_NS, DURATION_MAX_NS, &options->duration_ns) != 0)
+            return cli_usage_error(
+                "attach", "--duration '%s' is not a time from 1ms to a year, as 10s or 500ms", argument);
+        return CLI_OK;
+    case OPTION_CHILDREN:
+        options->with_children = true;
+        return CLI_OK;
+    default:
+        return record_options_apply(&options->common, option, argument);
+    }
+}
+
+/* 0: go on; else one more than the exit status. */
+static int parse_options(int argc, char **argv, AttachOptions *options)
+{
+    static const struct option long_options[] = {
+        RECORD_OPTIONS_LONG,
+        {"pid", required_argument, NULL, 'p'},
+        {"duration", required_argument, NULL, OPTION_DURATION},
+        {"children", no_argument, NULL, OPTION_CHILDREN},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    record_options_init(&options->common, "attach");
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":o:p:h", long_options, NULL)) != -1) {
+        int status;
+
+        if (option == 'h') {
+            fputs(usage, stdout);
+            return 1 + cli_end_output("attach", CLI_OK);
+        }
+        if (option == '?' || option == ':')
+            return 1 + cli_option_error("attach", option, argv);
+        status = apply_option(options, option, optarg);
+        if (status)
+            return 1 + status;
+    }
+    if (optind < argc)
+        return 1 + cli_usage_error("attach", "unexpected '%s': processes are given with -p", argv[optind]);
+    if (options->pids.count == 0)
+        return 1 + cli_usage_error("attach", "no process given: use -p PID");
+    if (record_options_check(&options->common) != CLI_OK)
+        return 1 + CLI_USAGE;
+    return 0;
+}
+
+/* ---- processes -------------------------------------------------------------------------------- */
+
+/* Whether Yama lets processes trace their descendants only, or nobody. */
+static bool is_restricted_by_yama(void)
+{
+    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    int scope = '0';
+
+    if (file) {
+        scope = fgetc(file);
+        (void)fclose(file);
+    }
+    return scope > '0' && scope <= '9';
+}
+
+static void explain_rights(pid_t pid, const AttachFailure *failure)
+{
+    const ProcessIdentity *identity = &failure->identity;
+
+    if (identity->name[0] && identity->user != geteuid())
+        cli_error("attach",
+                  "cannot attach to process %d (%s): it belongs to user %u: run this as that user or as root, or with "
+                  "CAP_SYS_PTRACE and CAP_DAC_OVERRIDE",
+                  (int)pid, identity->name, (unsigned)identity->user);
+    else if (is_restricted_by_yama())
+        cli_error("attach",
+                  "cannot attach to process %d (%s): Yama forbids it: set kernel.yama.ptrace_scope to 0 with sysctl, or "
+                  "run this with CAP_SYS_PTRACE",
+                  (int)pid, identity->name);
+    else
+        cli_error("attach",
+                  "cannot attach to process %d (%s): %s: it keeps others out, or what is left of its segment is its "
+                  "mapping; run this as root, or with CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE",
+                  (int)pid, identity->name, strerror(-failure->error));
+}
+
+static void explain_claim(pid_t pid, const AttachFailure *failure)
+{
+    if (failure->other > 0)
+        cli_error("attach",
+                  "cannot attach to process %d (%s): process %d records it already; stop that first, or use what it "
+                  "records",
+                  (int)pid, failure->identity.name, (int)failure->other);
+    else
+        cli_error("attach",
+                  "cannot attach to process %d (%s): a process of another pid namespace records it already; stop that "
+                  "first",
+                  (int)pid, failure->identity.name);
+}
+
+static void explain_failure(pid_t pid, const AttachFailure *failure)
+{
+    const char *name = failure->identity.name;
+    int number = (int)pid;
+
+    switch (failure->what) {
+    case ATTACH_NO_PROCESS:
+        cli_error("attach", "cannot attach to process %d: there is none with that number; see 'ps -e'", number);
+        break;
+    case ATTACH_IS_THREAD:
+        cli_error(
+            "attach",
+            "cannot attach to %d (%s): it is a thread of process %d; give that, all of its threads are recorded",
+            number, name, (int)failure->other);
+        break;
+    case ATTACH_KERNEL_THREAD:
+        cli_error(
+            "attach",
+            "cannot attach to process %d (%s): it is a thread of the kernel, which runs no program; give another",
+            number, name);
+        break;
+    case ATTACH_ZOMBIE:
+        cli_error(
+            "attach",
+            "cannot attach to process %d (%s): it has ended, and waits for its parent to ask how; give another",
+            number, name);
+        break;
+    case ATTACH_SELF:
+        cli_error("attach", "cannot attach to process %d: it is this command itself; give another", number);
+        break;
+    case ATTACH_NO_RIGHT:
+        explain_rights(pid, failure);
+        break;
+    case ATTACH_NOT_HERE:
+        cli_error(
+            "attach",
+            "cannot attach to process %d (%s): it does not use libadatrace; link it to that, or start it by 'adatrace "
+            "record --preload' (processes that do not use it cannot be attached to yet; that will take BPF)",
+            number, name);
+        break;
+    case ATTACH_CLAIMED:
+        explain_claim(pid, failure);
+        break;
+    case ATTACH_OTHER_VERSION:
+        cli_error("attach",
+                  "cannot attach to process %d (%s): its libadatrace is of another version than this command; use the "
+                  "adatrace that came with it",
+                  number, name);
+        break;
+    case ATTACH_DAMAGED:
+        cli_error(
+            "attach",
+            "cannot attach to process %d (%s): what it offers as its segment contradicts itself; restart it",
+            number, name);
+        break;
+    case ATTACH_ENDED:
+        cli_error("attach", "cannot attach to process %d (%s): it ended meanwhile", number, name);
+        break;
+    default:
+        cli_error("attach", "cannot attach to process %d (%s): %s", number, name, strerror(-failure->error));
+        break;
+    }
+}
+
+static void close_targets(AttachTarget *targets, size_t count)
+{
+    for (size_t i = 0; targets && i < count; i++)
+        attach_close(&targets[i]);
+    free(targets);
+}
+
+/* The segments of the first targets, of which another one may have descriptors, too. */
+static AttachKnown list_segments(const AttachTarget *targets, size_t count, AttachedSegment *room)
+{
+    AttachKnown known = {.items = room};
+
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < targets[i].count; k++)
+            room[known.count++] = targets[i].segments[k];
+    }
+    return known;
+}
+
+/* Opens all, or none. NULL: the error was said. */
+static AttachTarget *open_targets(const PidList *pids)
+{
+    AttachTarget *targets = calloc(pids->count, sizeof(*targets));
+    AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX, sizeof(*room));
+    AttachFailure failure;
+
+    if (!targets || !room) {
+        cli_error("attach", "out of memory");
+        goto fail;
+    }
+    for (size_t i = 0; i < pids->count; i++) {
+        AttachKnown known = list_segments(targets, i, room);
+
+        if (attach_open(pids->items[i], &known, &targets[i], &failure) == 0)
+            continue;
+        explain_failure(pids->items[i], &failure);
+        for (size_t k = 0; k < i; k++)
+            attach_close(&targets[k]);
+        goto fail;
+    }
+    free(room);
+    return targets;
+
+fail:
+    free(room);
+    free(targets);
+    return NULL;
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+static void on_attached(void *context)
+{
+    const AttachOptions *options = context;
+
+    if (options->common.json || !isatty(STDERR_FILENO))
+        return;
+    cli_error("attach", "recording %zu process%s into '%s'%s", options->pids.count,
+              options->pids.count == 1 ? "" : "es", options->common.output,
+              options->duration_ns ? "" : "; interrupt to end");
+}
+
+/* "adatrace attach -p 12,34", as much as there is room for. */
+static void format_command(const PidList *pids, char *text, size_t size)
+{
+    int length = snprintf(text, size, "adatrace attach -p ");
+    size_t at = length > 0 ? (size_t)length : 0;
+
+    for (size_t i = 0; i < pids->count && at < size; i++) {
+        length = snprintf(text + at, size - at, "%s%d", i ? "," : "", (int)pids->items[i]);
+        at += length > 0 ? (size_t)length : 0;
+    }
+}
+
+static int record(AttachOptions *options, AttachTarget *targets, int output)
+{
+    char command[512];
+    struct utsname host;
+    const char *strings[] = {
+        "host", host.nodename, "kernel", host.release, "adatrace", ADA_VERSION, "command", command, NULL,
+    };
+    RecorderConfig config = {
+        .strings = strings,
+        .targets = targets,
+        .target_count = options->pids.count,
+        .with_children = options->with_children,
+        .duration_ns = options->duration_ns,
+        .on_attached = on_attached,
+        .context = options,
+    };
+    RecordSummary summary;
+    Recorder *recorder;
+    int status;
+
+    if (uname(&host) < 0)
+        memset(&host, 0, sizeof(host));
+    format_command(&options->pids, command, sizeof(command));
+    status = recording_run(&options->common, &config, output, &recorder);
+    if (status != CLI_OK)
+        return status;
+    summary = (RecordSummary){.path = options->common.output, .command = command, .attached = true};
+    recorder_result(recorder, &summary.result);
+    recording_print(&options->common, &summary);
+    recorder_destroy(recorder);
+    return summary.result.closed ? CLI_OK : CLI_FAILURE;
+}
+
+int cmd_attach(int argc, char **argv)
+{
+    AttachOptions options = {0};
+    AttachTarget *targets = NULL;
+    char chosen[PATH_MAX];
+    int status = parse_options(argc, argv, &options);
+    int output;
+
+    if (status) {
+        status--;
+        goto out;
+    }
+    status = CLI_FAILURE;
+    targets = open_targets(&options.pids);
+    if (!targets)
+        goto out;
+    record_options_choose_output(&options.common, targets[0].identity.name, chosen, sizeof(chosen));
+    output = recording_create_output(&options.common);
+    if (output >= 0)
+        status = record(&options, targets, output);
+out:
+    close_targets(targets, options.pids.count);
+    pid_list_fini(&options.pids);
+    record_options_fini(&options.common);
+    return status;
+}

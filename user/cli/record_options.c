@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/cli/record_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/base/parse.h"
+#include "user/cli/cli.h"
+
+/* The least is the window over which rates are taken. */
+#define METRICS_INTERVAL_NS 1000000000ull
+#define METRICS_INTERVAL_MIN_NS 100000000ull
+#define METRICS_INTERVAL_MAX_NS 60000000000ull
+
+void record_options_init(RecordOptions *options, const char *command)
+{
+    *options = (RecordOptions){
+        .command = command,
+        .scheduler = DRAIN_SCHEDULER_ADAPTIVE,
+        .metrics_interval_ns = METRICS_INTERVAL_NS,
+    };
+}
+
+void record_options_fini(RecordOptions *options)
+{
+    mark_rules_fini(&options->rules);
+    weight_rules_fini(&options->weights);
+}
+
+/* CLI_OK, or CLI_USAGE with the error said, and where in the rule it is. */
+static int add_rule(RecordOptions *options, const char *text)
+{
+    MarkRuleError error;
+
+    switch (mark_rules_add(&options->rules, text, &error)) {
+    case 0:
+        return CLI_OK;
+    case -EINVAL:
+        return cli_usage_error(options->command, "--mark '%s': %s at character %zu", text, error.message,
+                               error.position + 1);
+    case -E2BIG:
+        return cli_usage_error(options->command, "--mark '%s': more than %u rules", text, MARK_RULES_MAX);
+    default:
+        cli_error(options->command, "out of memory");
+        return CLI_FAILURE;
+    }
+}
+
+/* The same for --weight. */
+static int add_weight(RecordOptions *options, const char *text)
+{
+    const char *why;
+
+    switch (weight_rules_add(&options->weights, text, &why)) {
+    case 0:
+        return CLI_OK;
+    case -EINVAL:
+        return cli_usage_error(options->command, "--weight '%s': %s", text, why);
+    default:
+        cli_error(options->command, "out of memory");
+        return CLI_FAILURE;
+    }
+}
+
+/* Those about metrics. */
+static int apply_metrics(RecordOptions *options, int option, const char *argument)
+{
+    switch (option) {
+    case RECORD_OPTION_METRICS_FILE:
+        if (!argument[0])
+            return cli_usage_error(options->command, "--metrics-file needs the name of a file");
+        options->metrics_file = argument;
+        return CLI_OK;
+    case RECORD_OPTION_METRICS_LISTEN:
+        if (metrics_address_parse(argument, &options->metrics_address) != 0)
+            return cli_usage_error(
+                options->command,
+                "--metrics-listen '%s' is not PORT, ADDRESS:PORT or [ADDRESS]:PORT, in numbers", argument);
+        options->metrics_served = true;
+        return CLI_OK;
+    case RECORD_OPTION_METRICS_INTERVAL:
+        if (parse_duration(argument, METRICS_INTERVAL_MIN_NS, METRICS_INTERVAL_MAX_NS,
+                           &options->metrics_interval_ns) != 0)
+            return cli_usage_error(options->command,
+                                   "--metrics-interval '%s' is not a time from 100ms to 60s", argument);
+        return CLI_OK;
+    default:
+        return -1;
+    }
+}
+
+int record_options_apply(RecordOptions *options, int option, const char *argument)
+{
+    switch (option) {
+    case 'o':
+        options->output = argument;
+        return *argument ? CLI_OK : cli_usage_error(options->command, "--output needs the name of a file");
+    case RECORD_OPTION_SCHEDULER:
+        options->scheduler = drain_scheduler_kind_of(argument);
+        if (options->scheduler == DRAIN_SCHEDULER_KINDS)
+            return cli_usage_error(options->command,
+                                   "unknown scheduler '%s': use adaptive, round-robin, weighted or priority",
+                                   argument);
+        return CLI_OK;
+    case RECORD_OPTION_WEIGHT:
+        return add_weight(options, argument);
+    case RECORD_OPTION_MARK:
+        return add_rule(options, argument);
+    case RECORD_OPTION_NO_BPF:
+        options->no_bpf = true;
+        return CLI_OK;
+    case RECORD_OPTION_JSON:
+        options->json = true;
+        return CLI_OK;
+    default:
+        return apply_metrics(options, option, argument);
+    }
+}
+
+int record_options_check(const RecordOptions *options)
+{
+    if (options->weights.count > 0 && options->scheduler != DRAIN_SCHEDULER_WEIGHTED)
+        return cli_usage_error(options->command,
+                               "--weight means nothing to the %s scheduler: add --scheduler weighted",
+                               drain_scheduler_name(options->scheduler));
+    return CLI_OK;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+void record_options_choose_output(RecordOptions *options, const char *name, char path[], size_t size)
+{
+    char stamp[32] = "";
+    time_t now = time(NULL);
+    struct tm local;
+
+    if (options->output)
+        return;
+    if (localtime_r(&now, &local))
+        (void)strftime(stamp, sizeof(stamp), "-%Y%m%d-%H%M%S", &local);
+    (void)snprintf(path, size, "%.128s%s.adat", base_name(name), stamp);
+    options->output = path;
+}

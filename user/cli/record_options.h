@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The options that `record` and `attach` have in common: where the trace goes, what is kept, who is served, what is told of it. */
+#ifndef ADA_CLI_RECORD_OPTIONS_H
+#define ADA_CLI_RECORD_OPTIONS_H
+
+#include "user/collector/recorder.h"
+
+typedef struct RecordOptions {
+    const char *command; /* whose they are, for messages: "record" */
+    const char *output;  /* NULL: chosen */
+    enum drain_scheduler_kind scheduler;
+    uint64_t metrics_interval_ns;
+    const char *metrics_file; /* NULL: none */
+    bool metrics_served;      /* at metrics_address */
+    MetricsAddress metrics_address;
+    MarkRules rules;
+    WeightRules weights;
+    bool no_bpf;
+    bool json;
+} RecordOptions;
+
+/* What getopt_long() returns for those without a letter. Other options of a command begin at RECORD_OPTION_OWN. */
+enum {
+    RECORD_OPTION_SCHEDULER = 256,
+    RECORD_OPTION_WEIGHT,
+    RECORD_OPTION_MARK,
+    RECORD_OPTION_METRICS_INTERVAL,
+    RECORD_OPTION_METRICS_FILE,
+    RECORD_OPTION_METRICS_LISTEN,
+    RECORD_OPTION_NO_BPF,
+    RECORD_OPTION_JSON,
+    RECORD_OPTION_OWN,
+};
+
+/* For the command's array of struct option; `o` goes into its string. */
+/* clang-format off */
+#define RECORD_OPTIONS_LONG                                                      \
+    {"output", required_argument, NULL, 'o'},                                    \
+    {"scheduler", required_argument, NULL, RECORD_OPTION_SCHEDULER},             \
+    {"weight", required_argument, NULL, RECORD_OPTION_WEIGHT},                   \
+    {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
+    {"metrics-file", required_argument, NULL, RECORD_OPTION_METRICS_FILE},       \
+    {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
+    {"metrics-interval", required_argument, NULL, RECORD_OPTION_METRICS_INTERVAL}, \
+    {"no-bpf", no_argument, NULL, RECORD_OPTION_NO_BPF},                         \
+    {"json", no_argument, NULL, RECORD_OPTION_JSON}
+/* clang-format on */
+
+/* For the command's usage: all of them but --output. */
+#define RECORD_OPTIONS_USAGE                                                                             \
+    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"         \
+    "                          (default), round-robin, weighted, priority\n"                             \
+    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"     \
+    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n" \
+    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"     \
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"  \
+    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n" \
+    "      --metrics-listen [ADDRESS:]PORT\n"                                                            \
+    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"   \
+    "                          on loopback unless an address is given; port 0: one that is free\n"       \
+    "      --metrics-interval TIME\n"                                                                    \
+    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n" \
+    "                          100ms to 60s (default 1s)\n"                                              \
+    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n" \
+    "      --json              print the summary as one JSON object\n"
+
+void record_options_init(RecordOptions *options, const char *command);
+void record_options_fini(RecordOptions *options);
+
+/* Takes one of them. CLI_OK; CLI_USAGE or CLI_FAILURE, with the error said; -1: it is another option. */
+int record_options_apply(RecordOptions *options, int option, const char *argument);
+
+/* Once all were taken: whether they go together. CLI_OK, or CLI_USAGE with the error said. */
+int record_options_check(const RecordOptions *options);
+
+/* The file's name, if none was given: NAME-DATE-TIME.adat. */
+void record_options_choose_output(RecordOptions *options, const char *name, char path[], size_t size);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/cli/recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/cli/cli.h"
+
+/* ---- the file --------------------------------------------------------------------------------- */
+
+int recording_create_output(const RecordOptions *options)
+{
+    const char *path = options->output;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+    if (fd >= 0)
+        return fd;
+    if (errno == EEXIST)
+        cli_error(options->command,
+                  "cannot create '%s': it exists already; remove it, or choose another name with -o", path);
+    else
+        cli_error(options->command, "cannot create '%s': %s; choose another place with -o", path,
+                  strerror(errno));
+    return -1;
+}
+
+void recording_drop_output(const RecordOptions *options, int output)
+{
+    close(output);
+    (void)unlink(options->output);
+}
+
+/* ---- what is said meanwhile ------------------------------------------------------------------- */
+
+/* What the recorder's calls are about. */
+typedef struct Telling {
+    const RecordOptions *options;
+    const MetricsAddress *address; /* where metrics are served */
+    void (*on_attached)(void *context);
+    void *context; /* of on_attached */
+} Telling;
+
+/* For those who look after metrics: others are not to be disturbed by their recorder. */
+static void on_anomaly(void *context, enum metrics_anomaly anomaly)
+{
+    static const char *const texts[] = {
+        [METRICS_ANOMALY_DROP_BURST] = "more than 1 % of the events of the last interval were lost",
+        [METRICS_ANOMALY_STALLED_LANE] = "a thread's events wait, and are not drained",
+        [METRICS_ANOMALY_RATE] = "the rate of events is four times its average, or a quarter of it",
+        [METRICS_ANOMALY_LATENCY] = "1 % of the events took more than 10 ms to the file",
+    };
+    _Static_assert(sizeof(texts) / sizeof(texts[0]) == METRICS_ANOMALIES, "a text for each");
+    const Telling *telling = context;
+
+    if (telling->options->metrics_file || telling->options->metrics_served)
+        cli_error(telling->options->command, "%s: %s", metrics_anomaly_name(anomaly), texts[anomaly]);
+}
+
+static void on_metrics_served(void *context)
+{
+    const Telling *telling = context;
+    char address[METRICS_ADDRESS_TEXT];
+
+    metrics_address_format(telling->address, address);
+    cli_error(telling->options->command, "metrics are at http://%s/%s", address,
+              metrics_address_is_loopback(telling->address) ? "" : ", for whoever reaches that address");
+}
+
+static void on_metrics_state(void *context, int error)
+{
+    const Telling *telling = context;
+
+    if (error)
+        cli_error(telling->options->command,
+                  "writing metrics to '%s' failed: %s; the recording goes on, and it is tried again",
+                  telling->options->metrics_file, strerror(-error));
+    else
+        cli_error(telling->options->command, "writing metrics to '%s' works again",
+                  telling->options->metrics_file);
+}
+
+static void on_write_state(void *context, int error)
+{
+    const Telling *telling = context;
+    const char *path = telling->options->output;
+
+    if (error)
+        cli_error(telling->options->command,
+                  "writing '%s' failed: %s; events are lost, and counted, until it works again", path,
+                  strerror(-error));
+    else
+        cli_error(telling->options->command, "writing '%s' works again", path);
+}
+
+static void on_attached(void *context)
+{
+    const Telling *telling = context;
+
+    if (telling->on_attached)
+        telling->on_attached(telling->context);
+}
+
+/* ---- the recording ---------------------------------------------------------------------------- */
+
+/* Exit status for a command that could not be recorded; removes the file, which holds nothing. */
+static int report_failure(const RecordOptions *options, const RecorderConfig *config,
+                          enum recorder_stage stage, int error)
+{
+    const char *reason = strerror(-error);
+
+    (void)unlink(options->output);
+    switch (stage) {
+    case RECORDER_STAGE_PROGRAM:
+        cli_error(options->command, "cannot run '%s': %s", config->argv[0], reason);
+        return error == -ENOENT ? 127 : 126;
+    case RECORDER_STAGE_METRICS_FILE:
+        cli_error(options->command, "cannot start the thread that writes metrics to '%s': %s",
+                  options->metrics_file, reason);
+        break;
+    case RECORDER_STAGE_METRICS_SERVER: {
+        char address[METRICS_ADDRESS_TEXT];
+
+        metrics_address_format(&options->metrics_address, address);
+        cli_error(options->command, "cannot serve metrics at %s: %s", address,
+                  error == -ENOSYS ? "this adatrace was built without libmicrohttpd" : reason);
+        return CLI_FAILURE;
+    }
+    case RECORDER_STAGE_FILE:
+        cli_error(options->command, "cannot write '%s': %s; choose another place with -o", options->output,
+                  reason);
+        break;
+    case RECORDER_STAGE_SEGMENT:
+        cli_error(options->command,
+                  "cannot make the shared memory for %u threads with rings of %u bytes: %s; try less with --threads or "
+                  "--ring-size",
+                  config->segment.threads, config->segment.ring_bytes, reason);
+        break;
+    case RECORDER_STAGE_SOCKET:
+        cli_error(
+            options->command,
+            "cannot make the socket for traced processes in '%s': %s; set TMPDIR to a directory that can be written",
+            getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", reason);
+        break;
+    case RECORDER_STAGE_TARGET:
+        cli_error(options->command, "cannot take the processes over: %s", reason);
+        break;
+    default:
+        cli_error(options->command, "cannot start recording: %s", reason);
+        break;
+    }
+    return CLI_FAILURE;
+}
+
+int recording_run(const RecordOptions *options, RecorderConfig *config, int output, Recorder **recorder_out)
+{
+    MetricsAddress address = options->metrics_address;
+    Telling telling = {
+        .options = options, .address = &address, .on_attached = config->on_attached, .context = config->context};
+    enum recorder_stage stage;
+    int error;
+
+    config->output = output;
+    config->scheduler = options->scheduler;
+    config->no_bpf = options->no_bpf;
+    config->metrics_interval_ns = options->metrics_interval_ns;
+    config->metrics_file = options->metrics_file;
+    config->metrics_address = options->metrics_served ? &address : NULL;
+    config->rules = &options->rules;
+    config->weights = options->weights.count > 0 ? &options->weights : NULL;
+    config->on_write_state = on_write_state;
+    config->on_anomaly = on_anomaly;
+    config->on_metrics_state = on_metrics_state;
+    config->on_metrics_served = on_metrics_served;
+    config->on_attached = on_attached;
+    config->context = &telling;
+    error = recorder_run(config, recorder_out, &stage);
+    config->context = NULL;
+    config->metrics_address = NULL;
+    return error ? report_failure(options, config, stage, error) : CLI_OK;
+}
+
+/* ---- the summary ------------------------------------------------------------------------------ */
+
+/* At one go: stderr has no buffer, and the summary of 100,000 threads would be millions of writes. */
+static void print_json(const RecordSummary *summary)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *buffer = open_memstream(&text, &size);
+
+    if (buffer) {
+        summary_print_json(summary, buffer);
+        if (fclose(buffer) == 0) {
+            (void)fwrite(text, 1, size, stderr);
+            free(text);
+            return;
+        }
+        free(text);
+    }
+    summary_print_json(summary, stderr); /* no memory for it */
+}
+
+void recording_print(const RecordOptions *options, const RecordSummary *summary)
+{
+    if (options->json)
+        print_json(summary);
+    else
+        summary_print(summary, stderr);
+}

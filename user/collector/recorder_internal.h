@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A recorder from within.
+ *
+ *   recorder.c          setting up, the loop, the end: the same for whatever is recorded
+ *   recorder_members.c  the processes that are recorded: announcements, ends, questions about them
+ *   recorder_kernel.c   what the kernel tells of them, with kernel assistance
+ *   recorder_launch.c   RecorderTarget: a command that is started
+ *   recorder_attach.c   RecorderTarget: processes that run already
+ */
+#ifndef ADA_COLLECTOR_RECORDER_INTERNAL_H
+#define ADA_COLLECTOR_RECORDER_INTERNAL_H
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "user/collector/announce_server.h"
+#include "user/collector/kernel_events.h"
+#include "user/collector/recorder.h"
+#include "user/export/metrics_file.h"
+
+#define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
+
+/* epoll data; processes have their index + RECORDER_WATCH_PROCESS. */
+enum {
+    RECORDER_WATCH_SIGNALS,
+    RECORDER_WATCH_ANNOUNCEMENTS,
+    RECORDER_WATCH_FILE,
+    RECORDER_WATCH_KERNEL,
+    RECORDER_WATCH_TARGET,
+    RECORDER_WATCH_PROCESS,
+};
+
+/* A process as the control side knows it. */
+typedef struct Member {
+    uint32_t number; /* in the session */
+    pid_t pid;       /* attested; 0: nobody took the segment over yet */
+    int pidfd;       /* -1: none, or no longer watched */
+    int segment;     /* descriptor that has the claim; -1: it was given up */
+    int announced;   /* another one of the same segment, which must not be closed before it; -1: none */
+    int descriptor;  /* AttachedSegment.number; -1: not known */
+    dev_t device;    /* which memfd it has */
+    ino_t inode;
+    bool ended;        /* the session was told */
+    bool superseded;   /* the process runs another program */
+    uint64_t taken_ns; /* CLOCK_MONOTONIC: when we learnt of it, so that it ran by then */
+    uint32_t tries;    /* since it was seen to have ended */
+} Member;
+
+typedef struct Members {
+    Member *items;
+    size_t count;
+    size_t capacity;
+} Members;
+
+/* What differs between ways to come by processes. Steps return 0 or -errno and *stage; they are called in this order. */
+typedef struct RecorderTarget {
+    /* Before the session runs. */
+    int (*prepare)(Recorder *recorder, enum recorder_stage *stage);
+    /* The session runs, metrics are served: start. */
+    int (*start)(Recorder *recorder, enum recorder_stage *stage);
+    /* INT or TERM came. */
+    void (*interrupted)(Recorder *recorder, const struct signalfd_siginfo *info);
+    /* Every RECORDER_POLL_MS; NULL: there is nothing to look after, and only ends make the loop poll. */
+    void (*poll)(Recorder *recorder);
+    bool (*is_over)(Recorder *recorder);
+    /* Nothing more is to come: tells the session how members ended. */
+    void (*finish)(Recorder *recorder);
+    /* Frees what prepare and start made, also after they failed. */
+    void (*destroy)(Recorder *recorder);
+} RecorderTarget;
+
+struct Recorder {
+    const RecorderConfig *config;
+    const RecorderTarget *target;
+    Session *session;
+    AnnounceServer server;
+    int epoll;
+    int signals;
+    int file_state; /* eventfd: the session has something to tell */
+    sigset_t mask_before;
+    Members members;
+    uint32_t interrupts;
+    bool polling; /* some member's end is not known yet */
+    int write_state;
+    uint64_t checked_at;
+    uint64_t announced_ns; /* all that announced itself before this moment (CLOCK_MONOTONIC) was taken in */
+    MetricsHub metrics;
+    MetricsFile *metrics_file;     /* NULL: not wanted */
+    MetricsServer *metrics_server; /* the same */
+
+    /* recorder_kernel.c */
+    KernelAssist *kernel; /* NULL: kernel_reason says why not */
+    char kernel_reason[KERNEL_REASON_SIZE];
+    KernelEvents kernel_events; /* that the session was not told yet */
+    bool taking_kernel_events;
+
+    /* recorder_launch.c; members[0] is the segment made for the command */
+    int launched_segment; /* its descriptor, until the command has it */
+    pid_t command;        /* 0: none */
+    int command_pidfd;
+    ProcessEnd command_end;
+
+    /* recorder_attach.c */
+    struct Followed *followed;
+    size_t followed_count;
+    size_t followed_capacity;
+    int timer; /* -1: no end was set */
+    bool over;
+};
+
+extern const RecorderTarget recorder_launch_target;
+extern const RecorderTarget recorder_attach_target;
+
+/* ---- recorder.c */
+
+int recorder_watch(const Recorder *recorder, int fd, uint32_t data);
+
+/* ---- recorder_members.c */
+
+/*
+ * Hands a segment over to the session. `fd` is its descriptor, which has its claim, or gets it now. 0: the segment and
+ * both descriptors are the recorder's; -EBUSY: another collector has it; others: session_attach(). All stays the caller's then.
+ */
+int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd);
+
+/* The member has ended: tells the session, once. Its claim goes with it. */
+void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end);
+
+/*
+ * A process announced a new segment, or runs another program since `now` (CLOCK_MONOTONIC, ns): what it had before is over. The
+ * ends of its threads come first, so this takes effect in recorder_end_superseded().
+ */
+void recorder_supersede(Recorder *recorder, pid_t pid, uint64_t now);
+void recorder_end_superseded(Recorder *recorder);
+
+/* Whatever came on the socket. */
+void recorder_take_announcements(Recorder *recorder);
+
+/* Asks after a member whose pidfd became readable, by its index; and after all. */
+void recorder_check_member(Recorder *recorder, size_t index);
+void recorder_check_members(Recorder *recorder);
+
+/* The recording is over for a member, however it is. */
+void recorder_finish_member(Recorder *recorder, Member *member);
+
+void recorder_members_fini(Recorder *recorder);
+
+/* ---- recorder_kernel.c */
+
+/* Asks for kernel assistance; without it all the rest does nothing. */
+void recorder_start_kernel(Recorder *recorder, SessionConfig *session);
+
+/* The process's threads are told of from now on, and those of its children if ADA_KERNEL_WITH_CHILDREN is in `flags`. */
+void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags);
+
+/* What happened up to now; images that this ended. */
+void recorder_take_kernel_events(Recorder *recorder);
+
+#endif

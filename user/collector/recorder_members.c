@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* The processes that are recorded: where they come from, what is asked about them, how they end. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "user/base/array.h"
+#include "user/collector/launch.h"
+#include "user/collector/recorder_internal.h"
+#include "user/collector/segment_claim.h"
+#include "user/export/metrics_json.h"
+#include "user/lane/clock.h"
+
+#define RECORDER_END_TRIES 4 /* polls to wait for the parent of a process to learn its exit status */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
+{
+    if (member->ended)
+        return;
+    member->ended = true;
+    session_tell_kernel_events(recorder->session, &recorder->kernel_events); /* ends of its threads came first */
+    close_fd(&member->pidfd); /* leaves the epoll set with it */
+    close_fd(&member->segment);
+    close_fd(&member->announced);
+    session_process_ended(recorder->session, member->number, end);
+}
+
+void recorder_supersede(Recorder *recorder, pid_t pid, uint64_t now)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        Member *member = &recorder->members.items[i];
+
+        member->superseded |= member->pid == pid && member->taken_ns <= now;
+    }
+}
+
+void recorder_end_superseded(Recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        if (recorder->members.items[i].superseded)
+            recorder_end_member(recorder, &recorder->members.items[i], (ProcessEnd){.kind = ADAT_DEATH_EXEC});
+    }
+}
+
+int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd)
+{
+    Members *members = &recorder->members;
+    Member member = {.pid = pid,
+                     .pidfd = pidfd,
+                     .segment = fd,
+                     .announced = -1,
+                     .descriptor = -1,
+                     .taken_ns = ada_clock_monotonic_ns()};
+    struct stat status;
+    pid_t holder;
+    int error;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    member.device = status.st_dev;
+    member.inode = status.st_ino;
+    error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
+    if (!error)
+        error = segment_claim(fd, &holder);
+    if (!error)
+        error = session_attach(recorder->session, segment, pid, &member.number);
+    if (error)
+        return error;
+    members->items[members->count++] = member;
+    if (pidfd >= 0)
+        (void)recorder_watch(recorder, pidfd, RECORDER_WATCH_PROCESS + (uint32_t)members->count - 1);
+    return 0;
+}
+
+/* ---- announcements ----------------------------------------------------------------------------- */
+
+static void accept_own(Recorder *recorder, Announcement *announcement)
+{
+    Segment segment;
+
+    if (segment_attach(announcement->segment, &segment) != 0)
+        return; /* not a segment of ours: whoever sent it is not traced */
+    recorder_supersede(recorder, announcement->pid, UINT64_MAX);
+    if (recorder_add_member(recorder, &segment, announcement->segment, announcement->pid,
+                            announcement->pidfd) != 0)
+        segment_unmap(&segment);
+    else
+        announcement->pidfd = announcement->segment = -1;
+    recorder_take_kernel_events(recorder);
+}
+
+/* Somebody took over the segment that was made for the command: the command itself, or what it started. */
+static void accept_claimed(Recorder *recorder, Announcement *announcement)
+{
+    Member *member = recorder->command ? &recorder->members.items[0] : NULL;
+    struct stat status;
+
+    if (!member || member->pid != 0 || fstat(announcement->segment, &status) < 0 ||
+        status.st_ino != member->inode || status.st_dev != member->device)
+        return;
+    member->pid = announcement->pid;
+    member->taken_ns = ada_clock_monotonic_ns();
+    member->pidfd = announcement->pidfd;
+    member->announced = announcement->segment; /* closing it would give the claim up */
+    announcement->pidfd = announcement->segment = -1;
+    if (member->pidfd >= 0)
+        (void)recorder_watch(recorder, member->pidfd, RECORDER_WATCH_PROCESS);
+    session_identify(recorder->session, member->number, member->pid);
+}
+
+static void mark_member(Recorder *recorder, Announcement *announcement)
+{
+    bool known = false;
+
+    for (size_t i = 0; i < recorder->members.count && !known; i++)
+        known = recorder->members.items[i].pid == announcement->pid && !recorder->members.items[i].ended;
+    if (known)
+        session_mark(recorder->session, announcement->pid);
+    announce_server_answer(announcement, known);
+}
+
+/* The latest metrics in a file of memory that nobody can change any more. Its descriptor, or -1: none, or no memory. */
+static int make_report(MetricsHub *hub)
+{
+    const MetricsSnapshot *snapshot = metrics_hub_acquire(hub);
+    FILE *out = NULL;
+    int fd = -1;
+
+    if (!snapshot)
+        return -1;
+    fd = memfd_create("adatrace-metrics", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd >= 0)
+        out = fdopen(dup(fd), "w");
+    if (out) {
+        bool failed;
+
+        metrics_json_write(snapshot, out);
+        failed = ferror(out);
+        failed |= fclose(out) != 0;
+        if (!failed && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+            goto out;
+    }
+    if (fd >= 0)
+        close(fd);
+    fd = -1;
+out:
+    metrics_snapshot_release(snapshot);
+    return fd;
+}
+
+static void report_metrics(Recorder *recorder, Announcement *announcement)
+{
+    int fd = make_report(&recorder->metrics);
+
+    announce_server_report(announcement, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
+void recorder_take_announcements(Recorder *recorder)
+{
+    uint64_t now = ada_clock_monotonic_ns();
+    Announcement announcement;
+
+    while (announce_server_next(&recorder->server, &announcement) == 1) {
+        if (announcement.type == ADA_ANNOUNCE_MARK) {
+            mark_member(recorder, &announcement);
+            continue;
+        }
+        if (announcement.type == ADA_ANNOUNCE_METRICS) {
+            report_metrics(recorder, &announcement);
+            continue;
+        }
+        if (announcement.type == ADA_ANNOUNCE_CLAIMED)
+            accept_claimed(recorder, &announcement);
+        else
+            accept_own(recorder, &announcement);
+        close_fd(&announcement.segment);
+        close_fd(&announcement.pidfd);
+    }
+    recorder->announced_ns = now;
+}
+
+/* ---- ends --------------------------------------------------------------------------------------- */
+
+/* The command's own end comes from waitpid(2), the others' from the kernel if it tells. */
+void recorder_check_member(Recorder *recorder, size_t index)
+{
+    Member *member = &recorder->members.items[index];
+    ProcessEnd end;
+
+    if (member->ended || member->pidfd < 0 || (recorder->command && member->pid == recorder->command) ||
+        !process_has_ended(member->pidfd))
+        return;
+    recorder_take_kernel_events(recorder);    /* all its threads have ended: their records are there */
+    member = &recorder->members.items[index]; /* others may have come */
+    end = process_ask_end(member->pidfd);
+    if (end.kind != 0)
+        recorder_end_member(recorder, member, end);
+    else if (member->tries++ >= RECORDER_END_TRIES)
+        recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN});
+    else { /* a zombie: not again for every epoll_wait(), but with the next poll */
+        (void)epoll_ctl(recorder->epoll, EPOLL_CTL_DEL, member->pidfd, NULL);
+        recorder->polling = true;
+    }
+}
+
+void recorder_check_members(Recorder *recorder)
+{
+    recorder->checked_at = ada_clock_monotonic_ns();
+    recorder->polling = false;
+    for (size_t i = 0; i < recorder->members.count; i++)
+        recorder_check_member(recorder, i);
+}
+
+void recorder_finish_member(Recorder *recorder, Member *member)
+{
+    ProcessEnd end = {.kind = ADAT_DEATH_UNKNOWN};
+    ProcessEnd known;
+
+    if (member->ended || (member->pidfd >= 0 && !process_has_ended(member->pidfd)))
+        return; /* it goes on, and is left when the session stops */
+    known = process_ask_end(member->pidfd);
+    recorder_end_member(recorder, member, known.kind != 0 ? known : end);
+}
+
+void recorder_members_fini(Recorder *recorder)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        Member *member = &recorder->members.items[i];
+
+        close_fd(&member->pidfd);
+        close_fd(&member->segment);
+        close_fd(&member->announced);
+    }
+    free(recorder->members.items);
+}

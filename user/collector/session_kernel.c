@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel tells, as the drain thread takes it: to processes, and to the file. */
+#include "user/collector/session_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEATHS_IN_BLOCK_MAX 65536u /* 9 MB */
+/* A thread that left its slot ends at once, unless its record was lost. */
+#define DEATH_PATIENCE_NS (2 * NS_PER_S)
+/* Threads of one process that the kernel is asked after each second: 2 us each. */
+#define THREAD_CHECKS 64u
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+/*
+ * Threads of an image end at the latest when another is loaded into the process, some 100 us before that takes its segment
+ * over: longer than what is wrong with the conversion of cycles to ns.
+ */
+#define CONVERSION_ERROR_NS 50000u
+
+/*
+ * The image that the event is about, among those that the process ran as: the last one that had begun before it.
+ * NULL: the process is not traced, as far as we know.
+ */
+static TracedProcess *find_image(const Session *session, const AdaKernelLifecycle *record)
+{
+    TracedProcess *earlier = NULL, *later = NULL;
+
+    for (size_t i = 0; i < session->process_count; i++) {
+        TracedProcess *process = session->processes[i];
+
+        if ((uint32_t)traced_process_pid(process) != record->tgid)
+            continue;
+        if (!later || traced_process_number(process) > traced_process_number(later)) {
+            earlier = later;
+            later = process;
+        } else if (!earlier || traced_process_number(process) > traced_process_number(earlier)) {
+            earlier = process;
+        }
+    }
+    if (earlier &&
+        traced_process_started_ns(later, &session->first_anchor) > record->time_ns + CONVERSION_ERROR_NS)
+        return earlier;
+    return later;
+}
+
+void session_obey_kernel_events(Session *session, KernelEvents *events)
+{
+    KernelEvent *event;
+
+    while ((event = kernel_events_pop(events)) != NULL) {
+        TracedProcess *process = find_image(session, &event->record);
+
+        if (process)
+            traced_process_tell(process, event);
+        else
+            free(event);
+    }
+}
+
+/* ---- without them ----------------------------------------------------------------------------- */
+
+/* Whether the kernel tells of all its threads, so that nobody has to ask. */
+static bool is_told(const Session *session, const TracedProcess *process)
+{
+    return session->config.kernel &&
+           kernel_assist_is_watched(session->config.kernel, traced_process_pid(process));
+}
+
+void session_check_threads(Session *session, uint64_t now)
+{
+    uint64_t lost = 0;
+
+    death_book_give_up(&session->deaths, 0, now > DEATH_PATIENCE_NS ? now - DEATH_PATIENCE_NS : 0);
+    if (session->config.kernel) {
+        AdaKernelCounters counters;
+
+        kernel_assist_counters(session->config.kernel, &counters);
+        lost = counters.lifecycle_lost;
+    }
+    for (size_t i = 0; i < session->process_count; i++) {
+        if (lost != session->kernel_lost)
+            traced_process_check_threads(session->processes[i], UINT32_MAX);
+        else if (!is_told(session, session->processes[i]))
+            traced_process_check_threads(session->processes[i], THREAD_CHECKS);
+    }
+    session->kernel_lost = lost;
+}
+
+/* ---- the file --------------------------------------------------------------------------------- */
+
+KernelStatus session_kernel_status(const Session *session)
+{
+    KernelStatus status = {.enabled = session->config.kernel != NULL};
+
+    if (status.enabled)
+        kernel_assist_counters(session->config.kernel, &status.counters);
+    else
+        status.reason = session->config.kernel_reason ? session->config.kernel_reason : "not wanted";
+    return status;
+}
+
+static AdatKernelSummary summarize(const Session *session)
+{
+    KernelStatus status = session_kernel_status(session);
+    AdatKernelSummary summary = {
+        .enabled = status.enabled,
+        .lifecycle_attempted = status.counters.lifecycle_attempted,
+        .lifecycle_lost = status.counters.lifecycle_lost,
+        .sched_attempted = status.counters.sched_attempted,
+        .sched_lost = status.counters.sched_lost,
+        .threads_refused = status.counters.threads_refused,
+        .targets_refused = status.counters.targets_refused,
+    };
+
+    (void)snprintf(summary.reason, sizeof(summary.reason), "%s", status.reason ? status.reason : "");
+    return summary;
+}
+
+void session_put_kernel(Session *session)
+{
+    AdatBlockHeader header = {.type = ADAT_BLOCK_KERNEL};
+    size_t count = session->deaths.count;
+    AdatKernelSummary *summary;
+    size_t bytes;
+
+    if (count > DEATHS_IN_BLOCK_MAX)
+        count = DEATHS_IN_BLOCK_MAX;
+    bytes = sizeof(*summary) + count * sizeof(AdatKernelThread);
+    summary = malloc(bytes);
+    if (!summary)
+        return; /* tried again later */
+    *summary = summarize(session);
+    if (count > 0)
+        memcpy(summary + 1, session->deaths.entries, count * sizeof(AdatKernelThread));
+    if (drain_batch_put(&session->batch, &header, summary, bytes) != 0)
+        count = 0; /* the same */
+    session->death_count = count;
+    session->death_epoch = session->batch.epoch;
+    free(summary);
+}
+
+/* Entries that were in a batch which failed stay, for the next one. */
+void session_settle_kernel(Session *session)
+{
+    if (session->death_count > 0 && session->death_epoch == session->batch.epoch)
+        death_book_entries_written(&session->deaths, session->death_count);
+    session->death_count = 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kernel assistance: BPF programs (bpf/) that tell which threads of watched processes are born, run another program
+ * and end, and when they run and why they do not.
+ *
+ * It is an extra. Where the kernel, its configuration or missing rights do not allow it, kernel_assist_create()
+ * says why, and everything else goes on without it. What counts are capabilities, never the user id: CAP_BPF and CAP_PERFMON
+ * are enough.
+ *
+ *     kernel_assist_create -> kernel_assist_watch ... kernel_assist_consume_lifecycle ... -> kernel_assist_destroy
+ *
+ * One thread consumes; watching, contexts, counters and the bitmap may be used by any thread at the same time, the
+ * bitmap by one. Functions return 0 or -errno, and print nothing.
+ */
+#ifndef ADA_KERNEL_KERNEL_ASSIST_H
+#define ADA_KERNEL_KERNEL_ASSIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "shared/kernel_abi.h"
+
+typedef struct KernelAssist KernelAssist;
+
+#define KERNEL_REASON_SIZE 192u
+
+/* Zero fields stand for the defaults. */
+typedef struct KernelAssistConfig {
+    size_t lifecycle_ring_bytes; /* 2 MiB: some 10,000 exits. A power of two, of pages */
+    size_t sched_ring_bytes;     /* with sched_records; 8 MiB */
+    bool sched_records;          /* switches and wakeups are recorded, not only added up */
+    bool raw_tracepoints;        /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
+    const char *btf;             /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
+} KernelAssistConfig;
+
+/*
+ * Loads and attaches the programs. Else -errno, and in `reason` one line for the user: what is missing. -EOPNOTSUPP: built
+ * without BPF, or the kernel cannot; -EPERM: a capability is missing, or bpf(2) is refused; others: of bpf(2).
+ */
+int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist_out,
+                         char reason[KERNEL_REASON_SIZE]);
+
+/* Detaches. NULL is allowed. */
+void kernel_assist_destroy(KernelAssist *assist);
+
+/*
+ * Watches a process, given by its id in the initial pid namespace, from now on; again: changes its flags
+ * (ADA_KERNEL_WITH_CHILDREN). It is watched no more when it has ended. -E2BIG: ADA_KERNEL_TARGETS are.
+ */
+int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags);
+
+/* Nothing happens for one that is not watched. Records that are in a ring already are still to come. */
+void kernel_assist_unwatch(KernelAssist *assist, pid_t pid);
+
+bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid);
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+/* For poll(2) and epoll(7): readable when lifecycle records wait. */
+int kernel_assist_lifecycle_fd(const KernelAssist *assist);
+
+/* The same for the scheduler's; it becomes readable when its ring is a quarter full, so look now and then, too. */
+int kernel_assist_sched_fd(const KernelAssist *assist);
+
+/* `thread`: an exit's last context; NULL: it had none, or it is no exit. Both are valid during the call. */
+typedef void (*kernel_lifecycle_fn)(void *context, const AdaKernelLifecycle *record,
+                                    const AdaKernelThread *thread);
+typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record);
+
+/* Takes all that waits, in the order of the ring. */
+void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn on_record, void *context);
+void kernel_assist_consume_sched(KernelAssist *assist, kernel_sched_fn on_record, void *context);
+
+/* Sums over all CPUs. */
+void kernel_assist_counters(const KernelAssist *assist, AdaKernelCounters *sum_out);
+
+/* ---- contexts --------------------------------------------------------------------------------- */
+
+/*
+ * The context of a thread, by its id in the initial pid namespace and its birth (0: whoever has that id now).
+ * False: it has none (any more).
+ */
+bool kernel_assist_find_thread(const KernelAssist *assist, uint32_t tid, uint64_t start_ns,
+                               AdaKernelThread *out);
+
+/* The place of its context, for the bitmap; ADA_KERNEL_NO_INDEX: it has none. */
+uint32_t kernel_assist_index_of(const KernelAssist *assist, uint32_t tid);
+
+/* What is in a place. Memory that BPF writes: each field is whole, all of them need not be of the same instant. */
+void kernel_assist_thread_at(const KernelAssist *assist, uint32_t index, AdaKernelThread *out);
+
+/* How many words of the bitmap have places that were ever taken. */
+uint32_t kernel_assist_words(const KernelAssist *assist);
+
+/* Which of the 64 threads in places `word` * 64 and above were on a CPU since the last call. */
+uint64_t kernel_assist_take_on_cpu(KernelAssist *assist, uint32_t word);
+
+#endif
