@@ -10,6 +10,7 @@
 
 #include "user/drain/thread_drain.h"
 #include "user/lane/lane_producer.h"
+#include "user/reader/adat_reader.h"
 #include "user/registry/thread_registry.h"
 
 #define RING 4096u
@@ -23,6 +24,7 @@ typedef struct DrainFixture {
     LaneWriter index_writer, detail_writer;
     LaneProducer index, detail;
     AdatWriter *writer;
+    int trace; /* the writer's */
     DrainMetrics metrics;
     DrainBatch batch;
     DrainSource source;
@@ -40,10 +42,22 @@ static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset
     return pwrite(fd, data, size, offset);
 }
 
+/* A collector that knows nothing of one that there may have been before. */
+static void begin_collector(DrainFixture *fixture, size_t buffer_bytes)
+{
+    AdatWriterConfig config = {.buffer_bytes = buffer_bytes, .pwrite = faulty_pwrite};
+
+    fixture->trace = memfd_create("trace", MFD_CLOEXEC);
+    CU_ASSERT_EQUAL_FATAL(adat_writer_create(fixture->trace, &config, &fixture->writer), 0);
+    drain_batch_init(&fixture->batch, fixture->writer, &fixture->metrics);
+    fixture->source =
+        (DrainSource){.segment = &fixture->segment, .process = 1, .clock_kind = ADA_CLOCK_MONOTONIC};
+    thread_drain_init(&fixture->state, &fixture->source, 0, 1);
+}
+
 static void setup_rings(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes,
                         uint32_t ring_bytes)
 {
-    AdatWriterConfig writer_config = {.buffer_bytes = buffer_bytes, .pwrite = faulty_pwrite};
     SegmentConfig config;
     int error = 0;
 
@@ -65,12 +79,14 @@ static void setup_rings(DrainFixture *fixture, uint32_t policy, uint32_t detail,
                        &fixture->lanes->metrics.lanes[ADA_LANE_DETAIL],
                        segment_at(&fixture->segment, fixture->lanes->detail.ring_pool_offset),
                        fixture->segment.header);
-    CU_ASSERT_EQUAL_FATAL(
-        adat_writer_create(memfd_create("trace", MFD_CLOEXEC), &writer_config, &fixture->writer), 0);
-    drain_batch_init(&fixture->batch, fixture->writer, &fixture->metrics);
-    fixture->source =
-        (DrainSource){.segment = &fixture->segment, .process = 1, .clock_kind = ADA_CLOCK_MONOTONIC};
-    thread_drain_init(&fixture->state, &fixture->source, 0, 1);
+    begin_collector(fixture, buffer_bytes);
+}
+
+/* Killed, with all that it had not written; another one comes. */
+static void kill_collector(DrainFixture *fixture)
+{
+    adat_writer_destroy(fixture->writer);
+    begin_collector(fixture, 0);
 }
 
 static void setup(DrainFixture *fixture, uint32_t policy, uint32_t detail, size_t buffer_bytes)
@@ -565,6 +581,61 @@ static void thread_drain_account__begun_records__then_torn(void)
     teardown(&fixture);
 }
 
+/* The producer leaves out what was taken over when it counts a ring that it takes back; it was in no file. */
+static void drain_thread_lanes__collector_before_killed_unwritten__then_overwritten_is_the_gap(void)
+{
+    DrainFixture fixture;
+    const AdatThreadInfo *thread;
+    AdatReader *reader;
+    uint64_t overwritten;
+
+    setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 50), 50);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
+    kill_collector(&fixture);
+    CU_ASSERT_EQUAL(write_index(&fixture, 10000), 10000);
+    CU_ASSERT_EQUAL(visit(&fixture, ADA_INDEX_EVENT_SIZE, true), 1);
+    overwritten = fixture.state.index.reader.next_record - 1;
+    CU_ASSERT(overwritten > 50);
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(dup(fixture.trace), &reader), 0);
+    thread = adat_reader_thread(reader, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(thread);
+    CU_ASSERT_EQUAL(thread->events.in_file, 1);
+    CU_ASSERT_EQUAL(thread->events.dropped_full, overwritten); /* though its file has no end */
+    adat_reader_close(reader);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).dropped_full, overwritten);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).dropped_full, overwritten);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).in_file, 10050 - overwritten);
+    teardown(&fixture);
+}
+
+/* What was taken back beyond where a collector had come to is in the account of the one after it, and only there. */
+static void thread_drain_tell__killed_then__then_each_record_in_one_account(void)
+{
+    AdatAccount told, rest;
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_OVERWRITE, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 50), 50);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 10000), 10000);
+    CU_ASSERT(account(&fixture, ADA_LANE_INDEX, false).dropped_full > 0); /* metrics know */
+    thread_drain_tell(&fixture.state, ADA_LANE_INDEX, &told);
+    drain_batch_touch(&fixture.batch, &fixture.state);
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), 0);
+    CU_ASSERT_EQUAL(told.in_file, 50);
+    CU_ASSERT_EQUAL(told.dropped_full, 0);
+    CU_ASSERT_EQUAL(told.pending, 10000);
+    kill_collector(&fixture);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    rest = account(&fixture, ADA_LANE_INDEX, true);
+    CU_ASSERT_EQUAL(rest.in_file + rest.dropped_full, 10000);
+    CU_ASSERT_EQUAL(rest.attempted, 10000);
+    teardown(&fixture);
+}
+
 static const TestCase tests[] = {
     TEST(drain_thread_lanes__published_events__then_in_file),
     TEST(drain_thread_lanes__rings__then_returned_after_the_write),
@@ -589,5 +660,7 @@ static const TestCase tests[] = {
     TEST(drain_thread_lanes__impossible_values__then_refused),
     TEST(drain_thread_lanes__detail_sizes_that_lie__then_refused),
     TEST(thread_drain_account__begun_records__then_torn),
+    TEST(drain_thread_lanes__collector_before_killed_unwritten__then_overwritten_is_the_gap),
+    TEST(thread_drain_tell__killed_then__then_each_record_in_one_account),
 };
 TEST_MAIN("thread_drain", tests)

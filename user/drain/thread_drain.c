@@ -39,6 +39,11 @@ static uint64_t since(uint64_t now, uint64_t before)
     return now > before ? now - before : 0;
 }
 
+static uint64_t minimum(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static LaneLosses losses_since(const LaneLosses *now, const LaneLosses *before)
 {
     return (LaneLosses){
@@ -154,21 +159,51 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
     return (int64_t)at;
 }
 
+/* False: payloads that nobody marked are left out. */
+static bool is_wanted_whole(const ThreadDrainState *state, uint32_t lane_kind)
+{
+    return lane_kind == ADA_LANE_INDEX ||
+           ada_load_relaxed(&state->source->segment->header->detail) == ADA_DETAIL_ALWAYS;
+}
+
+/* Records that are gone without having been taken over, below the first that was not passed. */
+static uint64_t passed_records(const LaneReader *reader, uint64_t next_record)
+{
+    return since(next_record - reader->first_record, reader->consumed);
+}
+
+/*
+ * Splits `gone`, records that were completed and are gone without having been taken over. The producer counts when it takes a
+ * ring back, but may be killed between counting and taking; and it leaves out what a collector had taken over that was killed
+ * before it wrote: the difference of positions is what is exact.
+ */
+static void account_gone(const ThreadDrainState *state, uint32_t lane_kind, const LaneLosses *losses,
+                         uint64_t gone, AdatAccount *account)
+{
+    uint64_t overwritten = is_wanted_whole(state, lane_kind) ? gone : minimum(losses->overwritten, gone);
+
+    account->dropped_full += overwritten;
+    account->recycled_unmarked = gone - overwritten;
+}
+
 static AdatBlockHeader block_header(const ThreadDrainState *state, LaneDrain *drain, const LaneChunk *chunk)
 {
-    const LaneLosses counted = counted_losses(state, drain->reader.kind);
+    const LaneReader *reader = &drain->reader;
+    const LaneLosses counted = counted_losses(state, reader->kind);
     const LaneLosses losses = losses_since(&counted, &drain->before);
+    AdatAccount account = {.dropped_full = losses.full};
 
+    account_gone(state, reader->kind, &losses, passed_records(reader, chunk->first_record), &account);
     drain->told = counted;
     return (AdatBlockHeader){
-        .type = drain->reader.kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
+        .type = reader->kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
         .process = state->process,
         .thread = state->thread,
         .first_record = chunk->first_record,
-        .dropped_full = losses.full + losses.overwritten,
+        .dropped_full = account.dropped_full,
         .dropped_nested = losses.nested,
         .dropped_io = drain->dropped_io,
-        .recycled = losses.recycled,
+        .recycled = account.recycled_unmarked,
     };
 }
 
@@ -446,11 +481,6 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
 
 /* ---- the account ------------------------------------------------------------------------------ */
 
-static uint64_t minimum(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Where a lane's positions stand. */
 typedef struct LanePosition {
     uint64_t written;  /* records completed */
@@ -498,22 +528,6 @@ static LanePosition own_position(const LaneDrain *drain, bool final)
 }
 
 /*
- * Splits `rest`, records that were completed and are gone without having been taken over. The producer counts when it takes a
- * ring back, but may be killed between counting and taking, or a collector may have been: the difference of positions is what is
- * exact.
- */
-static void account_gone(const ThreadDrainState *state, uint32_t lane_kind, const LaneLosses *losses,
-                         uint64_t rest, AdatAccount *account)
-{
-    bool unmarked_kept_out = lane_kind == ADA_LANE_DETAIL &&
-                             ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS;
-    uint64_t overwritten = unmarked_kept_out ? minimum(losses->overwritten, rest) : rest;
-
-    account->dropped_full += overwritten;
-    account->recycled_unmarked = rest - overwritten;
-}
-
-/*
  * What needs no positions. Field by field: a struct that is copied soon after its fields were stored costs 20 ns, as these stores are
  * not forwarded to wider loads.
  */
@@ -528,27 +542,43 @@ static void begin_account(const LaneDrain *drain, const LaneLosses *losses, Adat
     account->pending = 0;
 }
 
-/* `counted` was read before the positions: what is counted as taken back was written before. */
-static void account_by(const ThreadDrainState *state, uint32_t lane_kind, bool final,
+/* What an account is for. */
+typedef enum AccountUse {
+    ACCOUNT_LIVE,  /* as much as is known now */
+    ACCOUNT_TOLD,  /* another collector may go on from it: what is gone beyond where we have come to is in its account */
+    ACCOUNT_FINAL, /* the producer is gone, and its lanes are drained */
+} AccountUse;
+
+/* `losses` were read before the positions: what is counted as taken back was written before. */
+static uint64_t count_gone(const ThreadDrainState *state, const LaneReader *reader, AccountUse use,
+                           const LaneLosses *losses, uint64_t rest)
+{
+    uint64_t passed = passed_records(reader, reader->next_record);
+    uint64_t counted = losses->overwritten + losses->recycled;
+
+    if (use == ACCOUNT_FINAL)
+        return rest;
+    if (counted < passed || (use == ACCOUNT_TOLD && is_wanted_whole(state, reader->kind)))
+        counted = passed;
+    return minimum(counted, rest);
+}
+
+static void account_by(const ThreadDrainState *state, uint32_t lane_kind, AccountUse use,
                        const LaneLosses *counted, AdatAccount *account)
 {
     const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
     const LaneLosses losses = losses_since(counted, &drain->before);
-    LanePosition position = own_position(drain, final);
+    LanePosition position = own_position(drain, use == ACCOUNT_FINAL);
     uint64_t rest = since(position.written, drain->reader.consumed); /* completed, but not taken over */
     uint64_t begun = since(position.reserved, position.written);
+    uint64_t gone = count_gone(state, &drain->reader, use, &losses, rest);
 
     begin_account(drain, &losses, account);
-    if (final) {
-        account_gone(state, lane_kind, &losses, rest, account);
+    account_gone(state, lane_kind, &losses, gone, account);
+    if (use == ACCOUNT_FINAL)
         account->torn = begun;
-    } else {
-        uint64_t overwritten = minimum(losses.overwritten, rest);
-
-        account->dropped_full += overwritten;
-        account->recycled_unmarked = minimum(losses.recycled, rest - overwritten);
-        account->pending = rest - overwritten - account->recycled_unmarked + begun + drain->batched;
-    }
+    else
+        account->pending = rest - gone + begun + drain->batched;
     account->attempted = adat_account_sum(account);
 }
 
@@ -557,7 +587,7 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
 {
     const LaneLosses counted = counted_losses(state, lane_kind);
 
-    account_by(state, lane_kind, final, &counted, account_out);
+    account_by(state, lane_kind, final ? ACCOUNT_FINAL : ACCOUNT_LIVE, &counted, account_out);
 }
 
 void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
@@ -565,7 +595,7 @@ void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount 
     LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
 
     drain->told = counted_losses(state, lane_kind);
-    account_by(state, lane_kind, false, &drain->told, account_out);
+    account_by(state, lane_kind, ACCOUNT_TOLD, &drain->told, account_out);
 }
 
 /* ---- leaving a thread that goes on --------------------------------------------------------------- */
@@ -610,8 +640,7 @@ void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount
     LaneLosses losses;
 
     /* Payloads that nobody marked are in the account, as those that were recycled are, and no longer wanted. */
-    if (lane_kind == ADA_LANE_DETAIL &&
-        ada_load_relaxed(&state->source->segment->header->detail) != ADA_DETAIL_ALWAYS) {
+    if (!is_wanted_whole(state, lane_kind)) {
         uint64_t written = lane_position(reader->lane).written;
 
         if ((int64_t)(written - reader->next_record) > 0)
@@ -621,8 +650,7 @@ void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount
     drain->told = counted_losses(state, lane_kind);
     losses = losses_since(&drain->told, &drain->before);
     begin_account(drain, &losses, account_out);
-    account_gone(state, lane_kind, &losses,
-                 since(reader->next_record - reader->first_record, reader->consumed), account_out);
+    account_gone(state, lane_kind, &losses, passed_records(reader, reader->next_record), account_out);
     account_out->attempted = adat_account_sum(account_out);
     thread_drain_settle(drain);
 }

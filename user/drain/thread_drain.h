@@ -79,7 +79,10 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
 void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
                           AdatAccount *account_out);
 
-/* The present account of a lane in use, which goes into the batch. */
+/*
+ * The present account of a lane in use, which goes into the batch. What was taken back beyond where this collector has come to is
+ * pending: should it die now, the one after it goes on from there.
+ */
 void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
 
 /* After a write: the collector that comes after this one begins behind what was taken over, and what was told of losses. */
