@@ -107,8 +107,8 @@ int BPF_PROG(on_fork_raw, struct task_struct *parent, struct task_struct *child)
 /* The thread that called exec has the leader's id now, whoever it was. Its context goes with it. */
 static __always_inline uint32_t follow_thread(struct task_struct *task, uint32_t tgid, uint32_t old_tid)
 {
+    AdaKernelThread *thread, *adopted;
     uint32_t index, other;
-    AdaKernelThread *thread;
 
     if (old_tid == tgid) {
         find_thread(tgid, &index);
@@ -119,7 +119,9 @@ static __always_inline uint32_t follow_thread(struct task_struct *task, uint32_t
         find_thread(tgid, &index);
         return index;
     }
-    if (find_thread(tgid, &other)) { /* adopted under its new id before we came */
+    adopted = find_thread(tgid, &other);
+    if (adopted) { /* under its new id, before we came */
+        adopted->tid = 0;
         note_off_cpu(other);
         give_index_back(other);
     }

@@ -86,6 +86,7 @@ static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, u
     AdaKernelThread *thread;
     uint32_t index = take_index();
     long error = -ENOSPC;
+    uint32_t tid;
 
     *index_out = ADA_KERNEL_NO_INDEX;
     thread = thread_at(index);
@@ -101,6 +102,8 @@ static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, u
             __sync_fetch_and_add(&count->threads_refused, 1);
         return NULL;
     }
+    tid = fresh.tid;
+    fresh.tid = 0;
     fresh.tgid = (uint32_t)BPF_CORE_READ(task, tgid);
     fresh.own_tid = own_tid_of(task);
     fresh.generation = thread->generation + 1;
@@ -108,6 +111,8 @@ static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, u
     fresh.run_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
     fresh.last_cpu = ADA_KERNEL_NO_INDEX;
     *thread = fresh;
+    /* A full barrier: either kernel_assist_unwatch() finds the context, or who adopts sees that nobody watches any more. */
+    (void)__sync_lock_test_and_set(&thread->tid, tid);
     *index_out = index;
     return thread;
 }

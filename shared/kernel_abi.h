@@ -39,12 +39,12 @@ ADA_ABI_ASSERT(sizeof(AdaKernelTarget) == 8, "");
 #define ADA_KERNEL_STATES 6u
 
 /*
- * One thread's scheduler context, in an array that user space maps. Written by BPF only, under the kernel's own
- * locks of the thread; a reader sees whole numbers, though not all of the same instant.
+ * One thread's scheduler context, in an array that user space maps. Written by BPF, under the kernel's own
+ * locks of the thread, but that user space clears `tid` of who is watched no more; a reader sees whole numbers, though not all of the same instant.
  * Sums are of what was seen since the thread was watched, but for those that the kernel keeps itself.
  */
 typedef struct AdaKernelThread {
-    uint32_t tid;
+    uint32_t tid; /* 0: nobody has this place */
     uint32_t tgid;
     uint32_t own_tid;    /* in its own pid namespace: what the program knows it by */
     uint32_t generation; /* one more with each thread that takes this place; 0: none ever did */

@@ -24,8 +24,8 @@ struct KernelAssist {
     struct ada_kernel *skeleton;
     struct ring_buffer *lifecycle;
     struct ring_buffer *sched;
-    /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes */
-    const AdaKernelThread *threads;
+    /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes, and threads[].tid when they are watched no more */
+    AdaKernelThread *threads;
     AdaKernelOnCpu *on_cpu;
     const uint64_t *indices_used;
     uint64_t *filter; /* as target_filter of bpf/maps.h */
@@ -213,7 +213,7 @@ static int open_maps(KernelAssist *assist)
     assist->cpus = libbpf_num_possible_cpus();
     if (assist->cpus < 0)
         return assist->cpus;
-    error = map_map(skeleton->maps.threads, THREADS_BYTES, PROT_READ, &threads);
+    error = map_map(skeleton->maps.threads, THREADS_BYTES, PROT_READ | PROT_WRITE, &threads);
     assist->threads = threads;
     if (!error)
         error = map_map(skeleton->maps.on_cpu, ON_CPU_BYTES, PROT_READ | PROT_WRITE, &on_cpu);
@@ -279,7 +279,7 @@ void kernel_assist_destroy(KernelAssist *assist)
     ring_buffer__free(assist->lifecycle);
     ring_buffer__free(assist->sched);
     if (assist->threads)
-        (void)munmap((void *)(uintptr_t)assist->threads, map_bytes(THREADS_BYTES));
+        (void)munmap(assist->threads, map_bytes(THREADS_BYTES));
     if (assist->on_cpu)
         (void)munmap(assist->on_cpu, map_bytes(ON_CPU_BYTES));
     if (assist->filter)
@@ -323,18 +323,26 @@ bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid)
 
 void kernel_assist_unwatch(KernelAssist *assist, pid_t pid)
 {
-    uint32_t used = kernel_assist_words(assist) * 64;
     uint32_t key = (uint32_t)pid;
+    uint32_t used;
 
     if (bpf_map_delete_elem(assist->targets, &key) != 0)
         return;
     count_target(assist, pid, UINT64_MAX);
+    /* Pairs with the exchange in adopt_thread() of bpf/thread_table.h: a context that is missed here is given up there. */
+    ada_fence_full();
+    used = kernel_assist_words(assist) * 64;
     for (uint32_t index = 0; index < used; index++) {
-        uint32_t tid = ada_load_relaxed(&assist->threads[index].tid);
+        AdaKernelThread *thread = &assist->threads[index];
+        uint32_t tid = ada_load_relaxed(&thread->tid);
+        uint32_t other = tid;
 
-        /* As in forget_thread() of bpf/lifecycle.bpf.c, which may be at work on another thread of it. */
-        if (tid != 0 && ada_load_relaxed(&assist->threads[index].tgid) == key &&
-            kernel_assist_index_of(assist, tid) == index &&
+        /*
+         * As in forget_thread() of bpf/lifecycle.bpf.c, which may be at work on the same one: a place without a thread has tid 0,
+         * and who deletes the entry gives the place back.
+         */
+        if (tid != 0 && ada_load_relaxed(&thread->tgid) == key &&
+            ada_compare_exchange_acq_rel(&thread->tid, &other, 0u) &&
             bpf_map_delete_elem(assist->thread_indices, &tid) == 0)
             (void)bpf_map_update_elem(assist->free_indices, NULL, &index, BPF_ANY);
     }

@@ -41,6 +41,12 @@
 #define ada_signal_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 
 /*
+ * Orders all accesses before it against all after it, also a store against a later load. For a partner in the kernel, of which
+ * ThreadSanitizer knows nothing; between threads it would have to.
+ */
+#define ada_fence_full() __sync_synchronize()
+
+/*
  * Adds to a word of the calling thread and returns the old value; a signal handler of the same thread
  * comes before or after it, never in between. Not for words that other threads write: on x86-64 it
  * is an xadd without lock prefix (a lock costs about 15 ns here, this about 1).
