@@ -78,12 +78,19 @@ static void on_signal(int signal_number)
     (void)signal_number;
 }
 
-static void install(int signal_number)
+/* The log holds so many records; a storm that is too long for it stops writing in handlers. */
+static void on_storm(int signal_number)
+{
+    if (run.index_tally[1].attempted + run.index_tally[2].attempted < LANE_LOG_MAX / 2)
+        on_signal(signal_number);
+}
+
+static void install(int signal_number, void (*handler)(int))
 {
     struct sigaction action;
 
     memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
+    action.sa_handler = handler;
     action.sa_flags = SA_RESTART;
     CU_ASSERT_EQUAL(sigaction(signal_number, &action, NULL), 0);
 }
@@ -192,16 +199,16 @@ static void raise_at_every_point(uint32_t policy, uint32_t rounds)
 
 static void lane__handler_at_every_step__then_every_event_accounted(void)
 {
-    install(SIGUSR1);
-    install(SIGUSR2);
+    install(SIGUSR1, on_signal);
+    install(SIGUSR2, on_signal);
     raise_at_every_point(ADA_POLICY_DISCARD, 300);
 }
 
 /* With nobody draining: rings run out, and handlers meet full ones. */
 static void lane__handler_at_every_step_and_pool_empty__then_drops_exact(void)
 {
-    install(SIGUSR1);
-    install(SIGUSR2);
+    install(SIGUSR1, on_signal);
+    install(SIGUSR2, on_signal);
     for (size_t i = 0; i < POINT_COUNT; i++) {
         begin(ADA_POLICY_DISCARD, 4096);
         run.point = points[i];
@@ -226,7 +233,7 @@ static void lane__handler_at_every_step_and_pool_empty__then_drops_exact(void)
 /* A handler amid a write may fill the ring but for the place that the interrupted write still needs. */
 static void lane__handler_fills_the_ring__then_interrupted_event_has_its_place(void)
 {
-    install(SIGUSR1);
+    install(SIGUSR1, on_signal);
     begin(ADA_POLICY_DISCARD, 4096);
     run.point = "write.begin";
     run.inner_point = "";
@@ -286,26 +293,15 @@ static void write_and_drain(uint32_t events)
     }
 }
 
-/* The log holds so many records; a storm that is too long for it stops writing in handlers. */
-static void on_storm(int signal_number)
-{
-    if (run.index_tally[1].attempted + run.index_tally[2].attempted < LANE_LOG_MAX / 2)
-        on_signal(signal_number);
-}
-
 static void lane__signals_at_high_frequency__then_every_event_accounted(void)
 {
-    struct sigaction action;
     Storm storm = {.target = pthread_self()};
     pthread_t sender;
 
     begin(ADA_POLICY_DISCARD, 4096);
     run.burst = 2;
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_storm;
-    action.sa_flags = SA_RESTART;
-    CU_ASSERT_EQUAL(sigaction(SIGUSR1, &action, NULL), 0);
-    CU_ASSERT_EQUAL(sigaction(SIGUSR2, &action, NULL), 0);
+    install(SIGUSR1, on_storm);
+    install(SIGUSR2, on_storm);
     CU_ASSERT_EQUAL_FATAL(pthread_create(&sender, NULL, send_signals, &storm), 0);
     write_and_drain(STORM_EVENTS);
     ada_store_release(&storm.stop, 1u);
@@ -331,7 +327,7 @@ static void lane__timer_fires__then_every_event_accounted(void)
 
     begin(ADA_POLICY_DISCARD, 4096);
     run.burst = 2;
-    install(SIGALRM);
+    install(SIGALRM, on_storm);
     memset(&event, 0, sizeof(event));
     event.sigev_notify = SIGEV_SIGNAL;
     event.sigev_signo = SIGALRM;
