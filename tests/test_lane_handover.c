@@ -266,17 +266,27 @@ static void lane_reader_init__impossible_notes__then_refused_or_harmless(void)
     }
 }
 
-/* Payload sizes that lead out of the ring. */
+/* Payload sizes that lead out of the ring, or into what is too short for a record. */
 static void lane_reader_init__impossible_payload_before_the_settled__then_refused(void)
 {
-    LaneFixture *fixture = lane_fixture_create(ADA_LANE_DETAIL, 2, DETAIL_RING);
+    for (uint32_t i = 0; i < 2; i++) {
+        LaneFixture *fixture = lane_fixture_create(ADA_LANE_DETAIL, 2, DETAIL_RING);
+        LanePeek peek = {.next_record = 2};
+        LaneChunk chunk;
+        uint32_t end;
 
-    write_some(fixture, 10);
-    ((AdaDetailRecord *)(void *)fixture->rings)->payload_size = ADA_PAYLOAD_MAX + 1;
-    fixture->lane.settled_records = 5;
-    succeed(fixture);
-    CU_ASSERT_EQUAL(visit(fixture, 100), -EPROTO);
-    lane_fixture_destroy(fixture);
+        write_some(fixture, 3);
+        end = ADA_POSITION_BYTES(fixture->lane.rings[0].published);
+        ((AdaDetailRecord *)(void *)fixture->rings)->payload_size =
+            i == 0 ? ADA_PAYLOAD_MAX + 1 : end - 8 - ADA_DETAIL_HEADER_SIZE;
+        fixture->lane.settled_records = 2;
+        succeed(fixture);
+        CU_ASSERT_EQUAL(visit(fixture, 100), -EPROTO);
+        CU_ASSERT_EQUAL_FATAL(lane_reader_begin(&fixture->reader, false), 1);
+        CU_ASSERT_EQUAL(lane_reader_peek(&fixture->reader, &peek, &chunk), -EPROTO);
+        lane_reader_end(&fixture->reader);
+        lane_fixture_destroy(fixture);
+    }
 }
 
 static const TestCase tests[] = {

@@ -3,8 +3,10 @@
 #include "test_support.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "user/lane/atomic.h"
+#include "user/lane/test_point.h"
 #include "user/metrics/metrics_rate.h"
 
 #define MS 1000000ull
@@ -60,6 +62,28 @@ static void metrics_rate__impossible_totals__then_bounded(void)
     CU_ASSERT_FALSE(metrics_update_rate(&rates, 9, 0, BEGIN + 200 * MS));
 }
 
+static ada_metrics_rates_t contended;
+
+static void come_first(const char *point)
+{
+    (void)point;
+    ada_test_point_hook = NULL;
+    CU_ASSERT_TRUE(metrics_update_rate(&contended, 300, 9600, BEGIN + 200 * MS));
+}
+
+/* Both found it due. */
+static void metrics_rate__another_was_faster__then_its_window_stays(void)
+{
+    memset(&contended, 0, sizeof(contended));
+    CU_ASSERT_TRUE(metrics_update_rate(&contended, 100, 3200, BEGIN));
+    ada_test_point_hook = come_first;
+    CU_ASSERT_FALSE(metrics_update_rate(&contended, 900, 28800, BEGIN + 201 * MS));
+    CU_ASSERT_PTR_NULL(ada_test_point_hook);
+    CU_ASSERT_EQUAL(metrics_events_per_second(&contended), 1000);
+    CU_ASSERT_EQUAL(contended.window_start, BEGIN + 200 * MS);
+    CU_ASSERT_EQUAL(contended.window_events, 300);
+}
+
 #define COLLECTORS 8u
 #define WINDOWS 20000u
 
@@ -101,6 +125,7 @@ static const TestCase tests[] = {
     TEST(metrics_rate__steady_second__then_within_one_percent),
     TEST(metrics_rate__within_the_window__then_unchanged),
     TEST(metrics_rate__impossible_totals__then_bounded),
+    TEST(metrics_rate__another_was_faster__then_its_window_stays),
     TEST(metrics_rate__eight_at_once__then_one_claims_each_window),
 };
 TEST_MAIN("metrics_rate", tests)

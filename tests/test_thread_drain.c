@@ -611,6 +611,26 @@ static void drain_thread_lanes__collector_before_killed_unwritten__then_overwrit
     teardown(&fixture);
 }
 
+/* It recorded all payloads, and had some in its hands; the next one wants the marked ones. */
+static void drain_thread_lanes__inherited_rings_unwanted__then_passed_and_counted(void)
+{
+    DrainFixture fixture;
+    uint32_t written;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_ALWAYS, 0);
+    written = write_detail(&fixture, 2000, 100); /* until all rings are full */
+    CU_ASSERT(visit(&fixture, BUDGET, false) >= 0);
+    CU_ASSERT(fixture.state.detail.reader.to_return_count > 0);
+    kill_collector(&fixture);
+    ada_store_relaxed(&fixture.segment.header->detail, ADA_DETAIL_MARKED);
+    CU_ASSERT(fixture.state.detail.reader.inherited_count > 0);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).recycled_unmarked, written);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_DETAIL, true).in_file, 0);
+    CU_ASSERT(write_detail(&fixture, 1, 100) == 1); /* the rings are back */
+    teardown(&fixture);
+}
+
 /* What was taken back beyond where a collector had come to is in the account of the one after it, and only there. */
 static void thread_drain_tell__killed_then__then_each_record_in_one_account(void)
 {
@@ -661,6 +681,7 @@ static const TestCase tests[] = {
     TEST(drain_thread_lanes__detail_sizes_that_lie__then_refused),
     TEST(thread_drain_account__begun_records__then_torn),
     TEST(drain_thread_lanes__collector_before_killed_unwritten__then_overwritten_is_the_gap),
+    TEST(drain_thread_lanes__inherited_rings_unwanted__then_passed_and_counted),
     TEST(thread_drain_tell__killed_then__then_each_record_in_one_account),
 };
 TEST_MAIN("thread_drain", tests)

@@ -376,7 +376,8 @@ one_of_its_threads() {
 other_user() {
     start 1
     chmod 755 "$work"
-    wrong 1 "CAP_SYS_PTRACE" setpriv --reuid=65534 --regid=65534 --clear-groups "$a" attach -p "$pid" -o /nonexistent/x.adat || return 1
+    mkdir -m 777 "$work/coverage" # where gcc's counters go, if it is built with them
+    GCOV_PREFIX=$work/coverage wrong 1 "CAP_SYS_PTRACE" setpriv --reuid=65534 --regid=65534 --clear-groups "$a" attach -p "$pid" -o /nonexistent/x.adat || return 1
     stop
 }
 

@@ -544,8 +544,8 @@ static void begin_account(const LaneDrain *drain, const LaneLosses *losses, Adat
 
 /* What an account is for. */
 typedef enum AccountUse {
-    ACCOUNT_LIVE,  /* as much as is known now */
-    ACCOUNT_TOLD,  /* another collector may go on from it: what is gone beyond where we have come to is in its account */
+    ACCOUNT_LIVE, /* as much as is known now */
+    ACCOUNT_TOLD, /* another collector may go on from it: what is gone beyond where we have come to is in its account */
     ACCOUNT_FINAL, /* the producer is gone, and its lanes are drained */
 } AccountUse;
 

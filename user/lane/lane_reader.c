@@ -166,12 +166,10 @@ static bool position_is_possible(const LaneReader *reader, uint64_t position)
     return bytes >= records * ADA_DETAIL_HEADER_SIZE && bytes <= records * ADA_DETAIL_RECORD_MAX;
 }
 
-/* Describes what a ring holds from the position `start` on. 1, or -EPROTO. */
+/* Describes what a ring holds from the position `start` on; `published` is possible. 1, or -EPROTO. */
 static int describe_rest(const LaneReader *reader, uint32_t ring, uint64_t base_record, uint64_t start,
                          uint64_t published, LaneChunk *chunk)
 {
-    if (!position_is_possible(reader, published))
-        return -EPROTO;
     if (ADA_POSITION_BYTES(published) < ADA_POSITION_BYTES(start) ||
         ADA_POSITION_RECORDS(published) < ADA_POSITION_RECORDS(start))
         return -EPROTO;
@@ -213,11 +211,8 @@ static int describe_ring(const LaneReader *reader, uint32_t ring, uint64_t base_
     error = describe_rest(reader, ring, base_record, start, published, chunk);
     if (error < 0)
         return error;
-    if (is_before(chunk->first_record, reader->next_record)) {
-        if (reader->next_record != reader->first_record || chunk->records > 0)
-            return -EPROTO;
-        chunk->first_record = reader->next_record; /* all of the ring is another's */
-    }
+    if (is_before(chunk->first_record, reader->next_record))
+        chunk->first_record = reader->next_record; /* all of the ring is another's: nothing is left of it */
     chunk->submitted = submitted;
     return 1;
 }
@@ -246,8 +241,6 @@ static int next_inherited(const LaneReader *reader, LaneChunk *chunk)
     const RingControl *control = &reader->lane->rings[ring];
     int found;
 
-    if (reader->to_return_count >= reader->ring_count)
-        return -EPROTO;
     /* Sealed, and nobody's but ours: that the one before was dead showed in its claim. */
     found = describe_ring(reader, ring, ada_load_relaxed(&control->base_record),
                           ada_load_acquire(&control->published), true, chunk);

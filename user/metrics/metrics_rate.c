@@ -2,6 +2,7 @@
 #include "user/metrics/metrics_rate.h"
 
 #include "user/lane/atomic.h"
+#include "user/lane/test_point.h"
 
 #define UPDATING UINT64_MAX
 
@@ -19,6 +20,7 @@ bool metrics_update_rate(ada_metrics_rates_t *rates, uint64_t events, uint64_t b
 
     if (start == UPDATING || (start != 0 && (now <= start || now - start < METRICS_RATE_WINDOW_NS)))
         return false;
+    ADA_TEST_POINT("rate.due");
     /* Acquire pairs with the release below: grants what the update before left. */
     if (!ada_compare_exchange_acq_rel(&rates->window_start, &start, UPDATING))
         return false;
