@@ -38,10 +38,22 @@ struct signal_struct {
 
 struct sched_entity {
     uint64_t sum_exec_runtime;
+    uint64_t nr_migrations;
+};
+
+struct sched_info {
+    unsigned long long run_delay;
+};
+
+struct thread_info {
+    uint32_t cpu;
 };
 
 struct task_struct {
+    struct thread_info thread_info;
     unsigned int __state;
+    int on_cpu;
+    struct sched_info sched_info;
     unsigned int flags;
     struct sched_entity se;
     int exit_code;
@@ -58,6 +70,15 @@ struct task_struct {
 /* Before Linux 5.14. */
 struct task_struct___state {
     long state;
+};
+
+/* Before Linux 5.16, and on some architectures. */
+struct task_struct___cpu {
+    unsigned int cpu;
+};
+
+struct bpf_iter__task {
+    struct task_struct *task; /* NULL: that was all */
 };
 
 #pragma clang attribute pop

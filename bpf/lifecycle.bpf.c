@@ -172,12 +172,25 @@ static __always_inline void forget_thread(struct task_struct *task, uint32_t tid
     uint32_t index;
 
     thread = find_thread(tid, &index);
-    if (!thread)
+    if (!thread) {
+        if (out) {
+            describe_thread(out, task);
+            out->generation = 1;
+            out->last_cpu = bpf_get_smp_processor_id();
+            take_sums(out, task, now);
+        }
         return;
-    thread->state = ADA_KERNEL_RUNS; /* it does, even if we missed how it came to */
-    enter_state(thread, ADA_KERNEL_UNKNOWN, now);
-    thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
-    thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);
+    }
+    if (follows_switches) {
+        thread->state = ADA_KERNEL_RUNS; /* it does, even if we missed how it came to */
+        enter_state(thread, ADA_KERNEL_UNKNOWN, now);
+        thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
+        thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);
+    } else {
+        take_sums(thread, task, now);
+        thread->last_cpu = bpf_get_smp_processor_id();
+        thread->state = ADA_KERNEL_UNKNOWN;
+    }
     if (out)
         *out = *thread;
     thread->tid = 0;

@@ -20,6 +20,9 @@ const volatile bool knob_sched_records __weak = false;
 /* The scheduler ring's reader is woken when so many bytes wait. */
 const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 
+/* Set by user space: the programs of sched.bpf.c are attached, and contexts are theirs to write. */
+volatile bool follows_switches __weak = false;
+
 /* ---- maps ------------------------------------------------------------------------------------- */
 
 /*

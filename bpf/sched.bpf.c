@@ -2,6 +2,9 @@
 /*
  * When threads of watched processes run and why they do not: contexts, the bitmap of those that were on a CPU and, if
  * wanted, records of switches and wakeups. As in lifecycle.bpf.c each event has two programs.
+ *
+ * They cost all processes something at each switch, even those that nobody watches, so they are attached only while somebody wants
+ * what only they can tell (kernel_assist_follow()). Otherwise the kernel's own sums are looked at now and then.
  */
 #include "thread_table.h"
 
@@ -51,6 +54,15 @@ static __always_inline uint32_t state_of(struct task_struct *task)
     if (bpf_core_field_exists(task->__state))
         return BPF_CORE_READ(task, __state);
     return (uint32_t)BPF_CORE_READ(old, state);
+}
+
+static __always_inline uint32_t cpu_of(struct task_struct *task)
+{
+    struct task_struct___cpu *old = (void *)task;
+
+    if (bpf_core_field_exists(task->thread_info.cpu))
+        return BPF_CORE_READ(task, thread_info.cpu);
+    return bpf_core_field_exists(old->cpu) ? BPF_CORE_READ(old, cpu) : ADA_KERNEL_NO_INDEX;
 }
 
 static __always_inline void leave_cpu(struct task_struct *task, uint32_t tid, uint32_t next_tid, uint32_t why)
@@ -165,4 +177,38 @@ SEC("raw_tp/sched_wakeup")
 int BPF_PROG(on_wakeup_raw, struct task_struct *task)
 {
     return handle_wakeup(task, (uint32_t)BPF_CORE_READ(task, tgid));
+}
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+/*
+ * Every thread there is. Who is on a CPU gets its bit: the bitmap is whole when this comes after the programs above were attached,
+ * as who comes on a CPU later is seen by them.
+ */
+SEC("iter/task")
+int on_task(struct bpf_iter__task *context)
+{
+    struct task_struct *task = context->task;
+    AdaKernelThread *thread;
+    uint32_t index;
+
+    if (!task || !find_target((uint32_t)task->tgid))
+        return 0;
+    thread = find_or_adopt_thread(task, (uint32_t)task->pid, &index);
+    if (!thread)
+        return 0;
+    if (!follows_switches) {
+        uint32_t state = state_of(task);
+
+        take_sums(thread, task, bpf_ktime_get_ns());
+        thread->last_cpu = cpu_of(task);
+        thread->since_ns = 0; /* not known */
+        if (task->on_cpu)
+            thread->state = ADA_KERNEL_RUNS;
+        else
+            thread->state = state == 0 ? ADA_KERNEL_RUNNABLE : reason_of(false, state);
+    }
+    if (task->on_cpu)
+        note_on_cpu(index);
+    return 0;
 }

@@ -78,6 +78,17 @@ static __always_inline void give_index_back(uint32_t index)
     bpf_map_push_elem(&free_indices, &index, BPF_ANY); /* there is room for all */
 }
 
+/* Who it is, and what it had done before. */
+static __always_inline void describe_thread(AdaKernelThread *thread, struct task_struct *task)
+{
+    thread->tid = (uint32_t)BPF_CORE_READ(task, pid);
+    thread->tgid = (uint32_t)BPF_CORE_READ(task, tgid);
+    thread->own_tid = own_tid_of(task);
+    thread->start_ns = BPF_CORE_READ(task, start_time);
+    thread->run_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
+    thread->last_cpu = ADA_KERNEL_NO_INDEX;
+}
+
 /* Gives a thread a context. NULL: there is no room; or, with BPF_NOEXIST, it has one. */
 static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, uint64_t flags,
                                                      uint32_t *index_out)
@@ -103,13 +114,9 @@ static __always_inline AdaKernelThread *adopt_thread(struct task_struct *task, u
         return NULL;
     }
     tid = fresh.tid;
+    describe_thread(&fresh, task);
     fresh.tid = 0;
-    fresh.tgid = (uint32_t)BPF_CORE_READ(task, tgid);
-    fresh.own_tid = own_tid_of(task);
     fresh.generation = thread->generation + 1;
-    fresh.start_ns = BPF_CORE_READ(task, start_time);
-    fresh.run_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
-    fresh.last_cpu = ADA_KERNEL_NO_INDEX;
     *thread = fresh;
     /* A full barrier: either kernel_assist_unwatch() finds the context, or who adopts sees that nobody watches any more. */
     (void)__sync_lock_test_and_set(&thread->tid, tid);
@@ -194,6 +201,29 @@ static __always_inline uint64_t enter_state(AdaKernelThread *thread, uint32_t st
     thread->state = state;
     thread->since_ns = now;
     return time;
+}
+
+/*
+ * What the kernel itself keeps of a thread, since its birth. It does not keep why the thread was off its CPU: what was not seen to be
+ * otherwise counts as sleep.
+ */
+static __always_inline void take_sums(AdaKernelThread *thread, struct task_struct *task, uint64_t now)
+{
+    uint64_t age = now > thread->start_ns ? now - thread->start_ns : 0;
+    uint64_t known;
+
+    thread->run_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
+    if (bpf_core_field_exists(task->sched_info.run_delay))
+        thread->runqueue_ns = BPF_CORE_READ(task, sched_info.run_delay);
+    thread->switches_voluntary = BPF_CORE_READ(task, nvcsw);
+    thread->switches_involuntary = BPF_CORE_READ(task, nivcsw);
+    thread->migrations = BPF_CORE_READ(task, se.nr_migrations);
+    /* The kernel adds what a thread runs at its next tick or switch: of one that never had any, it is all that it did. */
+    if (BPF_CORE_READ(task, on_cpu) && thread->switches_voluntary + thread->switches_involuntary == 0 &&
+        age > thread->run_ns + thread->runqueue_ns)
+        thread->run_ns = age - thread->runqueue_ns;
+    known = thread->run_ns + thread->runqueue_ns + thread->blocked_ns;
+    thread->sleep_ns = age > known ? age - known : 0;
 }
 
 #endif

@@ -41,7 +41,8 @@ ADA_ABI_ASSERT(sizeof(AdaKernelTarget) == 8, "");
 /*
  * One thread's scheduler context, in an array that user space maps. Written by BPF, under the kernel's own
  * locks of the thread, but that user space clears `tid` of who is watched no more; a reader sees whole numbers, though not all of the same instant.
- * Sums are of what was seen since the thread was watched, but for those that the kernel keeps itself.
+ * Sums are of what was seen while switches were followed, but for those that the kernel keeps itself. While they are not, all
+ * is as of the last kernel_assist_look(), since_ns is 0, and sleep_ns has all the time off a CPU that is not known to be otherwise.
  */
 typedef struct AdaKernelThread {
     uint32_t tid; /* 0: nobody has this place */

@@ -22,6 +22,7 @@
 #define SOME_THREADS 5u
 
 static const KernelAssistConfig defaults;
+static const KernelAssistConfig following = {.follow = true};
 
 static void *do_nothing(void *argument)
 {
@@ -111,6 +112,11 @@ static void births_and_ends(const KernelAssistConfig *config)
 static void kernel_assist__program_with_threads__then_births_and_ends_are_told(void)
 {
     births_and_ends(&defaults);
+}
+
+static void kernel_assist__switches_followed__then_births_and_ends_are_told(void)
+{
+    births_and_ends(&following);
 }
 
 static void kernel_assist__raw_tracepoints__then_births_and_ends_are_told(void)
@@ -337,7 +343,7 @@ static void kernel_assist__running_process__then_its_threads_are_found_and_forgo
     AdaKernelThread thread;
     KernelAssist *assist;
 
-    if (!kernel_fixture_start(&defaults, &assist))
+    if (!kernel_fixture_start(&following, &assist))
         return;
     program = program_start(run_waiting_threads, NULL);
     program_continue(&program);
@@ -443,12 +449,52 @@ static void switches_of(const KernelAssistConfig *config)
 
 static void thread_context__sleeps_and_switches__then_as_proc_counts_them(void)
 {
-    switches_of(&defaults);
+    switches_of(&following);
+}
+
+/* Nobody follows switches: the kernel's own sums, as of the look. */
+static void thread_context__looked_at__then_as_proc_counts_them(void)
+{
+    WatchedProgram program;
+    AdaKernelThread thread;
+    KernelAssist *assist;
+    uint64_t switches;
+
+    if (!kernel_fixture_start(&defaults, &assist))
+        return;
+    program = program_start(run_naps, NULL);
+    CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
+    program_continue(&program);
+    (void)program_read(&program);
+    CU_ASSERT_FALSE(kernel_assist_follows(assist));
+    CU_ASSERT_FALSE(kernel_assist_find_thread(assist, (uint32_t)program.pid, 0, &thread)); /* not looked at yet */
+    do {
+        switches = status_number(program.pid, "voluntary_ctxt_switches");
+        kernel_assist_look(assist);
+        CU_ASSERT_FATAL(kernel_assist_find_thread(assist, (uint32_t)program.pid, 0, &thread));
+    } while (thread.state != ADA_KERNEL_SLEEPS || switches != status_number(program.pid, "voluntary_ctxt_switches"));
+    CU_ASSERT_EQUAL(thread.switches_voluntary, switches);
+    CU_ASSERT_EQUAL(thread.switches_involuntary, status_number(program.pid, "nonvoluntary_ctxt_switches"));
+    CU_ASSERT(thread.run_ns > 0);
+    CU_ASSERT(thread.sleep_ns >= NAPS * (uint64_t)NAP_NS - thread.runqueue_ns);
+    CU_ASSERT(thread.last_cpu < (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+    CU_ASSERT_EQUAL(thread.since_ns, 0);
+    CU_ASSERT_EQUAL(thread.wakeups, 0);
+
+    /* From now on each switch is seen; what was summed up stays. */
+    CU_ASSERT_EQUAL(kernel_assist_follow(assist, true), 0);
+    CU_ASSERT_EQUAL(kernel_assist_follow(assist, true), 0);
+    CU_ASSERT(kernel_assist_follows(assist));
+    program_continue(&program);
+    CU_ASSERT_EQUAL(program_wait(&program), 0);
+    CU_ASSERT_EQUAL(kernel_assist_follow(assist, false), 0);
+    CU_ASSERT_FALSE(kernel_assist_follows(assist));
+    kernel_assist_destroy(assist);
 }
 
 static void thread_context__raw_tracepoints__then_as_proc_counts_them(void)
 {
-    switches_of(&(KernelAssistConfig){.raw_tracepoints = true});
+    switches_of(&(KernelAssistConfig){.raw_tracepoints = true, .follow = true});
 }
 
 static void *nap_in_thread(void *argument)
@@ -475,7 +521,7 @@ static void thread_context__whole_life__then_the_times_add_up_to_it(void)
     KernelAssist *assist;
     uint64_t sum, life;
 
-    if (!kernel_fixture_start(&defaults, &assist))
+    if (!kernel_fixture_start(&following, &assist))
         return;
     program = program_start(run_naps_in_thread, NULL);
     CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
@@ -545,7 +591,7 @@ static void thread_context__moved_between_cpus__then_each_migration_counts(void)
 
     if (!find_two_cpus(cpus))
         TEST_SKIP("there is one CPU only");
-    if (!kernel_fixture_start(&defaults, &assist))
+    if (!kernel_fixture_start(&following, &assist))
         return;
     program = program_start(run_moves, cpus);
     CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
@@ -601,7 +647,7 @@ static void on_cpu_bitmap__sleeping_and_spinning__then_only_who_runs_is_in_it(vo
     KernelAssist *assist;
     bool word;
 
-    if (!kernel_fixture_start(&defaults, &assist))
+    if (!kernel_fixture_start(&following, &assist))
         return;
     program = program_start(run_spinner, NULL);
     CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
@@ -778,6 +824,7 @@ static void kernel_assist__created_again_and_again__then_nothing_leaks(void)
 
 static const TestCase tests[] = {
     TEST(kernel_assist__program_with_threads__then_births_and_ends_are_told),
+    TEST(kernel_assist__switches_followed__then_births_and_ends_are_told),
     TEST(kernel_assist__raw_tracepoints__then_births_and_ends_are_told),
     TEST(kernel_assist__killed__then_every_thread_ends_by_the_signal),
     TEST(kernel_assist__main_thread_ends_first__then_the_process_is_watched_to_its_end),
@@ -786,6 +833,7 @@ static const TestCase tests[] = {
     TEST(kernel_assist__process_that_is_not_watched__then_nothing_is_recorded_of_it),
     TEST(kernel_assist__running_process__then_its_threads_are_found_and_forgotten_again),
     TEST(thread_context__sleeps_and_switches__then_as_proc_counts_them),
+    TEST(thread_context__looked_at__then_as_proc_counts_them),
     TEST(thread_context__raw_tracepoints__then_as_proc_counts_them),
     TEST(thread_context__whole_life__then_the_times_add_up_to_it),
     TEST(thread_context__moved_between_cpus__then_each_migration_counts),

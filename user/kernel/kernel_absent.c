@@ -30,6 +30,24 @@ void kernel_assist_unwatch(KernelAssist *assist, pid_t pid)
     (void)assist, (void)pid;
 }
 
+int kernel_assist_follow(KernelAssist *assist, bool follow)
+{
+    (void)assist;
+    (void)follow;
+    return -EOPNOTSUPP;
+}
+
+bool kernel_assist_follows(const KernelAssist *assist)
+{
+    (void)assist;
+    return false;
+}
+
+void kernel_assist_look(const KernelAssist *assist)
+{
+    (void)assist;
+}
+
 bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid)
 {
     (void)assist, (void)pid;

@@ -24,6 +24,9 @@ struct KernelAssist {
     struct ada_kernel *skeleton;
     struct ring_buffer *lifecycle;
     struct ring_buffer *sched;
+    struct bpf_link *look; /* the iterator */
+    struct bpf_link *switches[2]; /* while they are followed */
+    uint32_t follows;
     /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes, and threads[].tid when they are watched no more */
     AdaKernelThread *threads;
     AdaKernelOnCpu *on_cpu;
@@ -79,6 +82,8 @@ static int tracepoint_arguments(const struct btf *btf, const char *name, bool *l
     return (int)btf_vlen(type) - 1; /* the first is the tracepoint's own */
 }
 
+#define LIFECYCLE_PAIRS 3u
+
 static void choose_programs(const struct ada_kernel *skeleton, bool raw)
 {
     const struct {
@@ -93,8 +98,12 @@ static void choose_programs(const struct ada_kernel *skeleton, bool raw)
     };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        bool later = i >= LIFECYCLE_PAIRS; /* see kernel_assist_follow() */
+
         (void)bpf_program__set_autoload(pairs[i].by_btf, !raw); /* fails for loaded objects only */
         (void)bpf_program__set_autoload(pairs[i].raw, raw);
+        bpf_program__set_autoattach(pairs[i].by_btf, !later);
+        bpf_program__set_autoattach(pairs[i].raw, !later);
     }
 }
 
@@ -118,6 +127,7 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
         has_state = count == 4 && number; /* sched_switch comes last */
     }
     choose_programs(skeleton, raw);
+    (void)bpf_program__set_autoattach(skeleton->progs.on_task, false);
     skeleton->rodata->knob_switch_has_state = has_state;
     skeleton->rodata->knob_sched_records = config->sched_records;
     skeleton->rodata->knob_sched_wakeup_bytes = sched_bytes / 4;
@@ -233,6 +243,89 @@ static int open_maps(KernelAssist *assist)
     return assist->sched ? 0 : -errno;
 }
 
+/* ---- attaching -------------------------------------------------------------------------------- */
+
+static void detach_switches(KernelAssist *assist)
+{
+    for (size_t i = 0; i < sizeof(assist->switches) / sizeof(assist->switches[0]); i++) {
+        (void)bpf_link__destroy(assist->switches[i]); /* NULL is allowed */
+        assist->switches[i] = NULL;
+    }
+}
+
+/* Runs the iterator once over all threads of the system. */
+static void look(const KernelAssist *assist)
+{
+    int fd = bpf_iter_create(bpf_link__fd(assist->look));
+    char nothing[64];
+    ssize_t size;
+
+    if (fd < 0)
+        return; /* no memory or descriptors: contexts stay as they were */
+    do {
+        size = read(fd, nothing, sizeof(nothing)); /* it prints nothing */
+    } while (size > 0 || (size < 0 && (errno == EINTR || errno == EAGAIN)));
+    close(fd);
+}
+
+static int attach_one(struct bpf_program *by_btf, struct bpf_program *raw, struct bpf_link **link_out)
+{
+    struct bpf_program *program = bpf_program__fd(by_btf) >= 0 ? by_btf : raw;
+
+    *link_out = bpf_program__attach(program);
+    return *link_out ? 0 : -errno;
+}
+
+int kernel_assist_follow(KernelAssist *assist, bool follow)
+{
+    const struct ada_kernel *skeleton = assist->skeleton;
+    int error;
+
+    if (follow == kernel_assist_follows(assist))
+        return 0;
+    if (!follow) {
+        ada_store_release(&assist->follows, 0u); /* the bitmap is of no use from here */
+        detach_switches(assist);
+        skeleton->bss->follows_switches = false;
+        return 0;
+    }
+    skeleton->bss->follows_switches = true;
+    error = attach_one(skeleton->progs.on_switch, skeleton->progs.on_switch_raw, &assist->switches[0]);
+    if (!error)
+        error = attach_one(skeleton->progs.on_wakeup, skeleton->progs.on_wakeup_raw, &assist->switches[1]);
+    if (error) {
+        detach_switches(assist);
+        skeleton->bss->follows_switches = false;
+        return error;
+    }
+    look(assist); /* who is on a CPU already */
+    ada_store_release(&assist->follows, 1u); /* pairs with the acquire in kernel_assist_follows() */
+    return 0;
+}
+
+bool kernel_assist_follows(const KernelAssist *assist)
+{
+    return ada_load_acquire(&assist->follows) != 0;
+}
+
+void kernel_assist_look(const KernelAssist *assist)
+{
+    if (!kernel_assist_follows(assist))
+        look(assist);
+}
+
+static int attach(KernelAssist *assist, const KernelAssistConfig *config)
+{
+    int error = ada_kernel__attach(assist->skeleton);
+
+    if (error)
+        return error;
+    assist->look = bpf_program__attach_iter(assist->skeleton->progs.on_task, NULL);
+    if (!assist->look)
+        return -errno;
+    return config->follow || config->sched_records ? kernel_assist_follow(assist, true) : 0;
+}
+
 /* ---- life ------------------------------------------------------------------------------------- */
 
 int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist_out,
@@ -258,7 +351,7 @@ int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist
         (void)kernel_support_refuse(reason, error, "cannot map the BPF maps: %s", strerror(-error));
         goto fail;
     }
-    error = ada_kernel__attach(assist->skeleton);
+    error = attach(assist, config);
     if (error) {
         (void)kernel_support_refuse(reason, error, "cannot attach the BPF programs: %s%s%s", strerror(-error),
                                     complaint[0] ? ": " : "", complaint);
@@ -278,6 +371,8 @@ void kernel_assist_destroy(KernelAssist *assist)
         return;
     ring_buffer__free(assist->lifecycle);
     ring_buffer__free(assist->sched);
+    detach_switches(assist);
+    (void)bpf_link__destroy(assist->look);
     if (assist->threads)
         (void)munmap(assist->threads, map_bytes(THREADS_BYTES));
     if (assist->on_cpu)

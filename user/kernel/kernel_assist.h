@@ -29,7 +29,8 @@ typedef struct KernelAssist KernelAssist;
 typedef struct KernelAssistConfig {
     size_t lifecycle_ring_bytes; /* 2 MiB: some 10,000 exits. A power of two, of pages */
     size_t sched_ring_bytes;     /* with sched_records; 8 MiB */
-    bool sched_records;          /* switches and wakeups are recorded, not only added up */
+    bool follow;                 /* as by kernel_assist_follow(), from the start */
+    bool sched_records;          /* switches and wakeups are recorded, not only added up; they are followed then */
     bool raw_tracepoints;        /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
     const char *btf;             /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
@@ -52,6 +53,20 @@ int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags);
 
 /* Nothing happens for one that is not watched. Records that are in a ring already are still to come. */
 void kernel_assist_unwatch(KernelAssist *assist, pid_t pid);
+
+/*
+ * Follows the switches and wakeups of watched threads, or does so no more. That costs each switch on the machine a
+ * tenth of a microsecond or two, whoever it is of (docs/performance.md), so it is for those who need
+ *   - the bitmap of threads that ran (kernel_assist_take_on_cpu())
+ *   - times off CPU by reason, and wakeups
+ *   - scheduler records
+ * Else contexts are as of the last kernel_assist_look(). By one thread. Errors of bpf(2): it stays as it was.
+ */
+int kernel_assist_follow(KernelAssist *assist, bool follow);
+bool kernel_assist_follows(const KernelAssist *assist);
+
+/* Brings the contexts of all watched threads up to now, if switches are not followed. Some 50 ns for each thread on the machine. */
+void kernel_assist_look(const KernelAssist *assist);
 
 bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid);
 
