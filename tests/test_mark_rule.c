@@ -360,6 +360,55 @@ static void add__text_changed_later__then_rule_has_its_own(void)
     mark_rules_fini(&rules);
 }
 
+/* ---- rules about what the kernel sees ------------------------------------------------------------- */
+
+static void expect_time(const char *text, MarkRuleKind kind, uint64_t ns, bool or_equal)
+{
+    const MarkRule *rule = parse(text);
+
+    CU_ASSERT_EQUAL(rule->kind, kind);
+    CU_ASSERT_EQUAL(rule->duration_ns, ns);
+    CU_ASSERT_TRUE(mark_rule_needs_kernel(rule));
+    CU_ASSERT_FALSE(mark_rule_accepts_time(rule, ns - 1));
+    CU_ASSERT_EQUAL(mark_rule_accepts_time(rule, ns), or_equal);
+    CU_ASSERT_TRUE(mark_rule_accepts_time(rule, ns + 1));
+}
+
+static void kernel_rule__times__then_nanoseconds(void)
+{
+    expect_time("offcpu>10ms", MARK_RULE_OFF_CPU, 10000000, false);
+    expect_time(" offcpu >= 1.5s ", MARK_RULE_OFF_CPU, 1500000000, true);
+    expect_time("runqueue>300us", MARK_RULE_RUN_QUEUE, 300000, false);
+    expect_time("runqueue>=5ms", MARK_RULE_RUN_QUEUE, 5000000, true);
+    CU_ASSERT_EQUAL(parse("signal=fatal")->kind, MARK_RULE_FATAL_SIGNAL);
+    CU_ASSERT_EQUAL(parse("signal = fatal")->kind, MARK_RULE_FATAL_SIGNAL);
+    CU_ASSERT_TRUE(mark_rule_needs_kernel(parse("signal=fatal")));
+}
+
+/* Events of these names can have rules, too. */
+static void kernel_rule__words_as_names__then_rules_of_events(void)
+{
+    CU_ASSERT_EQUAL(parse("event=offcpu")->kind, MARK_RULE_EVENT);
+    CU_ASSERT_EQUAL(parse("span=runqueue>1ms")->kind, MARK_RULE_SPAN);
+    CU_ASSERT_EQUAL(parse("offcpu.ms>5")->kind, MARK_RULE_FIELD);
+    CU_ASSERT_EQUAL(parse("signal.number==9")->kind, MARK_RULE_FIELD);
+    CU_ASSERT_FALSE(mark_rule_needs_kernel(parse("event=offcpu")));
+}
+
+static void kernel_rule__malformed__then_refused_at_its_place(void)
+{
+    static const char a_time[] = "expected a time such as 10ms, 300us or 1.5s";
+
+    expect_error("offcpu>", 7, a_time);
+    expect_error("offcpu>soon", 7, a_time);
+    expect_error("offcpu >= 1x", 10, a_time);
+    expect_error("runqueue>99999999999999s", 9, "the time is too long");
+    expect_error("offcpu", 6, "expected an operator: == != > >= < <=");
+    expect_error("offcpu<1ms", 6, "expected a field: NAME.FIELD");
+    expect_error("signal=9", 7, "expected fatal: signal=fatal");
+    expect_error("signal=", 7, "expected fatal: signal=fatal");
+}
+
 static void add__no_memory__then_enomem_and_rules_as_before(void)
 {
     MarkRuleError error = {.position = 7};
@@ -392,6 +441,9 @@ static const TestCase tests[] = {
     TEST(field_rule__text__then_not_a_number),
     TEST(field_rule__quotes__then_text_between_them),
     TEST(field_rule__malformed__then_refused_at_its_place),
+    TEST(kernel_rule__times__then_nanoseconds),
+    TEST(kernel_rule__words_as_names__then_rules_of_events),
+    TEST(kernel_rule__malformed__then_refused_at_its_place),
     TEST(add__more_than_64__then_e2big_and_rules_as_before),
     TEST(add__bad_rule_after_good__then_good_is_kept),
     TEST(add__text_changed_later__then_rule_has_its_own),

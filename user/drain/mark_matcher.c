@@ -134,8 +134,10 @@ int mark_matcher_create(const MarkRules *rules, MarkMatcher **matcher_out)
 
     if (matcher) {
         matcher->rules = rules;
-        for (uint32_t i = 0; i < rules->count; i++)
-            add_rule(matcher, &rules->items[i], i);
+        for (uint32_t i = 0; i < rules->count; i++) {
+            if (!mark_rule_needs_kernel(&rules->items[i]))
+                add_rule(matcher, &rules->items[i], i);
+        }
         *matcher_out = matcher;
     }
     return matcher ? 0 : -ENOMEM;

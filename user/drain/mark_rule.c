@@ -47,6 +47,17 @@ static const char *after_keyword(const char *text, const char *word)
     return *text == '=' ? text + 1 : NULL;
 }
 
+/* The operator > or >= that follows the word, or NULL when the text does not begin so. */
+static const char *after_time_keyword(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+
+    if (strncmp(text, word, length) != 0)
+        return NULL;
+    text = skip_blanks(text + length);
+    return *text == '>' ? text : NULL;
+}
+
 /* Copies the name between `at` and `end`, without the blanks around it; `size` counts its NUL. */
 static int read_name(const Parser *parser, const char *at, const char *end, char *name, size_t size)
 {
@@ -168,6 +179,19 @@ static int parse_event_rule(const Parser *parser, const char *at, MarkRule *rule
     return read_name(parser, at, at + strlen(at), rule->name, sizeof(rule->name));
 }
 
+/* The operator > or >= at `sign` and the time behind it. */
+static int read_limit(const Parser *parser, const char *sign, MarkRule *rule)
+{
+    int err;
+
+    rule->relations = take_operator(&sign);
+    sign = skip_blanks(sign);
+    err = parse_duration(sign, 0, UINT64_MAX, &rule->duration_ns);
+    if (err == -ERANGE)
+        return fail(parser, sign, "the time is too long");
+    return err ? fail(parser, sign, "expected a time such as 10ms, 300us or 1.5s") : 0;
+}
+
 static int parse_span_rule(const Parser *parser, const char *at, MarkRule *rule)
 {
     const char *sign = strrchr(at, '>');
@@ -179,14 +203,14 @@ static int parse_span_rule(const Parser *parser, const char *at, MarkRule *rule)
     if (!sign)
         return fail(parser, at + strcspn(at, "<!="), "expected > or >= and a time");
     err = read_name(parser, at, sign, rule->name, sizeof(rule->name));
-    if (err)
-        return err;
-    rule->relations = take_operator(&sign);
-    sign = skip_blanks(sign);
-    err = parse_duration(sign, 0, UINT64_MAX, &rule->duration_ns);
-    if (err == -ERANGE)
-        return fail(parser, sign, "the time is too long");
-    return err ? fail(parser, sign, "expected a time such as 10ms, 300us or 1.5s") : 0;
+    return err ? err : read_limit(parser, sign, rule);
+}
+
+static int parse_signal_rule(const Parser *parser, const char *at, MarkRule *rule)
+{
+    at = skip_blanks(at);
+    rule->kind = MARK_RULE_FATAL_SIGNAL;
+    return strcmp(at, "fatal") == 0 ? 0 : fail(parser, at, "expected fatal: signal=fatal");
 }
 
 static int parse_field_rule(const Parser *parser, const char *at, MarkRule *rule)
@@ -221,6 +245,19 @@ static int parse_rule(const Parser *parser, MarkRule *rule)
     at = after_keyword(text, "span");
     if (at)
         return parse_span_rule(parser, at, rule);
+    at = after_keyword(text, "signal");
+    if (at)
+        return parse_signal_rule(parser, at, rule);
+    at = after_time_keyword(text, "offcpu");
+    if (at) {
+        rule->kind = MARK_RULE_OFF_CPU;
+        return read_limit(parser, at, rule);
+    }
+    at = after_time_keyword(text, "runqueue");
+    if (at) {
+        rule->kind = MARK_RULE_RUN_QUEUE;
+        return read_limit(parser, at, rule);
+    }
     return parse_field_rule(parser, text, rule);
 }
 

@@ -5,7 +5,11 @@
  *     event=NAME            any event of that name but the end of a span
  *     span=NAME>10ms        a span of that name that lasted longer; also >=
  *     NAME.FIELD==VALUE     a field of an event; also != > >= < <=
+ *     offcpu>10ms           the thread was off its CPU for longer, asleep or blocked; also >=
+ *     runqueue>5ms          it could have run, and got no CPU for longer; also >=
+ *     signal=fatal          a signal kills it
  *
+ * The last three are seen by the kernel (kernel assistance), the others in what the thread records.
  * NAME may contain dots: FIELD is what follows the last one in front of the operator. The operator of a
  * field rule is the first of the characters = ! < > with what belongs to it, so events and fields whose
  * names contain one of these have no field rules; that of a span rule is the last >.
@@ -40,6 +44,9 @@ typedef enum MarkRuleKind {
     MARK_RULE_EVENT,
     MARK_RULE_SPAN,
     MARK_RULE_FIELD,
+    MARK_RULE_OFF_CPU,
+    MARK_RULE_RUN_QUEUE,
+    MARK_RULE_FATAL_SIGNAL,
 } MarkRuleKind;
 
 /* A number exactly as typed: sign and magnitude reach from -(2^64-1) to 2^64-1; all others are real. */
@@ -55,12 +62,12 @@ typedef struct MarkRule {
     char *text; /* the user's, but for blanks at its end; belongs to the rule */
     char name[ADA_EVENT_NAME_SIZE];
     char field[ADA_FIELD_NAME_SIZE]; /* field rules; else empty */
-    uint8_t relations;               /* what the operator accepts: set of MARK_LESS...; 0 in event rules */
-    bool is_number;                  /* field rules: `number` is the value, for fields that are numbers */
+    uint8_t relations; /* what the operator accepts: set of MARK_LESS...; 0 in rules without one */
+    bool is_number;    /* field rules: `number` is the value, for fields that are numbers */
     MarkNumber number;
     const char *value; /* field rules: the value as text, within `text` and not NUL-terminated */
     size_t value_size;
-    uint64_t duration_ns; /* span rules */
+    uint64_t duration_ns; /* rules about times: of spans, off the CPU, in the run queue */
 } MarkRule;
 
 /* Starts as {0}. */
@@ -85,6 +92,18 @@ int mark_rules_add(MarkRules *rules, const char *text, MarkRuleError *error_out)
 
 /* Frees what mark_rules_add() took; the rules are empty again. No matcher may use them any more. */
 void mark_rules_fini(MarkRules *rules);
+
+/* Whether the kernel has to see what the rule is about. */
+static inline bool mark_rule_needs_kernel(const MarkRule *rule)
+{
+    return rule->kind >= MARK_RULE_OFF_CPU;
+}
+
+/* Whether a time is one that a rule about times means. */
+static inline bool mark_rule_accepts_time(const MarkRule *rule, uint64_t ns)
+{
+    return ns > rule->duration_ns || (ns == rule->duration_ns && (rule->relations & MARK_EQUAL) != 0);
+}
 
 /* Whether a field rule's operator is == or !=, the two that text has. */
 static inline bool mark_rule_compares_text(const MarkRule *rule)
