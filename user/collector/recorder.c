@@ -47,6 +47,7 @@ static void report_state(Recorder *recorder)
 
     (void)!read(recorder->file_state, &changes, sizeof(changes));
     report_anomalies(recorder);
+    recorder_follow_switches(recorder);
     if ((state != 0) == (recorder->write_state != 0))
         return;
     recorder->write_state = state;

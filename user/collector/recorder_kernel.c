@@ -33,6 +33,12 @@ void recorder_take_kernel_events(Recorder *recorder)
     recorder_end_superseded(recorder);
 }
 
+void recorder_follow_switches(Recorder *recorder)
+{
+    if (recorder->kernel) /* should it fail, all threads are looked at */
+        (void)kernel_assist_follow(recorder->kernel, session_has_many_threads(recorder->session));
+}
+
 void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags)
 {
     if (recorder->kernel)

@@ -233,6 +233,11 @@ int session_write_error(const Session *session)
     return ada_load_relaxed(&session->write_error);
 }
 
+bool session_has_many_threads(const Session *session)
+{
+    return ada_load_relaxed(&session->has_many_threads) != 0;
+}
+
 uint32_t session_take_anomalies(Session *session)
 {
     /* A word by itself: neither this nor the other side hands anything else over. */

@@ -100,6 +100,12 @@ int session_stop(Session *session);
 /* -errno of a file that can't be written at the moment, or 0. Any thread. */
 int session_write_error(const Session *session);
 
+/*
+ * Whether so many threads are recorded that it is worth the switches of all processes to know which of them run. Any thread; as
+ * of the last second, and SessionConfig.state_fd tells when it changes.
+ */
+bool session_has_many_threads(const Session *session);
+
 /* What was noticed to be odd since the last call, as bits 1 << METRICS_ANOMALY_*. Any thread. */
 uint32_t session_take_anomalies(Session *session);
 

@@ -274,6 +274,7 @@ static void keep_house(Session *session, uint64_t now)
     session_write_clock_anchor(session);
     put_live_ledger(session);
     session_check_threads(session, now);
+    session_count_threads(session);
 }
 
 static void forget_process(Session *session, size_t index)

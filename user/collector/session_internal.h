@@ -46,6 +46,7 @@ struct Session {
     uint32_t control; /* futex: one more with each command */
     int32_t write_error;
     uint32_t anomalies; /* that nobody has asked after yet: bits 1 << METRICS_ANOMALY_* */
+    uint32_t has_many_threads;
 
     SessionConfig config;
     TracedProcessConfig process_config;
@@ -108,6 +109,9 @@ void session_check_threads(Session *session, uint64_t now);
 /* Adds a KERNEL block to the batch: what became of kernel assistance, and the ends of threads; and after its write. */
 void session_put_kernel(Session *session);
 void session_settle_kernel(Session *session);
+
+/* Housekeeping: whether there are so many threads that the kernel should tell which of them run. */
+void session_count_threads(Session *session);
 
 KernelStatus session_kernel_status(const Session *session);
 

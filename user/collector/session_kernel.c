@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/lane/atomic.h"
+
 #define DEATHS_IN_BLOCK_MAX 65536u /* 9 MB */
 /* A thread that left its slot ends at once, unless its record was lost. */
 #define DEATH_PATIENCE_NS (2 * NS_PER_S)
@@ -87,6 +89,26 @@ void session_check_threads(Session *session, uint64_t now)
             traced_process_check_threads(session->processes[i], THREAD_CHECKS);
     }
     session->kernel_lost = lost;
+}
+
+/*
+ * Quiet threads cost a look every now and then, of some 100 ns, which the bitmap of those that ran spares; following switches costs
+ * each switch on the machine about as much.
+ */
+#define THREADS_MANY 256u
+
+void session_count_threads(Session *session)
+{
+    uint32_t before = session->has_many_threads, many;
+    size_t threads = 0;
+
+    for (size_t i = 0; i < session->process_count; i++)
+        threads += traced_process_threads_here(session->processes[i]);
+    many = threads >= (before ? THREADS_MANY / 2 : THREADS_MANY);
+    if (many == before || !session->config.kernel)
+        return;
+    ada_store_relaxed(&session->has_many_threads, many); /* a hint */
+    session_tell_state(session);
 }
 
 /* ---- the file --------------------------------------------------------------------------------- */

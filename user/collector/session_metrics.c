@@ -82,6 +82,8 @@ static void take(void *context, MetricsWindow *window, MetricsSnapshot *snapshot
 {
     Session *session = context;
 
+    if (session->config.kernel)
+        kernel_assist_look(session->config.kernel);
     snapshot->total = session->ended;
     snapshot->threads_ever = session->result.threads;
     for (size_t i = 0; i < session->process_count; i++) {
