@@ -17,6 +17,9 @@
 const volatile bool knob_switch_has_state __weak = false;
 /* Switches and wakeups are put into the scheduler ring. */
 const volatile bool knob_sched_records __weak = false;
+/* Of those records, only waits from so long on: off the CPU until woken, and runnable without one. */
+const volatile uint64_t knob_off_cpu_ns __weak = 0;
+const volatile uint64_t knob_runqueue_ns __weak = 0;
 /* The scheduler ring's reader is woken when so many bytes wait. */
 const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 

@@ -14,6 +14,17 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
+static __always_inline bool is_wanted(uint32_t type, uint64_t duration)
+{
+    if (!knob_sched_records)
+        return false;
+    if (type == ADA_KERNEL_WAKEUP)
+        return duration >= knob_off_cpu_ns;
+    if (type == ADA_KERNEL_SWITCH_IN)
+        return duration >= knob_runqueue_ns;
+    return knob_off_cpu_ns == 0 && knob_runqueue_ns == 0;
+}
+
 static __always_inline void put_record(const AdaKernelThread *thread, uint32_t type, uint64_t now,
                                        uint32_t other_tid, uint64_t duration)
 {
@@ -21,7 +32,7 @@ static __always_inline void put_record(const AdaKernelThread *thread, uint32_t t
     AdaKernelSched *record;
     uint64_t wake;
 
-    if (!knob_sched_records)
+    if (!is_wanted(type, duration))
         return;
     count = this_cpu_counters();
     record = bpf_ringbuf_reserve(&sched_ring, sizeof(*record), 0);

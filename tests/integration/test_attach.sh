@@ -338,6 +338,7 @@ in_namespaces() {
 marks_of_attached() {
     start 1
     attach "$work/t.adat" || return 1
+    grown "$work/t.adat" 20000 || return 1
     "$a" mark -p "$pid" || return 1
     detach || return 1
     [ "$("$a" info --json "$work/t.adat" | jq .marks)" -gt 0 ] || { echo "no mark"; return 1; }

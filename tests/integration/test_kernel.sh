@@ -38,6 +38,67 @@ every_thread_has_a_death_record() {
     equal "$(info '.kernel | [.enabled, .lifecycle_lost]')" '[true,0]'
 }
 
+# ---- marks by what the kernel sees -----------------------------------------------------------------
+
+# waits OPTION...: records a thread that waits 100 ms for another, until there are as many marks as the options bring
+waits() {
+    local marks=$1 recorder target
+    shift
+    rm -f "$work/t.adat" "$work/input"
+    mkfifo "$work/input"
+    "$out/adatrace" record -o "$work/t.adat" --metrics-interval 100ms "$@" -- "$out/tests/prog_waits" wait 100 <"$work/input" 2>"$work/stderr" &
+    recorder=$!
+    exec 9>"$work/input"
+    until target=$(pgrep -P $recorder -x prog_waits) &&
+        [ "$("$out/adatrace" status -p "$target" --json 2>/dev/null | jq .drain.marks)" -ge "$marks" ] 2>/dev/null; do
+        kill -0 $recorder || { cat "$work/stderr"; exec 9>&-; return 1; }
+    done
+    exec 9>&-
+    wait $recorder || { cat "$work/stderr"; return 1; }
+    verify "$work/t.adat"
+}
+
+# payloads NAME: how many of its events have theirs in the file
+payloads() {
+    dump | jq -c "select(.name == \"$1\" and .fields.number != null)" | wc -l
+}
+
+who_waited_is_marked() {
+    waits 1 --mark 'offcpu>60ms' || return 1
+    equal "$(payloads waiter.before)" 50 || return 1
+    equal "$(payloads waker.before)" 0
+}
+
+who_woke_is_marked() {
+    waits 2 --mark 'offcpu > 60ms' --mark-wakers || return 1
+    equal "$(payloads waiter.before)" 50 || return 1
+    equal "$(payloads waker.before)" 50 || return 1
+    dump >"$work/dumped"
+    grep -c ', woke ' "$work/dumped" >/dev/null || { echo "nobody woke"; return 1; }
+}
+
+# There is always somebody who has to wait for a CPU a little.
+runqueue_is_marked() {
+    waits 1 --mark 'runqueue>=1ns' || return 1
+    [ "$(payloads waiter.before)" -gt 0 ] || { echo "no payloads"; return 1; }
+}
+
+killed_is_marked() {
+    record "$work/t.adat" --mark signal=fatal -- "$out/tests/prog_waits" crash
+    equal $? 139 || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(payloads victim.before)" 50 || return 1
+    record "$work/t.adat" -- "$out/tests/prog_waits" crash
+    equal $? 139 || return 1
+    equal "$(payloads victim.before)" 0
+}
+
+rule_without_kernel() {
+    wrong 1 "--mark 'offcpu>1ms' needs kernel assistance, which is not to be had: --no-bpf" "$out/adatrace" record --no-bpf \
+        --mark 'offcpu>1ms' -o "$work/x.adat" -- true || return 1
+    [ ! -e "$work/x.adat" ] || { echo "the file is there"; return 1; }
+}
+
 # ---- ends without destructors --------------------------------------------------------------------
 
 # Far more threads than slots: each must come back through the kernel's word alone.
@@ -143,6 +204,10 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "the main thread ends first" main_thread_first
     check "exec from a thread that is not the main one" exec_from_a_thread
     check "$idle idle threads and 16 that record: the idle ones are left alone" only_who_ran_is_visited
+    check "offcpu>: the payloads of who waited are in the file" who_waited_is_marked
+    check "--mark-wakers: and those of who kept it waiting" who_woke_is_marked
+    check "runqueue>: who got no CPU" runqueue_is_marked
+    check "signal=fatal: the last moments of a killed thread" killed_is_marked
     check "the summary says that it is on" says on "$out/adatrace" record -o "$work/t.adat"
     check "without a capability the summary names it, and nothing else changes" without_capability
     check "status says that it is on" status_tells on
@@ -151,5 +216,7 @@ else
 fi
 [ -n "${ADA_SANITIZE:-}" ] || check "threads that end without destructors, without BPF" raw_exits_without_bpf
 check "the summary says that it is not wanted" says "off: --no-bpf" "$out/adatrace" record -o "$work/t.adat" --no-bpf
+check "a rule that needs the kernel, without it" rule_without_kernel
+check "--mark-wakers without a rule" wrong 2 "--mark-wakers needs a rule" "$out/adatrace" record --mark-wakers -- true
 check "status says that it is not wanted" status_tells "off: --no-bpf" --no-bpf
 exit $failed

@@ -61,7 +61,7 @@ static int mark(uint64_t pid)
     if (error == -ESRCH)
         cli_error("mark", "the recorder at '%s' does not know process %llu: it has recorded nothing yet",
                   path, number);
-    else if (error == -ENOENT || error == -ECONNREFUSED)
+    else if (recorder_client_is_gone(error))
         cli_error("mark", "the recorder of process %llu is gone: nothing records it any more", number);
     else
         cli_error("mark", "cannot ask the recorder of process %llu at '%s': %s", number, path,

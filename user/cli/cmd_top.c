@@ -11,6 +11,7 @@
 #include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/live_report.h"
+#include "user/cli/recorder_client.h"
 #include "user/cli/top_screen.h"
 #include "user/cli/top_view.h"
 
@@ -83,7 +84,7 @@ static int top_plain(const char *path, const TopOptions *options)
             error = print_table(&report, &options->view);
             live_report_fini(&report);
         }
-        if (error && i > 0 && (error == -ENOENT || error == -ECONNREFUSED))
+        if (error && i > 0 && recorder_client_is_gone(error))
             break; /* it was there, and has ended */
         if (error) {
             live_report_explain("top", path, error);
@@ -165,7 +166,7 @@ int cmd_top(int argc, char **argv)
     if (options.count > 0 || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
         return top_plain(path, &options);
     error = top_screen_run(path, &options.view, (uint32_t)(options.delay_ns / 1000000u));
-    if (error == -ENOENT || error == -ECONNREFUSED) {
+    if (recorder_client_is_gone(error)) {
         puts("adatrace top: the recording has ended");
         return cli_end_output("top", CLI_OK);
     }

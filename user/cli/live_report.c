@@ -11,6 +11,7 @@
 
 #include "shared/kernel_abi.h"
 #include "user/cli/cli.h"
+#include "user/cli/recorder_client.h"
 
 #define REPORT_BYTES_MAX ((off_t)64 << 20)
 #define VERSION_UNDERSTOOD 1
@@ -310,7 +311,7 @@ void live_report_explain(const char *command, const char *path, int error)
         why = "it answers what this version does not understand: use the same version of adatrace";
     else if (error == -EACCES)
         why = "it does not listen to this user: ask as its user, or as root";
-    else if (error == -ENOENT || error == -ECONNREFUSED)
+    else if (recorder_client_is_gone(error))
         why = "it is gone";
     else if (error == -EAGAIN)
         why = "it does not answer";

@@ -109,6 +109,9 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
         return add_weight(options, argument);
     case RECORD_OPTION_MARK:
         return add_rule(options, argument);
+    case RECORD_OPTION_MARK_WAKERS:
+        options->mark_wakers = true;
+        return CLI_OK;
     case RECORD_OPTION_NO_BPF:
         options->no_bpf = true;
         return CLI_OK;
@@ -120,8 +123,20 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
     }
 }
 
+static bool has_rule(const MarkRules *rules, MarkRuleKind kind)
+{
+    for (uint32_t i = 0; i < rules->count; i++) {
+        if (rules->items[i].kind == kind)
+            return true;
+    }
+    return false;
+}
+
 int record_options_check(const RecordOptions *options)
 {
+    if (options->mark_wakers && !has_rule(&options->rules, MARK_RULE_OFF_CPU))
+        return cli_usage_error(options->command,
+                               "--mark-wakers needs a rule that tells when it matters: add --mark 'offcpu>10ms'");
     if (options->weights.count > 0 && options->scheduler != DRAIN_SCHEDULER_WEIGHTED)
         return cli_usage_error(options->command,
                                "--weight means nothing to the %s scheduler: add --scheduler weighted",

@@ -15,6 +15,7 @@ typedef struct RecordOptions {
     MetricsAddress metrics_address;
     MarkRules rules;
     WeightRules weights;
+    bool mark_wakers;
     bool no_bpf;
     bool json;
 } RecordOptions;
@@ -24,6 +25,7 @@ enum {
     RECORD_OPTION_SCHEDULER = 256,
     RECORD_OPTION_WEIGHT,
     RECORD_OPTION_MARK,
+    RECORD_OPTION_MARK_WAKERS,
     RECORD_OPTION_METRICS_INTERVAL,
     RECORD_OPTION_METRICS_FILE,
     RECORD_OPTION_METRICS_LISTEN,
@@ -39,6 +41,7 @@ enum {
     {"scheduler", required_argument, NULL, RECORD_OPTION_SCHEDULER},             \
     {"weight", required_argument, NULL, RECORD_OPTION_WEIGHT},                   \
     {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
+    {"mark-wakers", no_argument, NULL, RECORD_OPTION_MARK_WAKERS},               \
     {"metrics-file", required_argument, NULL, RECORD_OPTION_METRICS_FILE},       \
     {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
     {"metrics-interval", required_argument, NULL, RECORD_OPTION_METRICS_INTERVAL}, \
@@ -53,7 +56,9 @@ enum {
     "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"     \
     "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n" \
     "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"     \
-    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=)\n"  \
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n" \
+    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"        \
+    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"    \
     "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n" \
     "      --metrics-listen [ADDRESS:]PORT\n"                                                            \
     "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"   \

@@ -83,6 +83,11 @@ int recorder_client_find(uint64_t pid, char path[RECORDER_PATH_MAX])
     return error;
 }
 
+bool recorder_client_is_gone(int error)
+{
+    return error == -ENOENT || error == -ECONNREFUSED || error == -ECONNRESET || error == -EPIPE;
+}
+
 void recorder_client_explain(const char *command, uint64_t pid, int error)
 {
     unsigned long long number = pid;

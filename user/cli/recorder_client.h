@@ -8,6 +8,7 @@
 #ifndef ADA_CLI_RECORDER_CLIENT_H
 #define ADA_CLI_RECORDER_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,10 +31,13 @@ int recorder_client_list(char (**paths_out)[RECORDER_PATH_MAX], size_t *count_ou
 /*
  * Asks, and waits some seconds for the answer. `descriptor_out` (NULL: none is expected) gets the descriptor that came with it,
  * the caller's to close, or -1. -ECONNREFUSED, -ENOENT: the recorder is gone; -EACCES: it hung up, as it does to users that
- * may not ask; -EAGAIN: no answer in time.
+ * may not ask; -ECONNRESET, -EPIPE: it ended while we asked; -EAGAIN: no answer in time.
  */
 int recorder_client_ask(const char *path, uint32_t type, uint32_t pid, AnnounceMessage *answer_out,
                         int *descriptor_out);
+
+/* Whether an error of recorder_client_ask() means that the recorder has ended. */
+bool recorder_client_is_gone(int error);
 
 /* Says for a command why recorder_client_find() failed. */
 void recorder_client_explain(const char *command, uint64_t pid, int error);

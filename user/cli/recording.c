@@ -60,6 +60,14 @@ static void on_anomaly(void *context, enum metrics_anomaly anomaly)
         cli_error(telling->options->command, "%s: %s", metrics_anomaly_name(anomaly), texts[anomaly]);
 }
 
+static void on_kernel_missing(void *context, const MarkRule *rule, const char *reason)
+{
+    const Telling *telling = context;
+
+    cli_error(telling->options->command, "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text,
+              reason);
+}
+
 static void on_metrics_served(void *context)
 {
     const Telling *telling = context;
@@ -117,6 +125,8 @@ static int report_failure(const RecordOptions *options, const RecorderConfig *co
     case RECORDER_STAGE_PROGRAM:
         cli_error(options->command, "cannot run '%s': %s", config->argv[0], reason);
         return error == -ENOENT ? 127 : 126;
+    case RECORDER_STAGE_KERNEL:
+        break; /* said */
     case RECORDER_STAGE_METRICS_FILE:
         cli_error(options->command, "cannot start the thread that writes metrics to '%s': %s",
                   options->metrics_file, reason);
@@ -166,6 +176,7 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->output = output;
     config->scheduler = options->scheduler;
     config->no_bpf = options->no_bpf;
+    config->mark_wakers = options->mark_wakers;
     config->metrics_interval_ns = options->metrics_interval_ns;
     config->metrics_file = options->metrics_file;
     config->metrics_address = options->metrics_served ? &address : NULL;
@@ -175,6 +186,7 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->on_anomaly = on_anomaly;
     config->on_metrics_state = on_metrics_state;
     config->on_metrics_served = on_metrics_served;
+    config->on_kernel_missing = on_kernel_missing;
     config->on_attached = on_attached;
     config->context = &telling;
     error = recorder_run(config, recorder_out, &stage);

@@ -65,6 +65,8 @@ static void obey(Recorder *recorder, uint32_t data)
         report_state(recorder);
     else if (data == RECORDER_WATCH_KERNEL)
         recorder_take_kernel_events(recorder);
+    else if (data == RECORDER_WATCH_SCHED)
+        recorder_take_sched_records(recorder);
     else if (data >= RECORDER_WATCH_PROCESS && data - RECORDER_WATCH_PROCESS < recorder->members.count)
         recorder_check_member(recorder, data - RECORDER_WATCH_PROCESS);
     /* RECORDER_WATCH_TARGET only wakes the loop. */
@@ -115,6 +117,8 @@ static int setup_signals(Recorder *recorder)
         error = recorder_watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
     if (!error && recorder->kernel)
         error = recorder_watch(recorder, kernel_assist_lifecycle_fd(recorder->kernel), RECORDER_WATCH_KERNEL);
+    if (!error && recorder->kernel)
+        error = recorder_watch(recorder, kernel_assist_sched_fd(recorder->kernel), RECORDER_WATCH_SCHED);
     return error ? error : recorder_watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
 }
 
@@ -185,7 +189,12 @@ static int set_up(Recorder *recorder, SessionConfig *session, bool *started_out,
 {
     int error;
 
-    recorder_start_kernel(recorder, session);
+    error = recorder_start_kernel(recorder, session);
+    if (error) {
+        close(recorder->config->output);
+        return error;
+    }
+    *stage_out = RECORDER_STAGE_FILE;
     error = session_create(recorder->config->output, session, &recorder->session);
     if (error)
         return error;
@@ -228,6 +237,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         close(config->output);
         return error;
     }
+    *stage_out = RECORDER_STAGE_KERNEL;
     error = set_up(recorder, &session, &started, stage_out);
     if (error) {
         if (started)

@@ -34,6 +34,7 @@ typedef struct RecorderConfig {
     const char *metrics_file;   /* where they are written, as text for Prometheus; NULL: nowhere */
     const MarkRules *rules;     /* NULL: none */
     const WeightRules *weights; /* NULL: none */
+    bool mark_wakers;           /* also mark who woke a thread that was off its CPU for too long */
     bool no_bpf;                /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
@@ -41,6 +42,8 @@ typedef struct RecorderConfig {
     void (*on_anomaly)(void *context, enum metrics_anomaly anomaly);
     /* As on_write_state, of the metrics' file, from a thread of its own. */
     void (*on_metrics_state)(void *context, int error);
+    /* A rule needs kernel assistance, and it is not to be had for this reason: nothing is recorded. */
+    void (*on_kernel_missing)(void *context, const MarkRule *rule, const char *reason);
     /* Before the command runs: metrics are served at config->metrics_address. */
     void (*on_metrics_served)(void *context);
     void *context;
@@ -49,6 +52,7 @@ typedef struct RecorderConfig {
 /* What kept the recording from starting, for the error message. */
 enum recorder_stage {
     RECORDER_STAGE_NONE,           /* it started */
+    RECORDER_STAGE_KERNEL,         /* kernel assistance, which a rule needs; on_kernel_missing() was told why */
     RECORDER_STAGE_SEGMENT,        /* making the shared memory */
     RECORDER_STAGE_SOCKET,         /* making the announce socket */
     RECORDER_STAGE_FILE,           /* writing the file's first blocks */

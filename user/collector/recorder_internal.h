@@ -28,6 +28,7 @@ enum {
     RECORDER_WATCH_ANNOUNCEMENTS,
     RECORDER_WATCH_FILE,
     RECORDER_WATCH_KERNEL,
+    RECORDER_WATCH_SCHED,
     RECORDER_WATCH_TARGET,
     RECORDER_WATCH_PROCESS,
 };
@@ -95,6 +96,7 @@ struct Recorder {
     char kernel_reason[KERNEL_REASON_SIZE];
     KernelEvents kernel_events; /* that the session was not told yet */
     bool taking_kernel_events;
+    bool keeps_following; /* rules are about switches */
 
     /* recorder_launch.c; members[0] is the segment made for the command */
     int launched_segment; /* its descriptor, until the command has it */
@@ -149,14 +151,20 @@ void recorder_members_fini(Recorder *recorder);
 
 /* ---- recorder_kernel.c */
 
-/* Asks for kernel assistance; without it all the rest does nothing. */
-void recorder_start_kernel(Recorder *recorder, SessionConfig *session);
+/*
+ * Asks for kernel assistance; without it all the rest does nothing. 0, or -errno if something was asked for that needs it and
+ * cannot be had: `kernel_reason` says why.
+ */
+int recorder_start_kernel(Recorder *recorder, SessionConfig *session);
 
 /* The process's threads are told of from now on, and those of its children if ADA_KERNEL_WITH_CHILDREN is in `flags`. */
 void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags);
 
 /* What happened up to now; images that this ended. */
 void recorder_take_kernel_events(Recorder *recorder);
+
+/* Takes what the scheduler did that rules are about. */
+void recorder_take_sched_records(Recorder *recorder);
 
 /* Has switches followed as long as they are needed. */
 void recorder_follow_switches(Recorder *recorder);

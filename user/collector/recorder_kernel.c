@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kernel tells of the processes that are recorded, put in order with what they say of themselves. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 
 #include "user/collector/recorder_internal.h"
@@ -35,7 +36,7 @@ void recorder_take_kernel_events(Recorder *recorder)
 
 void recorder_follow_switches(Recorder *recorder)
 {
-    if (recorder->kernel) /* should it fail, all threads are looked at */
+    if (recorder->kernel && !recorder->keeps_following) /* should it fail, all threads are looked at */
         (void)kernel_assist_follow(recorder->kernel, session_has_many_threads(recorder->session));
 }
 
@@ -45,13 +46,93 @@ void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags)
         (void)kernel_assist_watch(recorder->kernel, pid, flags); /* without room: as without assistance */
 }
 
-void recorder_start_kernel(Recorder *recorder, SessionConfig *session)
-{
-    const KernelAssistConfig config = {0};
+/* ---- marks ------------------------------------------------------------------------------------ */
 
+/* Of all threads of watched processes; in other pid namespaces they know themselves by other ids. */
+static bool find_thread(const Recorder *recorder, uint32_t tid, KernelMark *mark)
+{
+    AdaKernelThread thread;
+
+    if (tid == 0 || !kernel_assist_find_thread(recorder->kernel, tid, 0, &thread))
+        return false;
+    mark->pid = (pid_t)thread.tgid;
+    mark->tid = thread.own_tid;
+    return true;
+}
+
+static void on_sched(void *context, const AdaKernelSched *record)
+{
+    const Recorder *recorder = context;
+    MarkRuleKind kind = record->type == ADA_KERNEL_WAKEUP ? MARK_RULE_OFF_CPU : MARK_RULE_RUN_QUEUE;
+    const MarkRules *rules = recorder->config->rules;
+
+    for (uint32_t i = 0; i < rules->count; i++) {
+        const MarkRule *rule = &rules->items[i];
+        KernelMark mark = {.time_ns = record->time_ns, .rule = rule};
+
+        if (rule->kind != kind || !mark_rule_accepts_time(rule, record->duration_ns))
+            continue;
+        if (find_thread(recorder, record->tid, &mark))
+            session_mark_thread(recorder->session, &mark);
+        mark.woke = record->tid;
+        if (kind == MARK_RULE_OFF_CPU && recorder->config->mark_wakers &&
+            find_thread(recorder, record->other_tid, &mark))
+            session_mark_thread(recorder->session, &mark);
+        return; /* one rule is enough for a mark */
+    }
+}
+
+void recorder_take_sched_records(Recorder *recorder)
+{
+    kernel_assist_consume_sched(recorder->kernel, on_sched, recorder);
+}
+
+/* ---- starting --------------------------------------------------------------------------------- */
+
+/* The shortest time that a rule of this kind is about; UINT64_MAX: there is none. */
+static uint64_t shortest(const MarkRules *rules, MarkRuleKind kind)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = 0; rules && i < rules->count; i++) {
+        if (rules->items[i].kind == kind && rules->items[i].duration_ns < least)
+            least = rules->items[i].duration_ns;
+    }
+    return least > 0 ? least : 1; /* 0 would be all there is */
+}
+
+/* The first rule that needs the kernel, or NULL. */
+static const MarkRule *find_kernel_rule(const MarkRules *rules)
+{
+    for (uint32_t i = 0; rules && i < rules->count; i++) {
+        if (mark_rule_needs_kernel(&rules->items[i]))
+            return &rules->items[i];
+    }
+    return NULL;
+}
+
+int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
+{
+    const MarkRules *rules = recorder->config->rules;
+    KernelAssistConfig config = {
+        .off_cpu_ns = shortest(rules, MARK_RULE_OFF_CPU),
+        .runqueue_ns = shortest(rules, MARK_RULE_RUN_QUEUE),
+    };
+    const MarkRule *rule = find_kernel_rule(rules);
+    int error = -EOPNOTSUPP;
+
+    config.sched_records = config.off_cpu_ns != UINT64_MAX || config.runqueue_ns != UINT64_MAX;
+    recorder->keeps_following = config.sched_records;
     session->kernel_reason = recorder->kernel_reason;
     if (recorder->config->no_bpf)
         (void)snprintf(recorder->kernel_reason, sizeof(recorder->kernel_reason), "--no-bpf");
-    else if (kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason) == 0)
-        session->kernel = recorder->kernel;
+    else
+        error = kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason);
+    if (error && rule) {
+        if (recorder->config->on_kernel_missing)
+            recorder->config->on_kernel_missing(recorder->config->context, rule, recorder->kernel_reason);
+        return error;
+    }
+    session->kernel = recorder->kernel;
+    return 0;
 }

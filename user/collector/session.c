@@ -79,6 +79,13 @@ void session_mark(Session *session, pid_t pid)
     (void)post(session, &command); /* without memory the moment passes unmarked */
 }
 
+void session_mark_thread(Session *session, const KernelMark *mark)
+{
+    Command command = {.type = COMMAND_MARK_THREAD, .mark = *mark};
+
+    (void)post(session, &command); /* as above */
+}
+
 void session_tell_kernel_events(Session *session, KernelEvents *events)
 {
     Command command = {.type = COMMAND_KERNEL, .events = *events};

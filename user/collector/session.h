@@ -85,6 +85,18 @@ void session_identify(Session *session, uint32_t number, pid_t pid);
 /* Keeps the payloads around this moment, of all threads of the process with that pid; of all processes: 0. */
 void session_mark(Session *session, pid_t pid);
 
+/* A moment that the kernel saw, for which the payloads around it are to be kept. */
+typedef struct KernelMark {
+    pid_t pid;
+    uint32_t tid;       /* in its own pid namespace */
+    uint32_t woke;      /* it is marked for having woken this thread, which waited too long; 0: for what happened to itself */
+    uint64_t time_ns;   /* CLOCK_MONOTONIC */
+    const MarkRule *rule;
+} KernelMark;
+
+/* Keeps the payloads of one thread around that moment; nothing happens if it does not record. */
+void session_mark_thread(Session *session, const KernelMark *mark);
+
 /*
  * What the kernel told of threads, in its order; empties the list. A process must have been handed over before the
  * ends of its threads are, and the ends of its threads before its own.

@@ -76,6 +76,9 @@ static void obey(Session *session, Command *command)
     case COMMAND_MARK:
         mark_processes(session, command->pid);
         break;
+    case COMMAND_MARK_THREAD:
+        session_obey_mark(session, &command->mark);
+        break;
     case COMMAND_KERNEL:
         session_obey_kernel_events(session, &command->events);
         break;

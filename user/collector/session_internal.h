@@ -19,6 +19,7 @@ enum command_type {
     COMMAND_IDENTIFY,
     COMMAND_ENDED,
     COMMAND_MARK,
+    COMMAND_MARK_THREAD,
     COMMAND_KERNEL,
     COMMAND_STOP
 };
@@ -30,6 +31,7 @@ typedef struct Command {
     ProcessEnd end;
     TracedProcess *process; /* COMMAND_ATTACH */
     KernelEvents events;    /* COMMAND_KERNEL */
+    KernelMark mark;        /* COMMAND_MARK_THREAD */
 } Command;
 
 typedef struct CommandQueue {
@@ -102,6 +104,8 @@ void session_tell_state(const Session *session);
 
 /* What the kernel told, to the processes that it told of. */
 void session_obey_kernel_events(Session *session, KernelEvents *events);
+
+void session_obey_mark(Session *session, const KernelMark *mark);
 
 /* Housekeeping: ends that nobody told of, threads of processes that the kernel tells nothing of. */
 void session_check_threads(Session *session, uint64_t now);

@@ -62,6 +62,36 @@ void session_obey_kernel_events(Session *session, KernelEvents *events)
     }
 }
 
+/* ---- marks ------------------------------------------------------------------------------------ */
+
+/* The file has times of a process by its own clock. */
+static uint64_t ticks_of(const Session *session, const TracedProcess *process, uint64_t ns)
+{
+    const AdatClock *anchor = &session->first_anchor;
+    double rate = session->batch.ns_per_cycle;
+
+    if (traced_process_clock(process) != ADA_CLOCK_TSC)
+        return ns;
+    if (rate <= 0) /* within the first millisecond */
+        return traced_process_ticks(process);
+    return anchor->tsc + (uint64_t)(int64_t)((double)(int64_t)(ns - anchor->monotonic_ns) / rate);
+}
+
+void session_obey_mark(Session *session, const KernelMark *mark)
+{
+    const AdaKernelLifecycle moment = {.tgid = (uint32_t)mark->pid, .time_ns = mark->time_ns};
+    TracedProcess *process = find_image(session, &moment);
+    char reason[sizeof(((AdatMark *)0)->reason)];
+
+    if (!process)
+        return;
+    if (mark->woke)
+        (void)snprintf(reason, sizeof(reason), "%.80s, woke %u", mark->rule->text, mark->woke);
+    else
+        (void)snprintf(reason, sizeof(reason), "%s", mark->rule->text);
+    traced_process_mark_thread(process, &session->batch, mark->tid, ticks_of(session, process, mark->time_ns), reason);
+}
+
 /* ---- without them ----------------------------------------------------------------------------- */
 
 /* Whether the kernel tells of all its threads, so that nobody has to ask. */

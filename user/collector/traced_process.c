@@ -165,6 +165,11 @@ uint32_t traced_process_number(const TracedProcess *process)
     return process->process;
 }
 
+uint32_t traced_process_clock(const TracedProcess *process)
+{
+    return process->source.clock_kind;
+}
+
 uint64_t traced_process_ticks(const TracedProcess *process)
 {
     return process->source.clock_kind == ADA_CLOCK_TSC ? ada_clock_cycles() : ada_clock_monotonic_ns();
@@ -333,11 +338,24 @@ void traced_process_tell(TracedProcess *process, KernelEvent *event)
     free(event);
 }
 
+/* A signal did; its last moments are still in its rings. */
+static void mark_killed(TracedProcess *process, ThreadDrainState *state, DrainBatch *batch)
+{
+    const MarkRules *rules = process->source.rules;
+
+    for (uint32_t i = 0; rules && i < rules->count; i++) {
+        if (rules->items[i].kind == MARK_RULE_FATAL_SIGNAL) {
+            thread_drain_mark(state, batch, rules->items[i].text, traced_process_ticks(process), UINT64_MAX);
+            return;
+        }
+    }
+}
+
 /*
  * Threads that the kernel saw end, once all slots that they may have taken are known: they are drained for the last
  * time. One that had left its slot itself may be drained already; one that never recorded had none.
  */
-static void take_exits(TracedProcess *process)
+static void take_exits(TracedProcess *process, DrainBatch *batch)
 {
     KernelEvent *exit;
 
@@ -351,6 +369,8 @@ static void take_exits(TracedProcess *process)
             continue;
         }
         process->kernel.exit_of[slot] = exit;
+        if ((exit->record.exit_code & 0x7f) != 0)
+            mark_killed(process, state, batch);
         (void)thread_registry_unregister(&process->segment, state->lanes);
         deregister_thread_from_drain(process->iterator, state, THREAD_ENDED);
     }
@@ -389,6 +409,17 @@ static void note_death(TracedProcess *process, const ThreadDrainState *state, ui
 void traced_process_mark(TracedProcess *process)
 {
     process->mark_requested = true;
+}
+
+void traced_process_mark_thread(TracedProcess *process, DrainBatch *batch, uint32_t tid, uint64_t ticks,
+                                const char *reason)
+{
+    uint32_t slot = process_kernel_find(&process->kernel, tid);
+
+    if (process->quarantine || process->closed || slot == PROCESS_KERNEL_NO_SLOT || !process->threads[slot])
+        return;
+    drain_iterator_hint(process->iterator, process->threads[slot]);
+    thread_drain_mark(process->threads[slot], batch, reason, ticks, UINT64_MAX);
 }
 
 /* Marks all threads of the process, because somebody asked for it. */
@@ -435,7 +466,7 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch)
     take_mark_request(process, batch);
     for (uint32_t word = 0; word < words; word++)
         look_at_slots(process, word);
-    take_exits(process);
+    take_exits(process, batch);
     process_kernel_provide(&process->kernel);
     if (process->end.kind == 0)
         return;

@@ -65,6 +65,9 @@ void traced_process_identify(TracedProcess *process, pid_t pid);
 pid_t traced_process_pid(const TracedProcess *process);
 uint32_t traced_process_number(const TracedProcess *process);
 
+/* ADA_CLOCK_*: of its timestamps. */
+uint32_t traced_process_clock(const TracedProcess *process);
+
 /* Now, by the clock of its timestamps. */
 uint64_t traced_process_ticks(const TracedProcess *process);
 
@@ -109,6 +112,10 @@ void traced_process_give_up(TracedProcess *process);
 
 /* Marks all its threads, in the next iteration: their payloads around that moment are kept. */
 void traced_process_mark(TracedProcess *process);
+
+/* Marks one thread, by its id in its own pid namespace, for a moment that the kernel saw; nothing happens if it has no slot. */
+void traced_process_mark_thread(TracedProcess *process, DrainBatch *batch, uint32_t tid, uint64_t ticks,
+                                const char *reason);
 
 /* After an iteration. True: the process is finished, all accounts are closed, and it may be destroyed. */
 bool traced_process_settle(TracedProcess *process);

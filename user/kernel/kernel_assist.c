@@ -130,7 +130,10 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     (void)bpf_program__set_autoattach(skeleton->progs.on_task, false);
     skeleton->rodata->knob_switch_has_state = has_state;
     skeleton->rodata->knob_sched_records = config->sched_records;
-    skeleton->rodata->knob_sched_wakeup_bytes = sched_bytes / 4;
+    skeleton->rodata->knob_off_cpu_ns = config->off_cpu_ns;
+    skeleton->rodata->knob_runqueue_ns = config->runqueue_ns;
+    skeleton->rodata->knob_sched_wakeup_bytes =
+        config->off_cpu_ns != 0 || config->runqueue_ns != 0 ? 0 : sched_bytes / 4;
     error = bpf_map__set_max_entries(skeleton->maps.lifecycle_ring, (uint32_t)lifecycle_bytes);
     if (!error && config->sched_records)
         error = bpf_map__set_max_entries(skeleton->maps.sched_ring, (uint32_t)sched_bytes);
