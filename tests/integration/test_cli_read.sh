@@ -166,7 +166,7 @@ run info --json deaths.adat
     [.processes[].end] == ["exit","signal","exec","unknown","detached","exit"] and
     [.processes[].exit_status] == [7,135,null,null,null,0] and .processes[5].drain_complete == false and
     .drain.latency_us == null and .drain.iterations == 0 and .processes[0].unregistered.dropped_full == 12 and .events.dropped_full == 12 and .clock == "guessed" and
-    .kernel == {"enabled":false,"reason":"no\u001bBTF","lifecycle_lost":0,"sched_lost":0}' out >/dev/null
+    .kernel == {"enabled":false,"reason":"no\u001bBTF","lifecycle_lost":0,"sched_attempted":0,"sched_lost":0}' out >/dev/null
 report "info --json: every way to end"
 
 # ---- dump ----

@@ -99,6 +99,49 @@ rule_without_kernel() {
     [ ! -e "$work/x.adat" ] || { echo "the file is there"; return 1; }
 }
 
+# ---- switches in the trace -----------------------------------------------------------------------
+
+# of_name NAME TID FILTER: of a thread's events with that name
+of_name() {
+    jq -c "select(.name == \"$1\" and .tid == $2) | $3" "$work/dumped"
+}
+
+all_switches_are_there() {
+    equal "$(info '.kernel.sched_attempted - .kernel.sched_lost')" \
+        "$(jq -c 'select(.name | startswith("sched.")) | 1' "$work/dumped" | wc -l)"
+}
+
+# What the kernel tells is in the file, each record once; switches are as many as the kernel itself counted for each thread.
+switches_are_in_the_trace() {
+    local waiter waker
+    waits 1 --sched --mark 'offcpu>60ms' || return 1
+    dump >"$work/dumped"
+    all_switches_are_there || return 1
+    waiter=$(jq -s '[.[] | select(.name == "waiter.before")][0].tid' "$work/dumped")
+    waker=$(jq -s '[.[] | select(.name == "waker.before")][0].tid' "$work/dumped")
+    equal "$(of_name sched.wakeup "$waiter" 'select(.fields.slept_ns > 60000000) | [.fields.by, .arg == .fields.slept_ns]')" \
+        "[$waker,true]" || return 1
+    of_name sched.switch_out "$waiter" .fields.why | grep -c sleeps >/dev/null || { echo "never asleep"; return 1; }
+    for tid in $waiter $waker; do
+        equal "$(of_name sched.switch_out "$tid" 1 | wc -l)" \
+            "$(info "[.threads[] | select(.tid == $tid and .kernel)][0].kernel | .switches_voluntary + .switches_involuntary")" || return 1
+    done
+    # In the order of time, with the program's own: it wakes up before it goes on.
+    equal "$(jq -c "select(.tid == $waiter and (.name == \"waiter.woken\" or (.name == \"sched.wakeup\" and .fields.slept_ns > 60000000))) | .name" "$work/dumped" | tr '\n' ' ')" \
+        '"sched.wakeup" "waiter.woken" '
+}
+
+# Processes and threads that come and go.
+switches_of_children() {
+    record "$work/t.adat" --sched -- sh -c "$out/tests/prog_load 4 1000; $out/tests/prog_churn 60 20 3; exit 7"
+    equal $? 7 || return 1
+    verify "$work/t.adat" || return 1
+    [ "$(info '[.processes[] | select(.command | startswith("kernel: "))] | length')" -ge 3 ] || { info .processes; return 1; }
+    equal "$(info '[.processes[] | select((.command | startswith("kernel: ")) and .end != "exit")] | length')" 0 || return 1
+    dump >"$work/dumped"
+    all_switches_are_there
+}
+
 # ---- ends without destructors --------------------------------------------------------------------
 
 # Far more threads than slots: each must come back through the kernel's word alone.
@@ -208,6 +251,8 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "--mark-wakers: and those of who kept it waiting" who_woke_is_marked
     check "runqueue>: who got no CPU" runqueue_is_marked
     check "signal=fatal: the last moments of a killed thread" killed_is_marked
+    check "--sched: who ran, who waited, and for whom" switches_are_in_the_trace
+    check "--sched: of children, too" switches_of_children
     check "the summary says that it is on" says on "$out/adatrace" record -o "$work/t.adat"
     check "without a capability the summary names it, and nothing else changes" without_capability
     check "status says that it is on" status_tells on
@@ -217,6 +262,8 @@ fi
 [ -n "${ADA_SANITIZE:-}" ] || check "threads that end without destructors, without BPF" raw_exits_without_bpf
 check "the summary says that it is not wanted" says "off: --no-bpf" "$out/adatrace" record -o "$work/t.adat" --no-bpf
 check "a rule that needs the kernel, without it" rule_without_kernel
+check "--sched without the kernel" wrong 1 "--sched needs kernel assistance, which is not to be had: --no-bpf" \
+    "$out/adatrace" record --no-bpf --sched -o "$work/x.adat" -- true
 check "--mark-wakers without a rule" wrong 2 "--mark-wakers needs a rule" "$out/adatrace" record --mark-wakers -- true
 check "status says that it is not wanted" status_tells "off: --no-bpf" --no-bpf
 exit $failed

@@ -112,6 +112,9 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
     case RECORD_OPTION_MARK_WAKERS:
         options->mark_wakers = true;
         return CLI_OK;
+    case RECORD_OPTION_SCHED:
+        options->sched = true;
+        return CLI_OK;
     case RECORD_OPTION_NO_BPF:
         options->no_bpf = true;
         return CLI_OK;

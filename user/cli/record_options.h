@@ -15,6 +15,7 @@ typedef struct RecordOptions {
     MetricsAddress metrics_address;
     MarkRules rules;
     WeightRules weights;
+    bool sched;
     bool mark_wakers;
     bool no_bpf;
     bool json;
@@ -26,6 +27,7 @@ enum {
     RECORD_OPTION_WEIGHT,
     RECORD_OPTION_MARK,
     RECORD_OPTION_MARK_WAKERS,
+    RECORD_OPTION_SCHED,
     RECORD_OPTION_METRICS_INTERVAL,
     RECORD_OPTION_METRICS_FILE,
     RECORD_OPTION_METRICS_LISTEN,
@@ -42,6 +44,7 @@ enum {
     {"weight", required_argument, NULL, RECORD_OPTION_WEIGHT},                   \
     {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
     {"mark-wakers", no_argument, NULL, RECORD_OPTION_MARK_WAKERS},               \
+    {"sched", no_argument, NULL, RECORD_OPTION_SCHED},                           \
     {"metrics-file", required_argument, NULL, RECORD_OPTION_METRICS_FILE},       \
     {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
     {"metrics-interval", required_argument, NULL, RECORD_OPTION_METRICS_INTERVAL}, \
@@ -59,6 +62,8 @@ enum {
     "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n" \
     "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"        \
     "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"    \
+    "      --sched             also record when threads run, why they do not, and who wakes them: events\n"  \
+    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                        \
     "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n" \
     "      --metrics-listen [ADDRESS:]PORT\n"                                                            \
     "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"   \

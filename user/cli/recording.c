@@ -64,8 +64,11 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
 {
     const Telling *telling = context;
 
-    cli_error(telling->options->command, "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text,
-              reason);
+    if (rule)
+        cli_error(telling->options->command, "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text,
+                  reason);
+    else
+        cli_error(telling->options->command, "--sched needs kernel assistance, which is not to be had: %s", reason);
 }
 
 static void on_metrics_served(void *context)
@@ -176,6 +179,7 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->output = output;
     config->scheduler = options->scheduler;
     config->no_bpf = options->no_bpf;
+    config->sched = options->sched;
     config->mark_wakers = options->mark_wakers;
     config->metrics_interval_ns = options->metrics_interval_ns;
     config->metrics_file = options->metrics_file;

@@ -46,6 +46,11 @@ static void print_kernel(const KernelStatus *kernel, FILE *out)
                 kernel->counters.lifecycle_lost, kernel->counters.lifecycle_attempted);
     else
         fputs("adatrace: kernel assistance: on\n", out);
+    if (kernel->counters.sched_lost > 0)
+        fprintf(out,
+                "adatrace: %" PRIu64 " of %" PRIu64
+                " switches and wakeups were not recorded: the kernel had no room for them\n",
+                kernel->counters.sched_lost, kernel->counters.sched_attempted);
 }
 
 void summary_print(const RecordSummary *summary, FILE *out)
@@ -113,6 +118,7 @@ static void json_kernel(JsonWriter *json, const KernelStatus *kernel)
     AdatKernelSummary summary = {
         .enabled = kernel->enabled,
         .lifecycle_lost = kernel->counters.lifecycle_lost,
+        .sched_attempted = kernel->counters.sched_attempted,
         .sched_lost = kernel->counters.sched_lost,
     };
 

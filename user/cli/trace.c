@@ -160,6 +160,7 @@ void trace_json_kernel(JsonWriter *json, const char *key, const AdatKernelSummar
     else
         json_string(json, "reason", kernel->reason);
     json_u64(json, "lifecycle_lost", kernel->lifecycle_lost);
+    json_u64(json, "sched_attempted", kernel->sched_attempted);
     json_u64(json, "sched_lost", kernel->sched_lost);
     json_end_object(json);
 }

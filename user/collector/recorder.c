@@ -85,11 +85,13 @@ static void follow(Recorder *recorder)
 
     while (!recorder->target->is_over(recorder)) {
         bool polling = recorder->polling || recorder->target->poll;
-        int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]),
-                               polling ? RECORDER_POLL_MS : -1);
+        int timeout = recorder->config->sched ? RECORDER_SCHED_MS : polling ? RECORDER_POLL_MS : -1;
+        int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]), timeout);
 
         for (int i = 0; i < count; i++)
             obey(recorder, events[i].data.u32);
+        if (recorder->config->sched)
+            recorder_take_sched_records(recorder);
         if (polling && ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
             poll_members(recorder);
     }
@@ -249,6 +251,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
     *stage_out = RECORDER_STAGE_NONE;
     follow(recorder);
     recorder->target->finish(recorder);
+    recorder_close_views(recorder);
     (void)session_stop(recorder->session); /* its result says what went wrong */
     metrics_file_destroy(recorder->metrics_file);
     recorder->metrics_file = NULL;

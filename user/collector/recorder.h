@@ -34,6 +34,7 @@ typedef struct RecorderConfig {
     const char *metrics_file;   /* where they are written, as text for Prometheus; NULL: nowhere */
     const MarkRules *rules;     /* NULL: none */
     const WeightRules *weights; /* NULL: none */
+    bool sched;                 /* what the scheduler does with their threads is in the trace, too */
     bool mark_wakers;           /* also mark who woke a thread that was off its CPU for too long */
     bool no_bpf;                /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
@@ -42,7 +43,7 @@ typedef struct RecorderConfig {
     void (*on_anomaly)(void *context, enum metrics_anomaly anomaly);
     /* As on_write_state, of the metrics' file, from a thread of its own. */
     void (*on_metrics_state)(void *context, int error);
-    /* A rule needs kernel assistance, and it is not to be had for this reason: nothing is recorded. */
+    /* A rule (NULL: `sched`) needs kernel assistance, and it is not to be had for this reason: nothing is recorded. */
     void (*on_kernel_missing)(void *context, const MarkRule *rule, const char *reason);
     /* Before the command runs: metrics are served at config->metrics_address. */
     void (*on_metrics_served)(void *context);

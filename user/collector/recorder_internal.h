@@ -5,6 +5,7 @@
  *   recorder.c          setting up, the loop, the end: the same for whatever is recorded
  *   recorder_members.c  the processes that are recorded: announcements, ends, questions about them
  *   recorder_kernel.c   what the kernel tells of them, with kernel assistance
+ *   recorder_sched.c    what it does with their threads
  *   recorder_launch.c   RecorderTarget: a command that is started
  *   recorder_attach.c   RecorderTarget: processes that run already
  */
@@ -17,10 +18,14 @@
 
 #include "user/collector/announce_server.h"
 #include "user/collector/kernel_events.h"
+#include "user/collector/kernel_view.h"
 #include "user/collector/recorder.h"
 #include "user/export/metrics_file.h"
 
 #define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
+
+/* How often the scheduler's records are looked after that do not fill their ring: rules want their moment while the rings still hold it. */
+#define RECORDER_SCHED_MS 10
 
 /* epoll data; processes have their index + RECORDER_WATCH_PROCESS. */
 enum {
@@ -48,6 +53,20 @@ typedef struct Member {
     uint64_t taken_ns; /* CLOCK_MONOTONIC: when we learnt of it, so that it ran by then */
     uint32_t tries;    /* since it was seen to have ended */
 } Member;
+
+/* What the kernel sees of one process, with config->sched. */
+typedef struct ViewEntry {
+    pid_t pid;
+    uint32_t number;  /* the session's */
+    KernelView *view; /* NULL: it could not be made */
+    ProcessEnd end;   /* kind 0: it runs */
+} ViewEntry;
+
+typedef struct Views {
+    ViewEntry *items;
+    size_t count;
+    size_t capacity;
+} Views;
 
 typedef struct Members {
     Member *items;
@@ -96,7 +115,10 @@ struct Recorder {
     char kernel_reason[KERNEL_REASON_SIZE];
     KernelEvents kernel_events; /* that the session was not told yet */
     bool taking_kernel_events;
-    bool keeps_following; /* rules are about switches */
+    bool keeps_following; /* somebody wants switches themselves */
+
+    /* recorder_sched.c */
+    Views views;
 
     /* recorder_launch.c; members[0] is the segment made for the command */
     int launched_segment; /* its descriptor, until the command has it */
@@ -163,10 +185,19 @@ void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags);
 /* What happened up to now; images that this ended. */
 void recorder_take_kernel_events(Recorder *recorder);
 
-/* Takes what the scheduler did that rules are about. */
-void recorder_take_sched_records(Recorder *recorder);
 
 /* Has switches followed as long as they are needed. */
 void recorder_follow_switches(Recorder *recorder);
+
+/* ---- recorder_sched.c */
+
+/* Takes what the scheduler did. */
+void recorder_take_sched_records(Recorder *recorder);
+
+/* A thread ended: nothing more will come of it. */
+void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit);
+
+/* Takes what is left, and closes all of them. */
+void recorder_close_views(Recorder *recorder);
 
 #endif

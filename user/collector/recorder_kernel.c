@@ -18,6 +18,7 @@ static void on_record(void *context, const AdaKernelLifecycle *record, const Ada
     }
     if (record->time_ns >= recorder->announced_ns)
         recorder_take_announcements(recorder);
+    recorder_tell_views(recorder, record);
     /* Without memory such threads are found by asking after them. */
     (void)kernel_events_add(&recorder->kernel_events, record, thread);
 }
@@ -44,47 +45,6 @@ void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags)
 {
     if (recorder->kernel)
         (void)kernel_assist_watch(recorder->kernel, pid, flags); /* without room: as without assistance */
-}
-
-/* ---- marks ------------------------------------------------------------------------------------ */
-
-/* Of all threads of watched processes; in other pid namespaces they know themselves by other ids. */
-static bool find_thread(const Recorder *recorder, uint32_t tid, KernelMark *mark)
-{
-    AdaKernelThread thread;
-
-    if (tid == 0 || !kernel_assist_find_thread(recorder->kernel, tid, 0, &thread))
-        return false;
-    mark->pid = (pid_t)thread.tgid;
-    mark->tid = thread.own_tid;
-    return true;
-}
-
-static void on_sched(void *context, const AdaKernelSched *record)
-{
-    const Recorder *recorder = context;
-    MarkRuleKind kind = record->type == ADA_KERNEL_WAKEUP ? MARK_RULE_OFF_CPU : MARK_RULE_RUN_QUEUE;
-    const MarkRules *rules = recorder->config->rules;
-
-    for (uint32_t i = 0; i < rules->count; i++) {
-        const MarkRule *rule = &rules->items[i];
-        KernelMark mark = {.time_ns = record->time_ns, .rule = rule};
-
-        if (rule->kind != kind || !mark_rule_accepts_time(rule, record->duration_ns))
-            continue;
-        if (find_thread(recorder, record->tid, &mark))
-            session_mark_thread(recorder->session, &mark);
-        mark.woke = record->tid;
-        if (kind == MARK_RULE_OFF_CPU && recorder->config->mark_wakers &&
-            find_thread(recorder, record->other_tid, &mark))
-            session_mark_thread(recorder->session, &mark);
-        return; /* one rule is enough for a mark */
-    }
-}
-
-void recorder_take_sched_records(Recorder *recorder)
-{
-    kernel_assist_consume_sched(recorder->kernel, on_sched, recorder);
 }
 
 /* ---- starting --------------------------------------------------------------------------------- */
@@ -121,6 +81,8 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
     const MarkRule *rule = find_kernel_rule(rules);
     int error = -EOPNOTSUPP;
 
+    if (recorder->config->sched)
+        config.off_cpu_ns = config.runqueue_ns = 0; /* all there are */
     config.sched_records = config.off_cpu_ns != UINT64_MAX || config.runqueue_ns != UINT64_MAX;
     recorder->keeps_following = config.sched_records;
     session->kernel_reason = recorder->kernel_reason;
@@ -128,7 +90,7 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
         (void)snprintf(recorder->kernel_reason, sizeof(recorder->kernel_reason), "--no-bpf");
     else
         error = kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason);
-    if (error && rule) {
+    if (error && (rule || recorder->config->sched)) {
         if (recorder->config->on_kernel_missing)
             recorder->config->on_kernel_missing(recorder->config->context, rule, recorder->kernel_reason);
         return error;

@@ -40,7 +40,8 @@ static int post(Session *session, const Command *command)
     return error;
 }
 
-int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out)
+static int attach(Session *session, const TracedProcessConfig *config, const Segment *segment, pid_t pid,
+                  uint32_t *number_out)
 {
     Command command = {.type = COMMAND_ATTACH, .pid = pid};
     int error;
@@ -48,7 +49,7 @@ int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t
     pthread_mutex_lock(&session->lock);
     command.number = ++session->next_number;
     pthread_mutex_unlock(&session->lock);
-    error = traced_process_create(&session->process_config, segment, command.number, pid, &command.process);
+    error = traced_process_create(config, segment, command.number, pid, &command.process);
     if (error)
         return error;
     *number_out = command.number;
@@ -56,6 +57,22 @@ int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t
     if (error)
         traced_process_destroy(command.process);
     return error;
+}
+
+int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out)
+{
+    return attach(session, &session->process_config, segment, pid, number_out);
+}
+
+int session_attach_view(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out)
+{
+    TracedProcessConfig config = session->process_config;
+
+    config.is_view = true;
+    config.rules = NULL;
+    config.deaths = NULL;
+    config.hints = &session->no_hints;
+    return attach(session, &config, segment, pid, number_out);
 }
 
 void session_identify(Session *session, uint32_t number, pid_t pid)

@@ -79,6 +79,9 @@ int session_start(Session *session);
  */
 int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);
 
+/* The same for what the kernel sees of a process: a KernelView's segment. */
+int session_attach_view(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);
+
 /* The kernel told which process it is. */
 void session_identify(Session *session, uint32_t number, pid_t pid);
 

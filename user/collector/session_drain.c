@@ -52,7 +52,8 @@ static void add_process(Session *session, TracedProcess *process)
 static void mark_processes(Session *session, pid_t pid)
 {
     for (size_t i = 0; i < session->process_count; i++) {
-        if (pid == 0 || traced_process_pid(session->processes[i]) == pid)
+        if (!traced_process_is_view(session->processes[i]) &&
+            (pid == 0 || traced_process_pid(session->processes[i]) == pid))
             traced_process_mark(session->processes[i]);
     }
 }

@@ -78,6 +78,7 @@ struct Session {
     bool ledger_due;
     DeathBook deaths;
     KernelHints hints;
+    KernelHints no_hints; /* of views */
     size_t death_count; /* of its entries that are in the batch */
     uint32_t death_epoch;
     uint64_t kernel_lost; /* records, when last looked */

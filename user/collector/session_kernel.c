@@ -33,7 +33,7 @@ static TracedProcess *find_image(const Session *session, const AdaKernelLifecycl
     for (size_t i = 0; i < session->process_count; i++) {
         TracedProcess *process = session->processes[i];
 
-        if ((uint32_t)traced_process_pid(process) != record->tgid)
+        if (traced_process_is_view(process) || (uint32_t)traced_process_pid(process) != record->tgid)
             continue;
         if (!later || traced_process_number(process) > traced_process_number(later)) {
             earlier = later;
@@ -113,6 +113,8 @@ void session_check_threads(Session *session, uint64_t now)
         lost = counters.lifecycle_lost;
     }
     for (size_t i = 0; i < session->process_count; i++) {
+        if (traced_process_is_view(session->processes[i]))
+            continue; /* who writes there knows */
         if (lost != session->kernel_lost)
             traced_process_check_threads(session->processes[i], UINT32_MAX);
         else if (!is_told(session, session->processes[i]))
@@ -132,8 +134,10 @@ void session_count_threads(Session *session)
     uint32_t before = session->has_many_threads, many;
     size_t threads = 0;
 
-    for (size_t i = 0; i < session->process_count; i++)
-        threads += traced_process_threads_here(session->processes[i]);
+    for (size_t i = 0; i < session->process_count; i++) {
+        if (!traced_process_is_view(session->processes[i]))
+            threads += traced_process_threads_here(session->processes[i]);
+    }
     many = threads >= (before ? THREADS_MANY / 2 : THREADS_MANY);
     if (many == before || !session->config.kernel)
         return;

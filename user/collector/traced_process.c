@@ -43,6 +43,7 @@ struct TracedProcess {
     bool closed;                  /* the accounts of an ended process were closed */
     bool visited;                 /* in the present iteration */
     bool mark_requested;
+    bool is_view; /* what the kernel saw of the process with that pid; see kernel_view.h */
     uint64_t torn;
     MetricsFigures ended; /* of threads that are done with */
     double average;       /* events a second */
@@ -82,6 +83,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
             goto fail;
     }
     process->deaths = config->deaths;
+    process->is_view = config->is_view;
     process->hints = config->hints;
     process->process = number;
     process->pid = pid;
@@ -158,6 +160,11 @@ void traced_process_identify(TracedProcess *process, pid_t pid)
 pid_t traced_process_pid(const TracedProcess *process)
 {
     return process->pid;
+}
+
+bool traced_process_is_view(const TracedProcess *process)
+{
+    return process->is_view;
 }
 
 uint32_t traced_process_number(const TracedProcess *process)

@@ -40,6 +40,7 @@ typedef struct TracedProcessConfig {
     ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
     DeathBook *deaths;             /* takes the ends of threads; NULL: the kernel tells of none */
     KernelHints *hints;            /* learns of threads */
+    bool is_view; /* the segment is a KernelView's: its threads are known to be the kernel's, and what it tells is not about them */
 } TracedProcessConfig;
 
 /*
@@ -63,6 +64,7 @@ void traced_process_begin(TracedProcess *process, bool wants_children);
 void traced_process_identify(TracedProcess *process, pid_t pid);
 
 pid_t traced_process_pid(const TracedProcess *process);
+bool traced_process_is_view(const TracedProcess *process);
 uint32_t traced_process_number(const TracedProcess *process);
 
 /* ADA_CLOCK_*: of its timestamps. */

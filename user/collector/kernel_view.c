@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/collector/kernel_view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/lane/clock.h"
+#include "user/lane/futex.h"
+#include "user/lane/lane_producer.h"
+#include "user/registry/thread_registry.h"
+
+#define VIEW_THREADS 1024u /* at a time; memory is taken as it is used */
+#define VIEW_HASH 1024u
+/* In front of the process's own command and program, which has the same pid. */
+#define VIEW_COMMAND "kernel:"
+/* A drain that is behind has so long to make room: longer than any of its iterations, shorter than the kernel's ring lasts. */
+#define VIEW_PATIENCE_NS 100000000ull
+
+typedef struct ViewThread {
+    ThreadLaneSet *lanes; /* NULL: nobody has this slot */
+    uint32_t tid;         /* in the initial pid namespace */
+    uint16_t next;        /* slot + 1 of the next one with that hash */
+    uint64_t last_time;
+    LaneWriter index_writer;
+    LaneWriter detail_writer;
+    LaneProducer index;
+    LaneProducer detail;
+} ViewThread;
+
+struct KernelView {
+    pid_t pid;
+    Segment segment;
+    uint32_t thread_count;
+    uint16_t heads[VIEW_HASH]; /* by tid: slot + 1 of the first one */
+    ViewThread threads[VIEW_THREADS]; /* by slot */
+};
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+typedef enum ViewEvent { VIEW_SWITCH_IN = 1, VIEW_SWITCH_OUT, VIEW_WAKEUP, VIEW_EVENTS = VIEW_WAKEUP } ViewEvent;
+
+static const AdaEventDescriptor descriptors[VIEW_EVENTS] = {
+    {.id = VIEW_SWITCH_IN,
+     .kind = ADA_KIND_TYPED,
+     .field_count = 3,
+     .name = "sched.switch_in",
+     .fields = {{"cpu", ADA_TYPE_U64}, {"waited_ns", ADA_TYPE_U64}, {"before", ADA_TYPE_U64}}},
+    {.id = VIEW_SWITCH_OUT,
+     .kind = ADA_KIND_TYPED,
+     .field_count = 4,
+     .name = "sched.switch_out",
+     .fields = {{"cpu", ADA_TYPE_U64}, {"ran_ns", ADA_TYPE_U64}, {"next", ADA_TYPE_U64}, {"why", ADA_TYPE_STRING}}},
+    {.id = VIEW_WAKEUP,
+     .kind = ADA_KIND_TYPED,
+     .field_count = 3,
+     .name = "sched.wakeup",
+     .fields = {{"cpu", ADA_TYPE_U64}, {"slept_ns", ADA_TYPE_U64}, {"by", ADA_TYPE_U64}}},
+};
+
+/* As the collector learns them from programs. */
+static void describe_events(const Segment *segment)
+{
+    for (uint32_t i = 0; i < VIEW_EVENTS; i++) {
+        AdaEventDescriptor *entry = segment_event(segment, i);
+
+        *entry = descriptors[i];
+        ada_store_release(&entry->ready, 1u); /* pairs with the drain's acquire: grants the entry */
+    }
+    ada_store_release(&segment->header->event_count, (uint32_t)VIEW_EVENTS);
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+/* The first `size` - 1 bytes of a file. Returns how many; 0 also when it cannot be read. */
+static size_t read_text(const char *path, char *text, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, size - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    if (got < 0)
+        got = 0;
+    text[got] = '\0';
+    return (size_t)got;
+}
+
+static void describe_owner(const Segment *segment, pid_t pid)
+{
+    SegmentHeader *header = segment->header;
+    char path[64], program[sizeof(header->program)];
+    ssize_t length;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+    length = readlink(path, program, sizeof(program) - 1);
+    program[length > 0 ? length : 0] = '\0';
+    (void)snprintf(header->program, sizeof(header->program), VIEW_COMMAND "%.*s",
+                   (int)(sizeof(header->program) - sizeof(VIEW_COMMAND)), program);
+    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    memcpy(header->command, VIEW_COMMAND, sizeof(VIEW_COMMAND));
+    ada_store_relaxed(&header->command_bytes,
+                      (uint32_t)(sizeof(VIEW_COMMAND) + read_text(path, header->command + sizeof(VIEW_COMMAND),
+                                                                  sizeof(header->command) - sizeof(VIEW_COMMAND))));
+    ada_store_relaxed(&header->owner_pid, (uint32_t)pid);
+    ada_store_relaxed(&header->owner_started_at, ada_clock_monotonic_ns());
+    ada_store_release(&header->owner_ready, 1u); /* pairs with describe_process() of process_description.c */
+}
+
+int kernel_view_create(pid_t pid, KernelView **view_out, Segment *for_session_out)
+{
+    KernelView *view = calloc(1, sizeof(*view));
+    SegmentConfig config;
+    int error, fd;
+
+    if (!view)
+        return -ENOMEM;
+    view->pid = pid;
+    segment_config_init(&config);
+    config.threads = VIEW_THREADS;
+    config.policy = ADA_POLICY_BLOCK;
+    config.block_timeout_ns = VIEW_PATIENCE_NS;
+    config.detail = ADA_DETAIL_ALWAYS;
+    config.clock_kind = ADA_CLOCK_MONOTONIC;
+    error = segment_create(&config, &view->segment, &fd);
+    if (error) {
+        free(view);
+        return error;
+    }
+    error = segment_attach(fd, for_session_out);
+    close(fd);
+    if (error) {
+        segment_unmap(&view->segment);
+        free(view);
+        return error;
+    }
+    describe_owner(&view->segment, pid);
+    describe_events(&view->segment);
+    *view_out = view;
+    return 0;
+}
+
+/* ---- threads ---------------------------------------------------------------------------------- */
+
+static void bind_lane(const KernelView *view, uint32_t slot, uint32_t kind, LaneProducer *producer, LaneWriter *writer)
+{
+    const Segment *segment = &view->segment;
+    ThreadLaneSet *lanes = segment_lane_set(segment, slot);
+
+    lane_producer_init(producer, writer, kind == ADA_LANE_INDEX ? &lanes->index : &lanes->detail,
+                       &lanes->metrics.lanes[kind], segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind)),
+                       segment->header);
+    lane_producer_set_hint(producer, segment_registry(segment), slot);
+}
+
+static void wake_drain(const KernelView *view)
+{
+    SegmentHeader *header = view->segment.header;
+
+    /* By read-modify-write in any case: see announce_ring() of lane_producer.c. */
+    (void)ada_fetch_add_acq_rel(&header->doorbell, 1u);
+    if (ada_load_relaxed(&header->collector_sleeping) == ADA_COLLECTOR_SLEEPS)
+        ada_futex_wake(&header->doorbell);
+}
+
+static ViewThread *add_thread(KernelView *view, uint32_t tid, uint32_t own_tid, uint64_t now)
+{
+    uint16_t *head = &view->heads[tid % VIEW_HASH];
+    char path[64], name[ADA_THREAD_NAME_SIZE];
+    ThreadLaneSet *lanes = NULL;
+    ViewThread *thread;
+    size_t length;
+    int error = 0;
+
+    if (thread_registry_has_room(&view->segment))
+        lanes = thread_registry_register(&view->segment, own_tid, now, &error);
+    if (!lanes) {
+        (void)ada_fetch_add_relaxed(&segment_registry(&view->segment)->unregistered_events, 1ull);
+        return NULL;
+    }
+    thread = &view->threads[lanes->slot_index];
+    *thread = (ViewThread){.lanes = lanes, .tid = tid, .next = *head};
+    *head = (uint16_t)(lanes->slot_index + 1);
+    view->thread_count++;
+    bind_lane(view, lanes->slot_index, ADA_LANE_INDEX, &thread->index, &thread->index_writer);
+    bind_lane(view, lanes->slot_index, ADA_LANE_DETAIL, &thread->detail, &thread->detail_writer);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%u/comm", (int)view->pid, tid);
+    length = read_text(path, name, sizeof(name));
+    if (length > 0 && name[length - 1] == '\n')
+        name[length - 1] = '\0';
+    thread_lane_set_write_name(lanes, name);
+    wake_drain(view);
+    return thread;
+}
+
+/* Where the slot + 1 of the thread stands in the hash; 0 there: it has none. */
+static uint16_t *find_link(KernelView *view, uint32_t tid)
+{
+    uint16_t *link = &view->heads[tid % VIEW_HASH];
+
+    while (*link != 0 && view->threads[*link - 1].tid != tid)
+        link = &view->threads[*link - 1].next;
+    return link;
+}
+
+static LaneView closed_view; /* refuses everything: limit 0 */
+
+static void close_thread(KernelView *view, ViewThread *thread)
+{
+    ThreadLaneSet *lanes = thread->lanes;
+
+    thread->lanes = NULL;
+    view->thread_count--;
+    lane_producer_close(&thread->index, &closed_view);
+    lane_producer_close(&thread->detail, &closed_view);
+    (void)thread_registry_unregister(&view->segment, lanes);
+    wake_drain(view);
+}
+
+void kernel_view_thread_ended(KernelView *view, uint32_t tid)
+{
+    uint16_t *link = find_link(view, tid);
+
+    if (*link != 0) {
+        ViewThread *thread = &view->threads[*link - 1];
+
+        *link = thread->next;
+        close_thread(view, thread);
+    }
+}
+
+uint32_t kernel_view_threads(const KernelView *view)
+{
+    return view->thread_count;
+}
+
+void kernel_view_destroy(KernelView *view)
+{
+    if (!view)
+        return;
+    for (uint32_t slot = 0; view->thread_count > 0 && slot < VIEW_THREADS; slot++) {
+        if (view->threads[slot].lanes)
+            close_thread(view, &view->threads[slot]);
+    }
+    segment_unmap(&view->segment);
+    free(view);
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+#define VIEW_PAYLOAD_MAX 64u
+
+/* One event with its payload, as ada_write_event() writes it, with the kernel's time. */
+static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_t argument, const void *payload, size_t size)
+{
+    LaneReservation place;
+    uint32_t flags = ADA_FLAG_DETAIL_LOST, link = 0;
+
+    if (lane_reserve(&thread->detail, ADA_DETAIL_RECORD_SIZE(size), &place) == 0) {
+        AdaDetailRecord *record = place.at;
+
+        *record = (AdaDetailRecord){
+            .timestamp = time,
+            .id = id,
+            .argument = argument,
+            .word = ADA_WORD(ADA_KIND_TYPED, 0, 0),
+            .payload_size = (uint32_t)size,
+        };
+        memcpy(record + 1, payload, size);
+        lane_commit(&thread->detail, &place);
+        flags = ADA_FLAG_DETAIL;
+        link = (uint32_t)place.record;
+    }
+    if (lane_reserve(&thread->index, ADA_INDEX_EVENT_SIZE, &place) == 0) {
+        *(AdaIndexEvent *)place.at = (AdaIndexEvent){
+            .timestamp = time,
+            .id = id,
+            .argument = argument,
+            .word = ADA_WORD(ADA_KIND_TYPED, flags, 0),
+            .link = link,
+        };
+        lane_commit(&thread->index, &place);
+    }
+}
+
+/* Appends a text field; the payload is zeroed. */
+static size_t put_text(char *payload, size_t at, const char *text)
+{
+    uint32_t length = (uint32_t)strlen(text);
+
+    memcpy(payload + at, &length, sizeof(length));
+    memcpy(payload + at + sizeof(length), text, length);
+    return at + ((sizeof(length) + length + 7) & ~(size_t)7);
+}
+
+static const char *reason_text(uint32_t state)
+{
+    switch (state) {
+    case ADA_KERNEL_SLEEPS:
+        return "sleeps";
+    case ADA_KERNEL_BLOCKED:
+        return "blocked";
+    default:
+        return "preempted";
+    }
+}
+
+void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t own_tid)
+{
+    const uint64_t fields[3] = {record->cpu, record->duration_ns, record->other_tid};
+    uint16_t link = *find_link(view, record->tid);
+    char payload[VIEW_PAYLOAD_MAX] __attribute__((aligned(8))) = {0};
+    ViewThread *thread;
+    size_t size = sizeof(fields);
+
+    if (record->type < ADA_KERNEL_SWITCH_IN || record->type > ADA_KERNEL_WAKEUP)
+        return;
+    thread = link != 0 ? &view->threads[link - 1] : add_thread(view, record->tid, own_tid, record->time_ns);
+    if (!thread)
+        return;
+    /* Two CPUs may bring them in the other order; within a lane times never go back. */
+    if (thread->last_time < record->time_ns)
+        thread->last_time = record->time_ns;
+    memcpy(payload, fields, sizeof(fields));
+    if (record->type == ADA_KERNEL_SWITCH_OUT)
+        size = put_text(payload, size, reason_text(record->state));
+    _Static_assert(VIEW_SWITCH_IN == ADA_KERNEL_SWITCH_IN && VIEW_SWITCH_OUT == ADA_KERNEL_SWITCH_OUT &&
+                       VIEW_WAKEUP == ADA_KERNEL_WAKEUP,
+                   "events are numbered as records are");
+    write_event(thread, (ViewEvent)record->type, thread->last_time, record->duration_ns, payload, size);
+}

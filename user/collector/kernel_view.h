@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One process as the kernel sees it: what the scheduler does with its threads, as events with fields.
+ *
+ * They go through lanes as the program's own events do, in a segment that belongs to the collector, one slot for each thread
+ * of the process; so they are drained, counted, verified and shown by the same code, and no program has to know of it:
+ *
+ *     BPF ring -> kernel_view_sched() -> lanes -> drain -> file
+ *
+ * The events: sched.switch_in, sched.switch_out and sched.wakeup, whose argument is the time that ended, in ns. Time stamps are the
+ * kernel's, of CLOCK_MONOTONIC. The caller is the producer of all lanes; one thread uses a view.
+ */
+#ifndef ADA_COLLECTOR_KERNEL_VIEW_H
+#define ADA_COLLECTOR_KERNEL_VIEW_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "shared/kernel_abi.h"
+#include "user/lane/segment.h"
+
+typedef struct KernelView KernelView;
+
+/*
+ * `for_session_out` is another mapping of the segment, for session_attach_view(), and the caller's. -ENOMEM, and errors of making and
+ * mapping memory.
+ */
+int kernel_view_create(pid_t pid, KernelView **view_out, Segment *for_session_out);
+
+/* Closes all lanes. What the session maps stays. NULL is allowed. */
+void kernel_view_destroy(KernelView *view);
+
+/*
+ * Writes one record. `own_tid`: the thread's id in its own pid namespace, by which its program knows it. May wait for the drain, for
+ * a bounded time, when the lane is full; what does not fit even then is counted as lost.
+ */
+void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t own_tid);
+
+/* Nothing more will come of this thread (its id in the initial pid namespace). */
+void kernel_view_thread_ended(KernelView *view, uint32_t tid);
+
+/* Threads that have not ended. */
+uint32_t kernel_view_threads(const KernelView *view);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* What the scheduler does with the threads of recorded processes: marks, and events in the trace (kernel_view.h). */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "user/base/array.h"
+#include "user/collector/recorder_internal.h"
+
+/* ---- marks ------------------------------------------------------------------------------------ */
+
+/* Of all threads of watched processes; in other pid namespaces they know themselves by other ids. */
+static bool find_thread(const Recorder *recorder, uint32_t tid, KernelMark *mark)
+{
+    AdaKernelThread thread;
+
+    if (tid == 0 || !kernel_assist_find_thread(recorder->kernel, tid, 0, &thread))
+        return false;
+    mark->pid = (pid_t)thread.tgid;
+    mark->tid = thread.own_tid;
+    return true;
+}
+
+static void mark_by_rules(const Recorder *recorder, const AdaKernelSched *record)
+{
+    MarkRuleKind kind = record->type == ADA_KERNEL_WAKEUP ? MARK_RULE_OFF_CPU : MARK_RULE_RUN_QUEUE;
+    const MarkRules *rules = recorder->config->rules;
+
+    for (uint32_t i = 0; rules && i < rules->count; i++) {
+        const MarkRule *rule = &rules->items[i];
+        KernelMark mark = {.time_ns = record->time_ns, .rule = rule};
+
+        if (rule->kind != kind || !mark_rule_accepts_time(rule, record->duration_ns))
+            continue;
+        if (find_thread(recorder, record->tid, &mark))
+            session_mark_thread(recorder->session, &mark);
+        mark.woke = record->tid;
+        if (kind == MARK_RULE_OFF_CPU && recorder->config->mark_wakers &&
+            find_thread(recorder, record->other_tid, &mark))
+            session_mark_thread(recorder->session, &mark);
+        return; /* one rule is enough for a mark */
+    }
+}
+
+/* ---- views ------------------------------------------------------------------------------------ */
+
+static ViewEntry *find_view(Recorder *recorder, pid_t pid)
+{
+    for (size_t i = 0; i < recorder->views.count; i++) {
+        if (recorder->views.items[i].pid == pid)
+            return &recorder->views.items[i];
+    }
+    return NULL;
+}
+
+/* NULL: it cannot be had; what the kernel tells of that process is not in the trace then. */
+static ViewEntry *add_view(Recorder *recorder, pid_t pid)
+{
+    Views *views = &recorder->views;
+    ViewEntry entry = {.pid = pid};
+    Segment segment;
+
+    if (array_reserve_one(&views->items, &views->capacity, views->count, sizeof(views->items[0])) != 0)
+        return NULL;
+    if (kernel_view_create(pid, &entry.view, &segment) == 0 &&
+        session_attach_view(recorder->session, &segment, pid, &entry.number) != 0) {
+        segment_unmap(&segment);
+        kernel_view_destroy(entry.view);
+        entry.view = NULL;
+    }
+    views->items[views->count] = entry; /* without a view: not tried again with each record */
+    return &views->items[views->count++];
+}
+
+static void remove_view(Recorder *recorder, ViewEntry *entry)
+{
+    Views *views = &recorder->views;
+
+    if (entry->view)
+        session_process_ended(recorder->session, entry->number, entry->end);
+    kernel_view_destroy(entry->view);
+    *entry = views->items[--views->count];
+}
+
+static void put_into_trace(Recorder *recorder, const AdaKernelSched *record)
+{
+    ViewEntry *entry = find_view(recorder, (pid_t)record->tgid);
+    KernelMark thread = {.tid = record->tid};
+
+    if (!entry)
+        entry = add_view(recorder, (pid_t)record->tgid);
+    if (!entry || !entry->view)
+        return;
+    (void)find_thread(recorder, record->tid, &thread);
+    kernel_view_sched(entry->view, record, thread.tid);
+}
+
+void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
+{
+    ViewEntry *entry;
+
+    if (!recorder->config->sched || exit->type != ADA_KERNEL_EXIT)
+        return;
+    recorder_take_sched_records(recorder); /* what it did before comes before */
+    entry = find_view(recorder, (pid_t)exit->tgid);
+    if (!entry)
+        return;
+    if (exit->flags & ADA_KERNEL_LAST) {
+        int signal = exit->exit_code & 0x7f;
+
+        entry->end = (ProcessEnd){.kind = signal ? ADAT_DEATH_SIGNAL : ADAT_DEATH_EXIT,
+                                  .code = signal ? signal : exit->exit_code >> 8 & 0xff};
+    }
+    if (entry->view)
+        kernel_view_thread_ended(entry->view, exit->tid);
+    if (entry->end.kind != 0 && (!entry->view || kernel_view_threads(entry->view) == 0))
+        remove_view(recorder, entry);
+}
+
+void recorder_close_views(Recorder *recorder)
+{
+    if (recorder->kernel)
+        recorder_take_sched_records(recorder);
+    for (size_t i = 0; i < recorder->views.count; i++) {
+        ViewEntry *entry = &recorder->views.items[i];
+
+        if (entry->view && entry->end.kind != 0)
+            session_process_ended(recorder->session, entry->number, entry->end);
+        kernel_view_destroy(entry->view);
+    }
+    free(recorder->views.items);
+    recorder->views = (Views){0};
+}
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+static void on_sched(void *context, const AdaKernelSched *record)
+{
+    Recorder *recorder = context;
+
+    if (record->type != ADA_KERNEL_SWITCH_OUT)
+        mark_by_rules(recorder, record);
+    if (recorder->config->sched)
+        put_into_trace(recorder, record);
+}
+
+void recorder_take_sched_records(Recorder *recorder)
+{
+    kernel_assist_consume_sched(recorder->kernel, on_sched, recorder);
+}
