@@ -136,7 +136,7 @@ static enum attach_failure why_not(pid_t pid, AttachFailure *failure)
 {
     AttachTarget target;
 
-    if (attach_open(pid, NULL, &target, failure) != 0)
+    if (attach_open(pid, NULL, false, &target, failure) != 0)
         return failure->what;
     attach_close(&target);
     return ATTACH_DONE;
@@ -170,7 +170,7 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
     pid_t rival;
     int status = 0;
 
-    CU_ASSERT_EQUAL_FATAL(attach_open(pid, NULL, &target, &failure), 0);
+    CU_ASSERT_EQUAL_FATAL(attach_open(pid, NULL, false, &target, &failure), 0);
     CU_ASSERT_EQUAL(target.count, 2);
     CU_ASSERT_EQUAL(target.identity.pid, pid);
     CU_ASSERT_EQUAL(target.identity.namespace_pid, pid);
@@ -185,9 +185,9 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
     CU_ASSERT_EQUAL(status, 0);
 
     /* What this process has already it does not open again, as closing it would give the claims up. */
-    CU_ASSERT_EQUAL(
-        attach_open(pid, &(AttachKnown){.items = target.segments, .count = target.count}, &second, &failure),
-        -1);
+    CU_ASSERT_EQUAL(attach_open(pid, &(AttachKnown){.items = target.segments, .count = target.count}, false,
+                                &second, &failure),
+                    -1);
     CU_ASSERT_EQUAL(failure.what, ATTACH_NOT_HERE);
     for (int i = 0; i < 2; i++) {
         const AttachedSegment *found = &target.segments[i];

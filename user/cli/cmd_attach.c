@@ -216,11 +216,10 @@ static void explain_failure(pid_t pid, const AttachFailure *failure)
         explain_rights(pid, failure);
         break;
     case ATTACH_NOT_HERE:
-        cli_error(
-            "attach",
-            "cannot attach to process %d (%s): it does not use libadatrace; link it to that, or start it by 'adatrace "
-            "record --preload' (processes that do not use it cannot be attached to yet; that will take BPF)",
-            number, name);
+        cli_error("attach",
+                  "cannot attach to process %d (%s): it does not use libadatrace; link it to that, start it by 'adatrace "
+                  "record --preload', or record what the kernel sees of it, with --sched",
+                  number, name);
         break;
     case ATTACH_CLAIMED:
         explain_claim(pid, failure);
@@ -266,7 +265,7 @@ static AttachKnown list_segments(const AttachTarget *targets, size_t count, Atta
 }
 
 /* Opens all, or none. NULL: the error was said. */
-static AttachTarget *open_targets(const PidList *pids)
+static AttachTarget *open_targets(const PidList *pids, bool bare)
 {
     AttachTarget *targets = calloc(pids->count, sizeof(*targets));
     AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX, sizeof(*room));
@@ -279,7 +278,7 @@ static AttachTarget *open_targets(const PidList *pids)
     for (size_t i = 0; i < pids->count; i++) {
         AttachKnown known = list_segments(targets, i, room);
 
-        if (attach_open(pids->items[i], &known, &targets[i], &failure) == 0)
+        if (attach_open(pids->items[i], &known, bare, &targets[i], &failure) == 0)
             continue;
         explain_failure(pids->items[i], &failure);
         for (size_t k = 0; k < i; k++)
@@ -366,7 +365,7 @@ int cmd_attach(int argc, char **argv)
         goto out;
     }
     status = CLI_FAILURE;
-    targets = open_targets(&options.pids);
+    targets = open_targets(&options.pids, options.common.sched);
     if (!targets)
         goto out;
     record_options_choose_output(&options.common, targets[0].identity.name, chosen, sizeof(chosen));

@@ -138,8 +138,9 @@ static bool has_rule(const MarkRules *rules, MarkRuleKind kind)
 int record_options_check(const RecordOptions *options)
 {
     if (options->mark_wakers && !has_rule(&options->rules, MARK_RULE_OFF_CPU))
-        return cli_usage_error(options->command,
-                               "--mark-wakers needs a rule that tells when it matters: add --mark 'offcpu>10ms'");
+        return cli_usage_error(
+            options->command,
+            "--mark-wakers needs a rule that tells when it matters: add --mark 'offcpu>10ms'");
     if (options->weights.count > 0 && options->scheduler != DRAIN_SCHEDULER_WEIGHTED)
         return cli_usage_error(options->command,
                                "--weight means nothing to the %s scheduler: add --scheduler weighted",

@@ -65,10 +65,11 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
     const Telling *telling = context;
 
     if (rule)
-        cli_error(telling->options->command, "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text,
-                  reason);
+        cli_error(telling->options->command,
+                  "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text, reason);
     else
-        cli_error(telling->options->command, "--sched needs kernel assistance, which is not to be had: %s", reason);
+        cli_error(telling->options->command, "--sched needs kernel assistance, which is not to be had: %s",
+                  reason);
 }
 
 static void on_metrics_served(void *context)

@@ -336,7 +336,8 @@ static int identify(pid_t pid, AttachTarget *target, AttachFailure *failure)
     return 0;
 }
 
-int attach_open(pid_t pid, const AttachKnown *known, AttachTarget *target_out, AttachFailure *failure_out)
+int attach_open(pid_t pid, const AttachKnown *known, bool bare, AttachTarget *target_out,
+                AttachFailure *failure_out)
 {
     AttachTarget target = {.pidfd = -1};
     AttachFailure failure = {.what = ATTACH_NOT_HERE};
@@ -357,7 +358,7 @@ int attach_open(pid_t pid, const AttachKnown *known, AttachTarget *target_out, A
         goto fail;
     }
     /* Half a process is none: one of its segments is another collector's. */
-    if (target.count == 0 || failure.what == ATTACH_CLAIMED)
+    if ((target.count == 0 && !(bare && failure.what == ATTACH_NOT_HERE)) || failure.what == ATTACH_CLAIMED)
         goto fail;
     *target_out = target;
     return 0;

@@ -69,9 +69,11 @@ typedef struct AttachKnown {
 } AttachKnown;
 
 /*
- * Opens all segments of the process, at least one. `known` may be NULL. 0; -1 and *failure_out: nothing is left open.
+ * Opens all segments of the process, at least one; none is enough if `bare` is set. `known` may be NULL. 0; -1 and *failure_out:
+ * nothing is left open.
  */
-int attach_open(pid_t pid, const AttachKnown *known, AttachTarget *target_out, AttachFailure *failure_out);
+int attach_open(pid_t pid, const AttachKnown *known, bool bare, AttachTarget *target_out,
+                AttachFailure *failure_out);
 
 /* Unmaps and closes everything that was not taken over (segment.header NULL, fd -1). */
 void attach_close(AttachTarget *target);

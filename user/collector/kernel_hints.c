@@ -51,8 +51,8 @@ bool kernel_hints_has_run(KernelHints *hints, ThreadDrainState *state)
     bool ran;
 
     /* Its place may be another's by now, when it has ended: then it is looked at for the last time anyway. */
-    if (!hints->threads || !kernel_assist_follows(hints->assist) || state->kernel_index == ADA_KERNEL_NO_INDEX ||
-        hints->threads[state->kernel_index] != state)
+    if (!hints->threads || !kernel_assist_follows(hints->assist) ||
+        state->kernel_index == ADA_KERNEL_NO_INDEX || hints->threads[state->kernel_index] != state)
         return true;
     for (uint64_t bits = kernel_assist_take_on_cpu(hints->assist, word); bits != 0; bits &= bits - 1) {
         ThreadDrainState *other = hints->threads[word * 64 + (uint32_t)__builtin_ctzll(bits)];

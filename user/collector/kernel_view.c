@@ -36,13 +36,18 @@ struct KernelView {
     pid_t pid;
     Segment segment;
     uint32_t thread_count;
-    uint16_t heads[VIEW_HASH]; /* by tid: slot + 1 of the first one */
+    uint16_t heads[VIEW_HASH];        /* by tid: slot + 1 of the first one */
     ViewThread threads[VIEW_THREADS]; /* by slot */
 };
 
 /* ---- events ----------------------------------------------------------------------------------- */
 
-typedef enum ViewEvent { VIEW_SWITCH_IN = 1, VIEW_SWITCH_OUT, VIEW_WAKEUP, VIEW_EVENTS = VIEW_WAKEUP } ViewEvent;
+typedef enum ViewEvent {
+    VIEW_SWITCH_IN = 1,
+    VIEW_SWITCH_OUT,
+    VIEW_WAKEUP,
+    VIEW_EVENTS = VIEW_WAKEUP
+} ViewEvent;
 
 static const AdaEventDescriptor descriptors[VIEW_EVENTS] = {
     {.id = VIEW_SWITCH_IN,
@@ -103,9 +108,10 @@ static void describe_owner(const Segment *segment, pid_t pid)
                    (int)(sizeof(header->program) - sizeof(VIEW_COMMAND)), program);
     (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
     memcpy(header->command, VIEW_COMMAND, sizeof(VIEW_COMMAND));
-    ada_store_relaxed(&header->command_bytes,
-                      (uint32_t)(sizeof(VIEW_COMMAND) + read_text(path, header->command + sizeof(VIEW_COMMAND),
-                                                                  sizeof(header->command) - sizeof(VIEW_COMMAND))));
+    ada_store_relaxed(
+        &header->command_bytes,
+        (uint32_t)(sizeof(VIEW_COMMAND) + read_text(path, header->command + sizeof(VIEW_COMMAND),
+                                                    sizeof(header->command) - sizeof(VIEW_COMMAND))));
     ada_store_relaxed(&header->owner_pid, (uint32_t)pid);
     ada_store_relaxed(&header->owner_started_at, ada_clock_monotonic_ns());
     ada_store_release(&header->owner_ready, 1u); /* pairs with describe_process() of process_description.c */
@@ -146,13 +152,15 @@ int kernel_view_create(pid_t pid, KernelView **view_out, Segment *for_session_ou
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
-static void bind_lane(const KernelView *view, uint32_t slot, uint32_t kind, LaneProducer *producer, LaneWriter *writer)
+static void bind_lane(const KernelView *view, uint32_t slot, uint32_t kind, LaneProducer *producer,
+                      LaneWriter *writer)
 {
     const Segment *segment = &view->segment;
     ThreadLaneSet *lanes = segment_lane_set(segment, slot);
 
     lane_producer_init(producer, writer, kind == ADA_LANE_INDEX ? &lanes->index : &lanes->detail,
-                       &lanes->metrics.lanes[kind], segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind)),
+                       &lanes->metrics.lanes[kind],
+                       segment_at(segment, segment_rings_offset(&segment->geometry, slot, kind)),
                        segment->header);
     lane_producer_set_hint(producer, segment_registry(segment), slot);
 }
@@ -255,7 +263,8 @@ void kernel_view_destroy(KernelView *view)
 #define VIEW_PAYLOAD_MAX 64u
 
 /* One event with its payload, as ada_write_event() writes it, with the kernel's time. */
-static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_t argument, const void *payload, size_t size)
+static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_t argument,
+                        const void *payload, size_t size)
 {
     LaneReservation place;
     uint32_t flags = ADA_FLAG_DETAIL_LOST, link = 0;

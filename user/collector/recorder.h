@@ -52,13 +52,13 @@ typedef struct RecorderConfig {
 
 /* What kept the recording from starting, for the error message. */
 enum recorder_stage {
-    RECORDER_STAGE_NONE,           /* it started */
-    RECORDER_STAGE_KERNEL,         /* kernel assistance, which a rule needs; on_kernel_missing() was told why */
-    RECORDER_STAGE_SEGMENT,        /* making the shared memory */
-    RECORDER_STAGE_SOCKET,         /* making the announce socket */
-    RECORDER_STAGE_FILE,           /* writing the file's first blocks */
-    RECORDER_STAGE_SIGNALS,        /* signalfd, epoll, threads */
-    RECORDER_STAGE_METRICS_FILE,   /* the thread that writes config->metrics_file */
+    RECORDER_STAGE_NONE,         /* it started */
+    RECORDER_STAGE_KERNEL,       /* kernel assistance, which a rule needs; on_kernel_missing() was told why */
+    RECORDER_STAGE_SEGMENT,      /* making the shared memory */
+    RECORDER_STAGE_SOCKET,       /* making the announce socket */
+    RECORDER_STAGE_FILE,         /* writing the file's first blocks */
+    RECORDER_STAGE_SIGNALS,      /* signalfd, epoll, threads */
+    RECORDER_STAGE_METRICS_FILE, /* the thread that writes config->metrics_file */
     RECORDER_STAGE_METRICS_SERVER, /* serving metrics at config->metrics_address */
     RECORDER_STAGE_PROGRAM,        /* running the command: ENOENT, EACCES ... */
     RECORDER_STAGE_TARGET,         /* taking the processes over */

@@ -57,7 +57,9 @@ static int add_followed(Recorder *recorder, pid_t pid, int pidfd)
 static int add_members(Recorder *recorder, AttachTarget *target)
 {
     /* Before: what ends meanwhile is told. */
-    recorder_watch_process(recorder, target->identity.pid, 0);
+    recorder_watch_process(
+        recorder, target->identity.pid,
+        recorder->config->sched && recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0);
     for (uint32_t i = 0; i < target->count; i++) {
         AttachedSegment *found = &target->segments[i];
         int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);
@@ -121,7 +123,7 @@ static void try_attach(Recorder *recorder, pid_t pid)
             held[known.count++] = (AttachedSegment){.device = member->device, .inode = member->inode};
     }
     known.items = held;
-    if (attach_open(pid, &known, &target, &failure) == 0) {
+    if (attach_open(pid, &known, false, &target, &failure) == 0) {
         (void)add_members(recorder, &target); /* what failed is closed, and found again */
         attach_close(&target);
     }

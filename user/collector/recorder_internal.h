@@ -185,7 +185,6 @@ void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags);
 /* What happened up to now; images that this ended. */
 void recorder_take_kernel_events(Recorder *recorder);
 
-
 /* Has switches followed as long as they are needed. */
 void recorder_follow_switches(Recorder *recorder);
 

@@ -91,9 +91,9 @@ void session_mark(Session *session, pid_t pid);
 /* A moment that the kernel saw, for which the payloads around it are to be kept. */
 typedef struct KernelMark {
     pid_t pid;
-    uint32_t tid;       /* in its own pid namespace */
-    uint32_t woke;      /* it is marked for having woken this thread, which waited too long; 0: for what happened to itself */
-    uint64_t time_ns;   /* CLOCK_MONOTONIC */
+    uint32_t tid; /* in its own pid namespace */
+    uint32_t woke; /* it is marked for having woken this thread, which waited too long; 0: for what happened to itself */
+    uint64_t time_ns; /* CLOCK_MONOTONIC */
     const MarkRule *rule;
 } KernelMark;
 

@@ -79,7 +79,7 @@ struct Session {
     DeathBook deaths;
     KernelHints hints;
     KernelHints no_hints; /* of views */
-    size_t death_count; /* of its entries that are in the batch */
+    size_t death_count;   /* of its entries that are in the batch */
     uint32_t death_epoch;
     uint64_t kernel_lost; /* records, when last looked */
     bool stopping;

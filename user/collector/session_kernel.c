@@ -89,7 +89,8 @@ void session_obey_mark(Session *session, const KernelMark *mark)
         (void)snprintf(reason, sizeof(reason), "%.80s, woke %u", mark->rule->text, mark->woke);
     else
         (void)snprintf(reason, sizeof(reason), "%s", mark->rule->text);
-    traced_process_mark_thread(process, &session->batch, mark->tid, ticks_of(session, process, mark->time_ns), reason);
+    traced_process_mark_thread(process, &session->batch, mark->tid, ticks_of(session, process, mark->time_ns),
+                               reason);
 }
 
 /* ---- without them ----------------------------------------------------------------------------- */

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Programs that know nothing of adatrace, as the kernel sees them: a real server under a real load.
+#   test_foreign.sh OUT_DIR SOURCE_DIR
+. "$(dirname "$0")/support.sh"
+
+a=$out/adatrace
+requests=20000
+[ -z "${ADA_SANITIZE:-}" ] || requests=3000
+
+if ! command -v redis-server >/dev/null || ! command -v redis-benchmark >/dev/null; then
+    echo "SKIP programs that know nothing of adatrace: no redis-server (tools/setup --test)"
+    exit 77
+fi
+record "$work/t.adat" -- "$out/tests/prog_load" 1 1
+if [ "$(summary .kernel.enabled)" != true ]; then
+    echo "SKIP programs that know nothing of adatrace: kernel assistance is off: $(summary .kernel.reason)"
+    exit 77
+fi
+
+server= collector=
+
+# Ends what is left, also after a failure.
+end_all() {
+    [ -z "$collector" ] || kill -KILL "$collector"
+    [ -z "$server" ] || kill -KILL "$server"
+    wait
+    rm -rf "$work"
+} 2>/dev/null
+trap end_all EXIT
+
+ask() {
+    redis-cli -s "$work/redis.sock" "$@"
+}
+
+start_server() {
+    redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --appendonly no --io-threads 2 --dir "$work" >"$work/redis.log" 2>&1 &
+    server=$!
+    until [ "$(ask ping 2>/dev/null)" = PONG ]; do
+        kill -0 $server || { cat "$work/redis.log"; return 1; }
+    done
+}
+
+# attach OPTION...: until something of the process is in the file
+attach() {
+    rm -f "$work/t.adat"
+    "$a" attach --json -p "$server" -o "$work/t.adat" "$@" 2>"$work/stderr" &
+    collector=$!
+    until [ "$("$a" info --json "$work/t.adat" 2>/dev/null | jq '[.threads[].events.in_file] | add // 0')" -gt 0 ] 2>/dev/null; do
+        kill -0 $collector || { cat "$work/stderr"; return 1; }
+        ask ping >/dev/null
+    done
+}
+
+detach() {
+    local status
+    kill -INT $collector
+    wait $collector
+    status=$?
+    collector=
+    tail -n 1 "$work/stderr" >"$work/summary.json"
+    equal $status 0 || { cat "$work/stderr"; return 1; }
+}
+
+# Stops all threads of the server, and waits until they have left their CPUs, which is a little after they are said to have stopped.
+freeze() {
+    local seen
+    kill -STOP $server
+    while grep -L '^State:.T' /proc/$server/task/*/status | grep . >/dev/null; do :; done
+    until seen=$(count_switches) && [ "$seen" = "$(count_switches)" ]; do :; done
+}
+
+# For each thread: its id, and how often it left its CPU.
+count_switches() {
+    for status in /proc/$server/task/*/status; do
+        awk '$1 == "Pid:" { pid = $2 } $1 ~ /voluntary_ctxt_switches:/ { sum += $2 } END { print pid, sum }' "$status"
+    done | sort
+}
+
+# The server runs on under the load, and every switch that the kernel counts in /proc is in the trace, of the same thread.
+switches_are_those_of_proc() {
+    local from to
+    attach --sched || return 1
+    freeze
+    count_switches >"$work/before"
+    from=$(date +%s%N)
+    kill -CONT $server
+    redis-benchmark -s "$work/redis.sock" -n $requests -q -t set,get >"$work/benchmark" || { cat "$work/benchmark"; return 1; }
+    freeze
+    to=$(date +%s%N)
+    count_switches >"$work/after"
+    detach || return 1
+    kill -CONT $server
+    equal "$(ask ping)" PONG || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(summary '.events | [.attempted - .in_file, .attempted > 1000] | @csv')" 0,true || return 1
+    # Threads that were born meanwhile had none before.
+    join -a 2 -e 0 -o 0,1.2,2.2 "$work/before" "$work/after" | awk '$3 > $2 { print $1, $3 - $2 }' >"$work/expected"
+    "$a" dump --json "$work/t.adat" |
+        jq -r "select(.name == \"sched.switch_out\" and .ts_ns > $from and .ts_ns < $to) | .tid" | sort | uniq -c | awk '{ print $2, $1 }' >"$work/got"
+    diff "$work/expected" "$work/got" && [ -s "$work/expected" ]
+}
+
+not_without_sched() {
+    rm -f "$work/x.adat"
+    wrong 1 "does not use libadatrace" "$a" attach -p $server -o "$work/x.adat"
+}
+
+start_server || exit 1
+check "a server under load: every switch that /proc counts is in the trace" switches_are_those_of_proc
+check "attached again" switches_are_those_of_proc
+check "not without --sched" not_without_sched
+exit $failed
