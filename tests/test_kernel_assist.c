@@ -472,7 +472,8 @@ static void thread_context__looked_at__then_as_proc_counts_them(void)
         switches = status_number(program.pid, "voluntary_ctxt_switches");
         kernel_assist_look(assist);
         CU_ASSERT_FATAL(kernel_assist_find_thread(assist, (uint32_t)program.pid, 0, &thread));
-    } while (thread.state != ADA_KERNEL_SLEEPS || switches != status_number(program.pid, "voluntary_ctxt_switches"));
+    } while (thread.state != ADA_KERNEL_SLEEPS ||
+             switches != status_number(program.pid, "voluntary_ctxt_switches"));
     CU_ASSERT_EQUAL(thread.switches_voluntary, switches);
     CU_ASSERT_EQUAL(thread.switches_involuntary, status_number(program.pid, "nonvoluntary_ctxt_switches"));
     CU_ASSERT(thread.run_ns > 0);

@@ -19,7 +19,8 @@ if [ "$(summary .kernel.enabled)" != true ]; then
     exit 77
 fi
 
-server= collector=
+server=''
+collector=''
 
 # Ends what is left, also after a failure.
 end_all() {
@@ -58,7 +59,7 @@ detach() {
     kill -INT $collector
     wait $collector
     status=$?
-    collector=
+    collector=''
     tail -n 1 "$work/stderr" >"$work/summary.json"
     equal $status 0 || { cat "$work/stderr"; return 1; }
 }

@@ -53,25 +53,25 @@ enum {
 /* clang-format on */
 
 /* For the command's usage: all of them but --output. */
-#define RECORD_OPTIONS_USAGE                                                                             \
-    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"         \
-    "                          (default), round-robin, weighted, priority\n"                             \
-    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"     \
-    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n" \
-    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"     \
-    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n" \
-    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"        \
-    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"    \
-    "      --sched             also record when threads run, why they do not, and who wakes them: events\n"  \
-    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                        \
-    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n" \
-    "      --metrics-listen [ADDRESS:]PORT\n"                                                            \
-    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"   \
-    "                          on loopback unless an address is given; port 0: one that is free\n"       \
-    "      --metrics-interval TIME\n"                                                                    \
-    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n" \
-    "                          100ms to 60s (default 1s)\n"                                              \
-    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n" \
+#define RECORD_OPTIONS_USAGE                                                                                \
+    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"            \
+    "                          (default), round-robin, weighted, priority\n"                                \
+    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"        \
+    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"    \
+    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"        \
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n"    \
+    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"           \
+    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"        \
+    "      --sched             also record when threads run, why they do not, and who wakes them: events\n" \
+    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                           \
+    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"    \
+    "      --metrics-listen [ADDRESS:]PORT\n"                                                               \
+    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"      \
+    "                          on loopback unless an address is given; port 0: one that is free\n"          \
+    "      --metrics-interval TIME\n"                                                                       \
+    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"    \
+    "                          100ms to 60s (default 1s)\n"                                                 \
+    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"    \
     "      --json              print the summary as one JSON object\n"
 
 void record_options_init(RecordOptions *options, const char *command);

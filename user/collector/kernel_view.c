@@ -299,10 +299,11 @@ static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_
 /* Appends a text field; the payload is zeroed. */
 static size_t put_text(char *payload, size_t at, const char *text)
 {
-    uint32_t length = (uint32_t)strlen(text);
+    uint32_t length = 0;
 
+    for (char *to = payload + at + sizeof(length); text[length] != '\0'; length++)
+        to[length] = text[length];
     memcpy(payload + at, &length, sizeof(length));
-    memcpy(payload + at + sizeof(length), text, length);
     return at + ((sizeof(length) + length + 7) & ~(size_t)7);
 }
 

@@ -24,7 +24,7 @@ struct KernelAssist {
     struct ada_kernel *skeleton;
     struct ring_buffer *lifecycle;
     struct ring_buffer *sched;
-    struct bpf_link *look; /* the iterator */
+    struct bpf_link *look;        /* the iterator */
     struct bpf_link *switches[2]; /* while they are followed */
     uint32_t follows;
     /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes, and threads[].tid when they are watched no more */
@@ -301,7 +301,7 @@ int kernel_assist_follow(KernelAssist *assist, bool follow)
         skeleton->bss->follows_switches = false;
         return error;
     }
-    look(assist); /* who is on a CPU already */
+    look(assist);                            /* who is on a CPU already */
     ada_store_release(&assist->follows, 1u); /* pairs with the acquire in kernel_assist_follows() */
     return 0;
 }

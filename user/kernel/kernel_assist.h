@@ -30,11 +30,11 @@ typedef struct KernelAssistConfig {
     size_t lifecycle_ring_bytes; /* 2 MiB: some 10,000 exits. A power of two, of pages */
     size_t sched_ring_bytes;     /* with sched_records; 8 MiB */
     bool follow;                 /* as by kernel_assist_follow(), from the start */
-    bool sched_records;          /* switches and wakeups are recorded, not only added up; they are followed then */
-    uint64_t off_cpu_ns;         /* of those records: only sleeps, up to the wakeup, from so long on; */
-    uint64_t runqueue_ns;        /* only waits for a CPU from so long on; UINT64_MAX: none. The ring's reader is woken for each then */
-    bool raw_tracepoints;        /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
-    const char *btf;             /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
+    bool sched_records;  /* switches and wakeups are recorded, not only added up; they are followed then */
+    uint64_t off_cpu_ns; /* of those records: only sleeps, up to the wakeup, from so long on; */
+    uint64_t runqueue_ns; /* only waits for a CPU from so long on; UINT64_MAX: none. The ring's reader is woken for each then */
+    bool raw_tracepoints; /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
+    const char *btf;      /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
 
 /*
