@@ -382,6 +382,18 @@ other_user() {
     stop
 }
 
+# With these capabilities and no others; the last one only for a process of somebody else.
+least_rights() {
+    local user=$1 rights=$2
+    run setpriv --reuid="$user" --regid="$user" --clear-groups "$out/tests/prog_attach" 1 || return 1
+    rm -f "$work/t.adat"
+    setpriv --bounding-set "-all,$rights" "$a" attach --json -p "$pid" -o "$work/t.adat" --duration 300ms 2>"$work/t.adat.json" ||
+        { cat "$work/t.adat.json"; return 1; }
+    verify "$work/t.adat" || return 1
+    equal "$(jq '[.kernel.enabled, .events.in_file > 0]' -c "$work/t.adat.json")" '[true,true]' || { cat "$work/t.adat.json"; return 1; }
+    stop
+}
+
 all_or_none() {
     start 1
     wrong 1 "there is none with that number" "$a" attach -p "$pid,999999999" -o "$work/x.adat" || return 1
@@ -439,6 +451,10 @@ clean_check "a zombie" zombie
 clean_check "itself" wrong 1 "this command itself" bash -c "exec '$a' attach -p \$\$ -o '$work/x.adat'"
 clean_check "not instrumented" not_instrumented
 clean_check "another user's" other_user
+if [ "$(id -u)" = 0 ]; then
+    clean_check "with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE alone" least_rights 0 +bpf,+perfmon,+sys_ptrace
+    clean_check "and another user's, with CAP_DAC_READ_SEARCH" least_rights 65534 +bpf,+perfmon,+sys_ptrace,+dac_read_search
+fi
 clean_check "all or none" all_or_none
 clean_check "a file that exists" bad_output
 for list in '12,,x' ',' '12,' ',12' '' x 12x -1 0 4294967296 99999999999999999999; do

@@ -32,21 +32,26 @@ end_all() {
 trap end_all EXIT
 
 ask() {
-    redis-cli -s "$work/redis.sock" "$@"
+    redis-cli -s "$work/server/sock" "$@"
 }
 
+# As another user than the recorder's.
 start_server() {
-    redis-server --port 0 --unixsocket "$work/redis.sock" --save '' --appendonly no --io-threads 2 --dir "$work" >"$work/redis.log" 2>&1 &
+    mkdir "$work/server"
+    chown 65534 "$work/server"
+    chmod 711 "$work"
+    setpriv --reuid=65534 --regid=65534 --clear-groups redis-server --port 0 --unixsocket "$work/server/sock" --save '' --appendonly no --io-threads 2 --dir "$work/server" >"$work/redis.log" 2>&1 &
     server=$!
     until [ "$(ask ping 2>/dev/null)" = PONG ]; do
         kill -0 $server || { cat "$work/redis.log"; return 1; }
     done
 }
 
-# attach OPTION...: until something of the process is in the file
+# attach OPTION...: until something of the process is in the file; $rights: what it runs under
+rights=()
 attach() {
     rm -f "$work/t.adat"
-    "$a" attach --json -p "$server" -o "$work/t.adat" "$@" 2>"$work/stderr" &
+    "${rights[@]}" "$a" attach --json -p "$server" -o "$work/t.adat" "$@" 2>"$work/stderr" &
     collector=$!
     until [ "$("$a" info --json "$work/t.adat" 2>/dev/null | jq '[.threads[].events.in_file] | add // 0')" -gt 0 ] 2>/dev/null; do
         kill -0 $collector || { cat "$work/stderr"; return 1; }
@@ -87,7 +92,7 @@ switches_are_those_of_proc() {
     count_switches >"$work/before"
     from=$(date +%s%N)
     kill -CONT $server
-    redis-benchmark -s "$work/redis.sock" -n $requests -q -t set,get >"$work/benchmark" || { cat "$work/benchmark"; return 1; }
+    redis-benchmark -s "$work/server/sock" -n $requests -q -t set,get >"$work/benchmark" || { cat "$work/benchmark"; return 1; }
     freeze
     to=$(date +%s%N)
     count_switches >"$work/after"
@@ -103,6 +108,17 @@ switches_are_those_of_proc() {
     diff "$work/expected" "$work/got" && [ -s "$work/expected" ]
 }
 
+# With these capabilities and no others, of a server that is another user's: for BPF programs, those of tracing among them, and to look
+# at somebody else's process, and into its directories in /proc.
+least_rights() {
+    rights=(setpriv --bounding-set "-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search")
+    equal "$("${rights[@]}" grep CapEff /proc/self/status | tr -d '\t')" "CapEff:000000c000080004" || return 1
+    switches_are_those_of_proc
+    local status=$?
+    rights=()
+    return $status
+}
+
 not_without_sched() {
     rm -f "$work/x.adat"
     wrong 1 "does not use libadatrace" "$a" attach -p $server -o "$work/x.adat"
@@ -111,5 +127,6 @@ not_without_sched() {
 start_server || exit 1
 check "a server under load: every switch that /proc counts is in the trace" switches_are_those_of_proc
 check "attached again" switches_are_those_of_proc
+check "with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH alone" least_rights
 check "not without --sched" not_without_sched
 exit $failed

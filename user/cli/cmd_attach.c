@@ -154,7 +154,7 @@ static void explain_rights(pid_t pid, const AttachFailure *failure)
     if (identity->name[0] && identity->user != geteuid())
         cli_error("attach",
                   "cannot attach to process %d (%s): it belongs to user %u: run this as that user or as root, or with "
-                  "CAP_SYS_PTRACE and CAP_DAC_OVERRIDE",
+                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
                   (int)pid, identity->name, (unsigned)identity->user);
     else if (is_restricted_by_yama())
         cli_error("attach",

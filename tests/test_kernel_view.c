@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel tells of a process, from its records to the file. */
+#define _GNU_SOURCE
+#include "test_support.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "user/collector/kernel_view.h"
+#include "user/collector/session.h"
+#include "user/lane/clock.h"
+#include "user/reader/adat_cursor.h"
+#include "user/reader/adat_reader.h"
+
+typedef struct Fixture {
+    int trace;
+    Session *session;
+    KernelView *view;
+    uint32_t number;
+    uint64_t now;
+} Fixture;
+
+static void setup(Fixture *fixture)
+{
+    const SessionConfig config = {0};
+    Segment segment;
+
+    *fixture = (Fixture){.trace = memfd_create("trace", MFD_CLOEXEC), .now = ada_clock_monotonic_ns()};
+    CU_ASSERT_EQUAL_FATAL(session_create(dup(fixture->trace), &config, &fixture->session), 0);
+    CU_ASSERT_EQUAL_FATAL(session_start(fixture->session), 0);
+    CU_ASSERT_EQUAL_FATAL(kernel_view_create(getpid(), &fixture->view, &segment), 0);
+    CU_ASSERT_EQUAL_FATAL(session_attach_view(fixture->session, &segment, getpid(), &fixture->number), 0);
+}
+
+/* Ends the recording; the caller closes the reader. */
+static AdatReader *finish(Fixture *fixture)
+{
+    AdatReader *reader;
+
+    kernel_view_destroy(fixture->view);
+    session_process_ended(fixture->session, fixture->number, (ProcessEnd){.kind = ADAT_DEATH_EXIT, .code = 3});
+    CU_ASSERT_EQUAL(session_stop(fixture->session), 0);
+    session_destroy(fixture->session);
+    CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(fixture->trace, &reader), 0);
+    return reader;
+}
+
+static void tell(Fixture *fixture, uint32_t type, uint32_t tid, uint64_t time, uint64_t duration, uint32_t state)
+{
+    const AdaKernelSched record = {
+        .type = type,
+        .cpu = 1,
+        .time_ns = fixture->now + time,
+        .tid = tid,
+        .tgid = (uint32_t)getpid(),
+        .other_tid = 77,
+        .state = state,
+        .duration_ns = duration,
+    };
+
+    kernel_view_sched(fixture->view, &record, tid + 1000); /* as if it had another id in its namespace */
+}
+
+static void kernel_view__records__then_events_with_fields_in_the_file(void)
+{
+    static const char *const names[] = {"sched.wakeup", "sched.switch_in", "sched.switch_out",
+                                        "sched.switch_out"};
+    static const uint64_t durations[] = {500, 20, 300, 10};
+    const AdatThreadInfo *thread;
+    char name[ADAT_NAME_MAX];
+    AdatCursor *cursor;
+    AdatReader *reader;
+    AdatEvent event;
+    Fixture fixture;
+    int64_t last = INT64_MIN;
+    size_t count = 0;
+
+    setup(&fixture);
+    tell(&fixture, ADA_KERNEL_WAKEUP, 5, 100, 500, ADA_KERNEL_RUNNABLE);
+    tell(&fixture, ADA_KERNEL_SWITCH_IN, 5, 200, 20, ADA_KERNEL_RUNS);
+    tell(&fixture, ADA_KERNEL_SWITCH_OUT, 5, 400, 300, ADA_KERNEL_SLEEPS);
+    tell(&fixture, ADA_KERNEL_SWITCH_OUT, 5, 300, 10, ADA_KERNEL_PREEMPTED); /* another CPU's, late */
+    tell(&fixture, 99, 5, 500, 0, 0);                                        /* none that we know */
+    CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 1);
+    reader = finish(&fixture);
+
+    thread = adat_reader_thread(reader, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(thread);
+    CU_ASSERT_EQUAL(thread->thread.tid, 1005);
+    CU_ASSERT_EQUAL(thread->events.in_file, 4);
+    CU_ASSERT_EQUAL(thread->detail.in_file, 4);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid, (uint32_t)getpid());
+    CU_ASSERT_EQUAL(
+        strncmp(adat_strings_find(adat_reader_process(reader, 0)->strings, "command"), "kernel: ", 8), 0);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.code, 3);
+    CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+    while (adat_cursor_next(cursor, &event) == 1 && count < 4) {
+        (void)adat_reader_event_name(reader, event.process->process.process, &event.event, name);
+        CU_ASSERT_STRING_EQUAL(name, names[count]);
+        CU_ASSERT_EQUAL(event.event.argument, durations[count]);
+        CU_ASSERT_TRUE(event.time_ns >= last);
+        last = event.time_ns;
+        count++;
+    }
+    CU_ASSERT_EQUAL(count, 4);
+    adat_cursor_destroy(cursor);
+    adat_reader_close(reader);
+}
+
+/* Each has a slot as long as it lives; their ids come again. */
+static void kernel_view__threads_that_end__then_each_has_its_own_account(void)
+{
+    AdatReader *reader;
+    Fixture fixture;
+    size_t threads = 0;
+
+    setup(&fixture);
+    for (uint32_t i = 0; i < 3000; i++) {
+        uint32_t tid = 10 + i % 7;
+
+        tell(&fixture, ADA_KERNEL_SWITCH_IN, tid, i, 1, ADA_KERNEL_RUNS);
+        CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 1);
+        kernel_view_thread_ended(fixture.view, tid);
+        kernel_view_thread_ended(fixture.view, tid); /* nobody there */
+        CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 0);
+    }
+    reader = finish(&fixture);
+    while (adat_reader_thread(reader, threads))
+        threads++;
+    CU_ASSERT_TRUE(threads >= 1);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).attempted, 3000);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).in_file + adat_reader_events(reader).dropped_full, 3000);
+    adat_reader_close(reader);
+}
+
+/* More than there are slots: what is not recorded is counted. */
+static void kernel_view__too_many_threads__then_their_events_are_counted(void)
+{
+    AdatReader *reader;
+    Fixture fixture;
+
+    setup(&fixture);
+    for (uint32_t tid = 1; tid <= 1100; tid++)
+        tell(&fixture, ADA_KERNEL_SWITCH_IN, tid, tid, 1, ADA_KERNEL_RUNS);
+    CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 1024);
+    reader = finish(&fixture);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).attempted, 1100);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).in_file, 1024);
+    CU_ASSERT_EQUAL(adat_reader_events(reader).dropped_full, 76);
+    adat_reader_close(reader);
+}
+
+static const TestCase tests[] = {
+    TEST(kernel_view__records__then_events_with_fields_in_the_file),
+    TEST(kernel_view__threads_that_end__then_each_has_its_own_account),
+    TEST(kernel_view__too_many_threads__then_their_events_are_counted),
+};
+TEST_MAIN("kernel_view", tests)
