@@ -77,6 +77,20 @@ struct task_struct___cpu {
     unsigned int cpu;
 };
 
+/* Of a system call, by architecture: the first argument. */
+struct pt_regs {
+    unsigned long di; /* x86-64 */
+};
+
+struct pt_regs___x86 {
+    unsigned long orig_ax;
+};
+
+struct pt_regs___arm64 {
+    uint64_t orig_x0;
+    int syscallno;
+};
+
 struct bpf_iter__task {
     struct task_struct *task; /* NULL: that was all */
 };

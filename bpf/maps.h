@@ -23,6 +23,9 @@ const volatile uint64_t knob_runqueue_ns __weak = 0;
 /* The scheduler ring's reader is woken when so many bytes wait. */
 const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 
+/* Which system calls are recorded, by number. */
+const volatile uint64_t knob_syscalls[ADA_KERNEL_SYSCALLS / 64] __weak = {};
+
 /* Set by user space: the programs of sched.bpf.c are attached, and contexts are theirs to write. */
 volatile bool follows_switches __weak = false;
 

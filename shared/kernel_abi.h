@@ -133,9 +133,11 @@ typedef struct AdaKernelExit {
 ADA_ABI_ASSERT(sizeof(AdaKernelExit) == 192, "");
 
 /* AdaKernelSched.type */
-#define ADA_KERNEL_SWITCH_IN 1u  /* `duration_ns`: how long it was runnable before */
-#define ADA_KERNEL_SWITCH_OUT 2u /* `duration_ns`: how long it ran */
-#define ADA_KERNEL_WAKEUP 3u     /* `duration_ns`: how long it had slept or been blocked */
+#define ADA_KERNEL_SWITCH_IN 1u     /* `duration_ns`: how long it was runnable before */
+#define ADA_KERNEL_SWITCH_OUT 2u    /* `duration_ns`: how long it ran */
+#define ADA_KERNEL_WAKEUP 3u        /* `duration_ns`: how long it had slept or been blocked */
+#define ADA_KERNEL_SYSCALL_ENTER 4u /* an AdaKernelSyscall */
+#define ADA_KERNEL_SYSCALL_EXIT 5u  /* the same */
 
 /* A record of the scheduler ring. */
 typedef struct AdaKernelSched {
@@ -148,6 +150,23 @@ typedef struct AdaKernelSched {
     uint32_t state; /* ADA_KERNEL_* that it is in from now on */
     uint64_t duration_ns;
 } AdaKernelSched;
+/* The same ring, and the same begin. */
+typedef struct AdaKernelSyscall {
+    uint32_t type;
+    uint32_t cpu;
+    uint64_t time_ns;
+    uint32_t tid;
+    uint32_t tgid;
+    uint32_t number; /* of the call */
+    uint32_t reserved;
+    uint64_t value; /* enter: its first argument; exit: what it returns */
+} AdaKernelSyscall;
+ADA_ABI_ASSERT(sizeof(AdaKernelSyscall) == sizeof(AdaKernelSched), "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSyscall, tid) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSyscall, value) == 32, "");
+
+#define ADA_KERNEL_SYSCALLS 1024u /* numbers are below this */
+
 ADA_ABI_ASSERT(sizeof(AdaKernelSched) == 40, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSched, tid) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSched, duration_ns) == 32, "");

@@ -692,9 +692,10 @@ static int run_flood(void *argument)
     return run_naps(argument);
 }
 
-static void count_sched(void *context, const AdaKernelSched *record)
+static void count_sched(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
 {
-    (void)record;
+    CU_ASSERT_PTR_NOT_NULL(record);
+    CU_ASSERT_PTR_NULL(call);
     ++*(uint64_t *)context;
 }
 
@@ -759,10 +760,11 @@ static void kernel_assist__sched_ring_full__then_no_lifecycle_record_is_lost(voi
     kernel_assist_destroy(assist);
 }
 
-static void count_by_type(void *context, const AdaKernelSched *record)
+static void count_by_type(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
 {
     uint64_t *counts = context;
 
+    CU_ASSERT_PTR_NULL(call);
     CU_ASSERT_FATAL(record->type >= ADA_KERNEL_SWITCH_IN && record->type <= ADA_KERNEL_WAKEUP);
     counts[record->type]++;
 }

@@ -142,6 +142,30 @@ switches_of_children() {
     all_switches_are_there
 }
 
+# ---- system calls ---------------------------------------------------------------------------------
+
+# What a program does from its execve() on is what strace counts, call by call.
+calls_as_strace_counts() {
+    record "$work/t.adat" --syscalls -- ls -l / >"$work/listed" || { complaints; return 1; }
+    verify "$work/t.adat" || return 1
+    strace -c -U calls,name -o "$work/strace" ls -l / >"$work/listed" || return 1
+    dump | jq -s -r '
+        (to_entries | map(select(.value.name == "syscall.execve" and .value.kind == "span_end" and .value.arg == 0))[0].key) as $from
+        | .[$from + 1:][] | select(.kind == "span_end") | .name | sub("syscall."; "")' | sort | uniq -c | awk '{ print $2, $1 }' >"$work/got"
+    awk '$1 ~ /^[0-9]+$/ && $2 != "execve" && $2 != "total" { print $2, $1 }' "$work/strace" | sort >"$work/expected"
+    [ -s "$work/expected" ] && diff "$work/expected" "$work/got"
+}
+
+# Only those that are named; what they return is there; spans are whole.
+calls_of_a_list() {
+    record "$work/t.adat" --syscalls=openat,read,close -- cat /proc/self/status /nowhere >"$work/listed" 2>&1
+    equal $? 1 || return 1
+    equal "$(dump | jq -r .name | sort -u | tr '\n' ' ')" "syscall.close syscall.openat syscall.read " || return 1
+    equal "$(dump | jq -c 'select(.name == "syscall.openat" and .kind == "span_end" and .arg == -2) | 1' | wc -l)" \
+        "$(strace -e openat cat /proc/self/status /nowhere 2>&1 >/dev/null | grep -c ENOENT.*)" || return 1
+    equal "$(dump | jq -s '[.[] | select(.kind == "span_begin")] | length')" "$(dump | jq -s '[.[] | select(.kind == "span_end")] | length')"
+}
+
 # ---- ends without destructors --------------------------------------------------------------------
 
 # Far more threads than slots: each must come back through the kernel's word alone.
@@ -253,6 +277,10 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "signal=fatal: the last moments of a killed thread" killed_is_marked
     check "--sched: who ran, who waited, and for whom" switches_are_in_the_trace
     check "--sched: of children, too" switches_of_children
+    if command -v strace >/dev/null; then
+        check "--syscalls: as strace counts them" calls_as_strace_counts
+        check "--syscalls=LIST" calls_of_a_list
+    fi
     check "the summary says that it is on" says on "$out/adatrace" record -o "$work/t.adat"
     check "without a capability the summary names it, and nothing else changes" without_capability
     check "status says that it is on" status_tells on
@@ -264,6 +292,9 @@ check "the summary says that it is not wanted" says "off: --no-bpf" "$out/adatra
 check "a rule that needs the kernel, without it" rule_without_kernel
 check "--sched without the kernel" wrong 1 "--sched needs kernel assistance, which is not to be had: --no-bpf" \
     "$out/adatrace" record --no-bpf --sched -o "$work/x.adat" -- true
+check "--syscalls without the kernel" wrong 1 "--syscalls needs kernel assistance, which is not to be had: --no-bpf" \
+    "$out/adatrace" record --no-bpf --syscalls -o "$work/x.adat" -- true
+check "--syscalls=NONSENSE" wrong 2 "'raed' is no system call" "$out/adatrace" record --syscalls=close,raed -- true
 check "--mark-wakers without a rule" wrong 2 "--mark-wakers needs a rule" "$out/adatrace" record --mark-wakers -- true
 check "status says that it is not wanted" status_tells "off: --no-bpf" --no-bpf
 exit $failed

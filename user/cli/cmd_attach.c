@@ -218,7 +218,7 @@ static void explain_failure(pid_t pid, const AttachFailure *failure)
     case ATTACH_NOT_HERE:
         cli_error("attach",
                   "cannot attach to process %d (%s): it does not use libadatrace; link it to that, start it by 'adatrace "
-                  "record --preload', or record what the kernel sees of it, with --sched",
+                  "record --preload', or record what the kernel sees of it, with --sched or --syscalls",
                   number, name);
         break;
     case ATTACH_CLAIMED:
@@ -365,7 +365,7 @@ int cmd_attach(int argc, char **argv)
         goto out;
     }
     status = CLI_FAILURE;
-    targets = open_targets(&options.pids, options.common.sched);
+    targets = open_targets(&options.pids, options.common.sched || options.common.traces_syscalls);
     if (!targets)
         goto out;
     record_options_choose_output(&options.common, targets[0].identity.name, chosen, sizeof(chosen));

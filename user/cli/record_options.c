@@ -49,6 +49,20 @@ static int add_rule(RecordOptions *options, const char *text)
     }
 }
 
+/* The same for --syscalls; NULL: all of them. */
+static int add_syscalls(RecordOptions *options, const char *list)
+{
+    const char *bad;
+    size_t length;
+
+    options->traces_syscalls = true;
+    if (syscall_set_add(&options->syscalls, list, &bad, &length) == 0)
+        return CLI_OK;
+    return cli_usage_error(options->command,
+                           "--syscalls '%s': '%.*s' is no system call of this machine; see syscalls(2)", list,
+                           (int)length, bad);
+}
+
 /* The same for --weight. */
 static int add_weight(RecordOptions *options, const char *text)
 {
@@ -115,6 +129,8 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
     case RECORD_OPTION_SCHED:
         options->sched = true;
         return CLI_OK;
+    case RECORD_OPTION_SYSCALLS:
+        return add_syscalls(options, argument);
     case RECORD_OPTION_NO_BPF:
         options->no_bpf = true;
         return CLI_OK;

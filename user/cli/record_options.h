@@ -16,6 +16,8 @@ typedef struct RecordOptions {
     MarkRules rules;
     WeightRules weights;
     bool sched;
+    bool traces_syscalls; /* those in `syscalls` */
+    SyscallSet syscalls;
     bool mark_wakers;
     bool no_bpf;
     bool json;
@@ -28,6 +30,7 @@ enum {
     RECORD_OPTION_MARK,
     RECORD_OPTION_MARK_WAKERS,
     RECORD_OPTION_SCHED,
+    RECORD_OPTION_SYSCALLS,
     RECORD_OPTION_METRICS_INTERVAL,
     RECORD_OPTION_METRICS_FILE,
     RECORD_OPTION_METRICS_LISTEN,
@@ -44,6 +47,7 @@ enum {
     {"weight", required_argument, NULL, RECORD_OPTION_WEIGHT},                   \
     {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
     {"mark-wakers", no_argument, NULL, RECORD_OPTION_MARK_WAKERS},               \
+    {"syscalls", optional_argument, NULL, RECORD_OPTION_SYSCALLS}, \
     {"sched", no_argument, NULL, RECORD_OPTION_SCHED},                           \
     {"metrics-file", required_argument, NULL, RECORD_OPTION_METRICS_FILE},       \
     {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
@@ -64,6 +68,9 @@ enum {
     "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"        \
     "      --sched             also record when threads run, why they do not, and who wakes them: events\n" \
     "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                           \
+    "      --syscalls[=NAME,...]\n"                                                                         \
+    "                          also record system calls, all or these (patterns such as 'epoll*'): spans\n" \
+    "                          syscall.NAME\n"                                                              \
     "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"    \
     "      --metrics-listen [ADDRESS:]PORT\n"                                                               \
     "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"      \

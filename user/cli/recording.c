@@ -68,8 +68,8 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
         cli_error(telling->options->command,
                   "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text, reason);
     else
-        cli_error(telling->options->command, "--sched needs kernel assistance, which is not to be had: %s",
-                  reason);
+        cli_error(telling->options->command, "--%s needs kernel assistance, which is not to be had: %s",
+                  telling->options->sched ? "sched" : "syscalls", reason);
 }
 
 static void on_metrics_served(void *context)
@@ -181,6 +181,7 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->scheduler = options->scheduler;
     config->no_bpf = options->no_bpf;
     config->sched = options->sched;
+    config->syscalls = options->traces_syscalls ? &options->syscalls : NULL;
     config->mark_wakers = options->mark_wakers;
     config->metrics_interval_ns = options->metrics_interval_ns;
     config->metrics_file = options->metrics_file;

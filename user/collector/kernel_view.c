@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "user/base/syscall_names.h"
 #include "user/lane/clock.h"
 #include "user/lane/futex.h"
 #include "user/lane/lane_producer.h"
@@ -26,6 +27,7 @@ typedef struct ViewThread {
     uint32_t tid;         /* in the initial pid namespace */
     uint16_t next;        /* slot + 1 of the next one with that hash */
     uint64_t last_time;
+    uint32_t in_call; /* number of the system call that it is in + 1; 0: none that we saw it enter */
     LaneWriter index_writer;
     LaneWriter detail_writer;
     LaneProducer index;
@@ -36,8 +38,10 @@ struct KernelView {
     pid_t pid;
     Segment segment;
     uint32_t thread_count;
-    uint16_t heads[VIEW_HASH];        /* by tid: slot + 1 of the first one */
-    ViewThread threads[VIEW_THREADS]; /* by slot */
+    uint32_t event_count;                      /* described */
+    uint16_t call_events[ADA_KERNEL_SYSCALLS]; /* id of the event of a system call; 0: it was not described yet */
+    uint16_t heads[VIEW_HASH];                 /* by tid: slot + 1 of the first one */
+    ViewThread threads[VIEW_THREADS];          /* by slot */
 };
 
 /* ---- events ----------------------------------------------------------------------------------- */
@@ -50,33 +54,49 @@ typedef enum ViewEvent {
 } ViewEvent;
 
 static const AdaEventDescriptor descriptors[VIEW_EVENTS] = {
-    {.id = VIEW_SWITCH_IN,
-     .kind = ADA_KIND_TYPED,
+    {.kind = ADA_KIND_TYPED,
      .field_count = 3,
      .name = "sched.switch_in",
      .fields = {{"cpu", ADA_TYPE_U64}, {"waited_ns", ADA_TYPE_U64}, {"before", ADA_TYPE_U64}}},
-    {.id = VIEW_SWITCH_OUT,
-     .kind = ADA_KIND_TYPED,
+    {.kind = ADA_KIND_TYPED,
      .field_count = 4,
      .name = "sched.switch_out",
      .fields = {{"cpu", ADA_TYPE_U64}, {"ran_ns", ADA_TYPE_U64}, {"next", ADA_TYPE_U64}, {"why", ADA_TYPE_STRING}}},
-    {.id = VIEW_WAKEUP,
-     .kind = ADA_KIND_TYPED,
+    {.kind = ADA_KIND_TYPED,
      .field_count = 3,
      .name = "sched.wakeup",
      .fields = {{"cpu", ADA_TYPE_U64}, {"slept_ns", ADA_TYPE_U64}, {"by", ADA_TYPE_U64}}},
 };
 
 /* As the collector learns them from programs. */
-static void describe_events(const Segment *segment)
+static uint32_t describe_event(KernelView *view, const AdaEventDescriptor *descriptor)
 {
-    for (uint32_t i = 0; i < VIEW_EVENTS; i++) {
-        AdaEventDescriptor *entry = segment_event(segment, i);
+    AdaEventDescriptor *entry = segment_event(&view->segment, view->event_count);
+    uint32_t id = ++view->event_count;
 
-        *entry = descriptors[i];
-        ada_store_release(&entry->ready, 1u); /* pairs with the drain's acquire: grants the entry */
+    *entry = *descriptor;
+    entry->id = id;
+    ada_store_release(&entry->ready, 1u); /* pairs with the drain's acquire: grants the entry */
+    ada_store_release(&view->segment.header->event_count, id);
+    return id;
+}
+
+/* The id of the event of a system call. There are fewer of them than there is room for. */
+static uint32_t call_event(KernelView *view, uint32_t number)
+{
+    AdaEventDescriptor descriptor = {.kind = ADA_KIND_SPAN_BEGIN};
+    const char *name = syscall_name(number);
+
+    _Static_assert(ADA_KERNEL_SYSCALLS + VIEW_EVENTS <= ADA_EVENTS_MAX && SYSCALLS_MAX == ADA_KERNEL_SYSCALLS,
+                   "");
+    if (view->call_events[number] == 0) {
+        if (name)
+            (void)snprintf(descriptor.name, sizeof(descriptor.name), "syscall.%s", name);
+        else
+            (void)snprintf(descriptor.name, sizeof(descriptor.name), "syscall.%u", number);
+        view->call_events[number] = (uint16_t)describe_event(view, &descriptor);
     }
-    ada_store_release(&segment->header->event_count, (uint32_t)VIEW_EVENTS);
+    return view->call_events[number];
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -145,7 +165,8 @@ int kernel_view_create(pid_t pid, KernelView **view_out, Segment *for_session_ou
         return error;
     }
     describe_owner(&view->segment, pid);
-    describe_events(&view->segment);
+    for (uint32_t i = 0; i < VIEW_EVENTS; i++)
+        (void)describe_event(view, &descriptors[i]);
     *view_out = view;
     return 0;
 }
@@ -262,6 +283,18 @@ void kernel_view_destroy(KernelView *view)
 
 #define VIEW_PAYLOAD_MAX 64u
 
+static void write_index(ViewThread *thread, uint32_t word, uint64_t id, uint64_t time, uint64_t argument,
+                        uint32_t link)
+{
+    LaneReservation place;
+
+    if (lane_reserve(&thread->index, ADA_INDEX_EVENT_SIZE, &place) != 0)
+        return; /* counted */
+    *(AdaIndexEvent *)place.at =
+        (AdaIndexEvent){.timestamp = time, .id = id, .argument = argument, .word = word, .link = link};
+    lane_commit(&thread->index, &place);
+}
+
 /* One event with its payload, as ada_write_event() writes it, with the kernel's time. */
 static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_t argument,
                         const void *payload, size_t size)
@@ -284,16 +317,7 @@ static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_
         flags = ADA_FLAG_DETAIL;
         link = (uint32_t)place.record;
     }
-    if (lane_reserve(&thread->index, ADA_INDEX_EVENT_SIZE, &place) == 0) {
-        *(AdaIndexEvent *)place.at = (AdaIndexEvent){
-            .timestamp = time,
-            .id = id,
-            .argument = argument,
-            .word = ADA_WORD(ADA_KIND_TYPED, flags, 0),
-            .link = link,
-        };
-        lane_commit(&thread->index, &place);
-    }
+    write_index(thread, ADA_WORD(ADA_KIND_TYPED, flags, thread->in_call != 0), id, time, argument, link);
 }
 
 /* Appends a text field; the payload is zeroed. */
@@ -319,22 +343,30 @@ static const char *reason_text(uint32_t state)
     }
 }
 
+/* The thread that something happened to, at a time that is not before what happened to it before; NULL: there is no slot for it. */
+static ViewThread *thread_at(KernelView *view, uint32_t tid, uint32_t own_tid, uint64_t time)
+{
+    uint16_t link = *find_link(view, tid);
+    ViewThread *thread = link != 0 ? &view->threads[link - 1] : add_thread(view, tid, own_tid, time);
+
+    /* Two CPUs may bring them in the other order; within a lane times never go back. */
+    if (thread && thread->last_time < time)
+        thread->last_time = time;
+    return thread;
+}
+
 void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t own_tid)
 {
     const uint64_t fields[3] = {record->cpu, record->duration_ns, record->other_tid};
-    uint16_t link = *find_link(view, record->tid);
     char payload[VIEW_PAYLOAD_MAX] __attribute__((aligned(8))) = {0};
     ViewThread *thread;
     size_t size = sizeof(fields);
 
     if (record->type < ADA_KERNEL_SWITCH_IN || record->type > ADA_KERNEL_WAKEUP)
         return;
-    thread = link != 0 ? &view->threads[link - 1] : add_thread(view, record->tid, own_tid, record->time_ns);
+    thread = thread_at(view, record->tid, own_tid, record->time_ns);
     if (!thread)
         return;
-    /* Two CPUs may bring them in the other order; within a lane times never go back. */
-    if (thread->last_time < record->time_ns)
-        thread->last_time = record->time_ns;
     memcpy(payload, fields, sizeof(fields));
     if (record->type == ADA_KERNEL_SWITCH_OUT)
         size = put_text(payload, size, reason_text(record->state));
@@ -342,4 +374,18 @@ void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t 
                        VIEW_WAKEUP == ADA_KERNEL_WAKEUP,
                    "events are numbered as records are");
     write_event(thread, (ViewEvent)record->type, thread->last_time, record->duration_ns, payload, size);
+}
+
+void kernel_view_syscall(KernelView *view, const AdaKernelSyscall *call, uint32_t own_tid)
+{
+    bool enters = call->type == ADA_KERNEL_SYSCALL_ENTER;
+    uint32_t number = call->number % ADA_KERNEL_SYSCALLS;
+    ViewThread *thread = thread_at(view, call->tid, own_tid, call->time_ns);
+
+    /* One that it was in when it was attached to, or whose begin was lost: a span that only ends would be none. */
+    if (!thread || (!enters && thread->in_call != number + 1))
+        return;
+    thread->in_call = enters ? number + 1 : 0;
+    write_index(thread, ADA_WORD(enters ? ADA_KIND_SPAN_BEGIN : ADA_KIND_SPAN_END, 0, 0),
+                call_event(view, number), thread->last_time, call->value, 0);
 }

@@ -7,7 +7,8 @@
  *
  *     BPF ring -> kernel_view_sched() -> lanes -> drain -> file
  *
- * The events: sched.switch_in, sched.switch_out and sched.wakeup, whose argument is the time that ended, in ns. Time stamps are the
+ * The events: sched.switch_in, sched.switch_out and sched.wakeup, whose argument is the time that ended, in ns; a span syscall.NAME
+ * for each system call. Time stamps are the
  * kernel's, of CLOCK_MONOTONIC. The caller is the producer of all lanes; one thread uses a view.
  */
 #ifndef ADA_COLLECTOR_KERNEL_VIEW_H
@@ -35,6 +36,9 @@ void kernel_view_destroy(KernelView *view);
  * a bounded time, when the lane is full; what does not fit even then is counted as lost.
  */
 void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t own_tid);
+
+/* The same for a system call: a span of its name, with the first argument and the result. */
+void kernel_view_syscall(KernelView *view, const AdaKernelSyscall *call, uint32_t own_tid);
 
 /* Nothing more will come of this thread (its id in the initial pid namespace). */
 void kernel_view_thread_ended(KernelView *view, uint32_t tid);

@@ -85,12 +85,12 @@ static void follow(Recorder *recorder)
 
     while (!recorder->target->is_over(recorder)) {
         bool polling = recorder->polling || recorder->target->poll;
-        int timeout = recorder->config->sched ? RECORDER_SCHED_MS : polling ? RECORDER_POLL_MS : -1;
+        int timeout = recorder_has_views(recorder) ? RECORDER_SCHED_MS : polling ? RECORDER_POLL_MS : -1;
         int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]), timeout);
 
         for (int i = 0; i < count; i++)
             obey(recorder, events[i].data.u32);
-        if (recorder->config->sched)
+        if (recorder_has_views(recorder))
             recorder_take_sched_records(recorder);
         if (polling && ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
             poll_members(recorder);

@@ -10,6 +10,7 @@
 #define ADA_COLLECTOR_RECORDER_H
 
 #include "user/collector/attach.h"
+#include "user/base/syscall_names.h"
 #include "user/collector/session.h"
 #include "user/export/metrics_server.h"
 
@@ -35,6 +36,7 @@ typedef struct RecorderConfig {
     const MarkRules *rules;     /* NULL: none */
     const WeightRules *weights; /* NULL: none */
     bool sched;                 /* what the scheduler does with their threads is in the trace, too */
+    const SyscallSet *syscalls; /* these of their system calls, too; NULL: none */
     bool mark_wakers;           /* also mark who woke a thread that was off its CPU for too long */
     bool no_bpf;                /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */

@@ -59,7 +59,7 @@ static int add_members(Recorder *recorder, AttachTarget *target)
     /* Before: what ends meanwhile is told. */
     recorder_watch_process(
         recorder, target->identity.pid,
-        recorder->config->sched && recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0);
+        recorder_has_views(recorder) && recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0);
     for (uint32_t i = 0; i < target->count; i++) {
         AttachedSegment *found = &target->segments[i];
         int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);

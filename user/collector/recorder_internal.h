@@ -190,6 +190,12 @@ void recorder_follow_switches(Recorder *recorder);
 
 /* ---- recorder_sched.c */
 
+/* Whether what the kernel sees of processes is in the trace. */
+static inline bool recorder_has_views(const Recorder *recorder)
+{
+    return recorder->config->sched || recorder->config->syscalls;
+}
+
 /* Takes what the scheduler did. */
 void recorder_take_sched_records(Recorder *recorder);
 

@@ -77,6 +77,7 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
     KernelAssistConfig config = {
         .off_cpu_ns = shortest(rules, MARK_RULE_OFF_CPU),
         .runqueue_ns = shortest(rules, MARK_RULE_RUN_QUEUE),
+        .syscalls = recorder->config->syscalls ? recorder->config->syscalls->bits : NULL,
     };
     const MarkRule *rule = find_kernel_rule(rules);
     int error = -EOPNOTSUPP;
@@ -90,7 +91,7 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
         (void)snprintf(recorder->kernel_reason, sizeof(recorder->kernel_reason), "--no-bpf");
     else
         error = kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason);
-    if (error && (rule || recorder->config->sched)) {
+    if (error && (rule || recorder_has_views(recorder))) {
         if (recorder->config->on_kernel_missing)
             recorder->config->on_kernel_missing(recorder->config->context, rule, recorder->kernel_reason);
         return error;

@@ -81,24 +81,46 @@ static void remove_view(Recorder *recorder, ViewEntry *entry)
     *entry = views->items[--views->count];
 }
 
-static void put_into_trace(Recorder *recorder, const AdaKernelSched *record)
+/* Where what the kernel tells of a process goes; NULL: nowhere. */
+static KernelView *view_of(Recorder *recorder, uint32_t pid)
 {
-    ViewEntry *entry = find_view(recorder, (pid_t)record->tgid);
-    KernelMark thread = {.tid = record->tid};
+    ViewEntry *entry = find_view(recorder, (pid_t)pid);
 
     if (!entry)
-        entry = add_view(recorder, (pid_t)record->tgid);
-    if (!entry || !entry->view)
-        return;
-    (void)find_thread(recorder, record->tid, &thread);
-    kernel_view_sched(entry->view, record, thread.tid);
+        entry = add_view(recorder, (pid_t)pid);
+    return entry ? entry->view : NULL;
+}
+
+/* The thread's id in its own pid namespace. */
+static uint32_t own_tid_of(const Recorder *recorder, uint32_t tid)
+{
+    KernelMark thread = {.tid = tid};
+
+    (void)find_thread(recorder, tid, &thread);
+    return thread.tid;
+}
+
+static void put_switch(Recorder *recorder, const AdaKernelSched *record)
+{
+    KernelView *view = view_of(recorder, record->tgid);
+
+    if (view)
+        kernel_view_sched(view, record, own_tid_of(recorder, record->tid));
+}
+
+static void put_call(Recorder *recorder, const AdaKernelSyscall *call)
+{
+    KernelView *view = view_of(recorder, call->tgid);
+
+    if (view)
+        kernel_view_syscall(view, call, own_tid_of(recorder, call->tid));
 }
 
 void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
 {
     ViewEntry *entry;
 
-    if (!recorder->config->sched || exit->type != ADA_KERNEL_EXIT)
+    if (!recorder_has_views(recorder) || exit->type != ADA_KERNEL_EXIT)
         return;
     recorder_take_sched_records(recorder); /* what it did before comes before */
     entry = find_view(recorder, (pid_t)exit->tgid);
@@ -133,14 +155,18 @@ void recorder_close_views(Recorder *recorder)
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
-static void on_sched(void *context, const AdaKernelSched *record)
+static void on_sched(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
 {
     Recorder *recorder = context;
 
+    if (call) {
+        put_call(recorder, call);
+        return;
+    }
     if (record->type != ADA_KERNEL_SWITCH_OUT)
         mark_by_rules(recorder, record);
     if (recorder->config->sched)
-        put_into_trace(recorder, record);
+        put_switch(recorder, record);
 }
 
 void recorder_take_sched_records(Recorder *recorder)

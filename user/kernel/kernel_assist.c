@@ -83,8 +83,9 @@ static int tracepoint_arguments(const struct btf *btf, const char *name, bool *l
 }
 
 #define LIFECYCLE_PAIRS 3u
+#define SYSCALL_PAIRS 5u /* from here on */
 
-static void choose_programs(const struct ada_kernel *skeleton, bool raw)
+static void choose_programs(const struct ada_kernel *skeleton, bool raw, bool syscalls)
 {
     const struct {
         struct bpf_program *by_btf;
@@ -95,13 +96,16 @@ static void choose_programs(const struct ada_kernel *skeleton, bool raw)
         {skeleton->progs.on_exit, skeleton->progs.on_exit_raw},
         {skeleton->progs.on_switch, skeleton->progs.on_switch_raw},
         {skeleton->progs.on_wakeup, skeleton->progs.on_wakeup_raw},
+        {skeleton->progs.on_sys_enter, skeleton->progs.on_sys_enter_raw},
+        {skeleton->progs.on_sys_exit, skeleton->progs.on_sys_exit_raw},
     };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        bool later = i >= LIFECYCLE_PAIRS; /* see kernel_assist_follow() */
+        bool later = i >= LIFECYCLE_PAIRS && i < SYSCALL_PAIRS; /* see kernel_assist_follow() */
+        bool wanted = i < SYSCALL_PAIRS || syscalls;
 
-        (void)bpf_program__set_autoload(pairs[i].by_btf, !raw); /* fails for loaded objects only */
-        (void)bpf_program__set_autoload(pairs[i].raw, raw);
+        (void)bpf_program__set_autoload(pairs[i].by_btf, wanted && !raw); /* fails for loaded objects only */
+        (void)bpf_program__set_autoload(pairs[i].raw, wanted && raw);
         bpf_program__set_autoattach(pairs[i].by_btf, !later);
         bpf_program__set_autoattach(pairs[i].raw, !later);
     }
@@ -113,8 +117,9 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     size_t lifecycle_bytes =
         config->lifecycle_ring_bytes ? config->lifecycle_ring_bytes : LIFECYCLE_RING_DEFAULT;
     size_t sched_bytes = config->sched_ring_bytes ? config->sched_ring_bytes : SCHED_RING_DEFAULT;
-    static const char *const tracepoints[] = {"sched_process_fork", "sched_process_exec",
-                                              "sched_process_exit", "sched_wakeup", "sched_switch"};
+    static const char *const tracepoints[] = {
+        "sched_process_fork", "sched_process_exec", "sched_process_exit", "sys_enter",
+        "sys_exit",           "sched_wakeup",       "sched_switch"};
     bool raw = config->raw_tracepoints;
     bool has_state = false;
     int error;
@@ -126,7 +131,9 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
         raw = raw || count < 0;
         has_state = count == 4 && number; /* sched_switch comes last */
     }
-    choose_programs(skeleton, raw);
+    choose_programs(skeleton, raw, config->syscalls != NULL);
+    if (config->syscalls)
+        memcpy((void *)(uintptr_t)skeleton->rodata->knob_syscalls, config->syscalls, ADA_KERNEL_SYSCALLS / 8);
     (void)bpf_program__set_autoattach(skeleton->progs.on_task, false);
     skeleton->rodata->knob_switch_has_state = has_state;
     skeleton->rodata->knob_sched_records = config->sched_records;
@@ -135,7 +142,7 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     skeleton->rodata->knob_sched_wakeup_bytes =
         config->off_cpu_ns != 0 || config->runqueue_ns != 0 ? 0 : sched_bytes / 4;
     error = bpf_map__set_max_entries(skeleton->maps.lifecycle_ring, (uint32_t)lifecycle_bytes);
-    if (!error && config->sched_records)
+    if (!error && (config->sched_records || config->syscalls))
         error = bpf_map__set_max_entries(skeleton->maps.sched_ring, (uint32_t)sched_bytes);
     return error;
 }
@@ -185,9 +192,11 @@ static int on_lifecycle_record(void *context, void *data, size_t size)
 static int on_sched_record(void *context, void *data, size_t size)
 {
     KernelAssist *assist = context;
+    const AdaKernelSched *record = data;
+    bool call = record->type == ADA_KERNEL_SYSCALL_ENTER || record->type == ADA_KERNEL_SYSCALL_EXIT;
 
-    (void)size;
-    assist->on_sched(assist->context, data);
+    (void)size; /* the same for both */
+    assist->on_sched(assist->context, call ? NULL : record, call ? data : NULL);
     return 0;
 }
 

@@ -33,6 +33,7 @@ typedef struct KernelAssistConfig {
     bool sched_records;  /* switches and wakeups are recorded, not only added up; they are followed then */
     uint64_t off_cpu_ns; /* of those records: only sleeps, up to the wakeup, from so long on; */
     uint64_t runqueue_ns; /* only waits for a CPU from so long on; UINT64_MAX: none. The ring's reader is woken for each then */
+    const uint64_t *syscalls; /* ADA_KERNEL_SYSCALLS bits: these calls are recorded, in the scheduler's ring; NULL: none */
     bool raw_tracepoints; /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
     const char *btf;      /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
@@ -83,7 +84,8 @@ int kernel_assist_sched_fd(const KernelAssist *assist);
 /* `thread`: an exit's last context; NULL: it had none, or it is no exit. Both are valid during the call. */
 typedef void (*kernel_lifecycle_fn)(void *context, const AdaKernelLifecycle *record,
                                     const AdaKernelThread *thread);
-typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record);
+/* One of the two, the other is NULL. Valid during the call. */
+typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call);
 
 /* Takes all that waits, in the order of the ring. */
 void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn on_record, void *context);
