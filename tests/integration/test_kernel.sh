@@ -136,8 +136,8 @@ switches_of_children() {
     record "$work/t.adat" --sched -- sh -c "$out/tests/prog_load 4 1000; $out/tests/prog_churn 60 20 3; exit 7"
     equal $? 7 || return 1
     verify "$work/t.adat" || return 1
-    [ "$(info '[.processes[] | select(.command | startswith("kernel: "))] | length')" -ge 3 ] || { info .processes; return 1; }
-    equal "$(info '[.processes[] | select((.command | startswith("kernel: ")) and .end != "exit")] | length')" 0 || return 1
+    [ "$(info '[.processes[] | select(.command | startswith("kernel:"))] | length')" -ge 3 ] || { info .processes; return 1; }
+    equal "$(info '[.processes[] | select((.command | startswith("kernel:")) and .end != "exit")] | length')" 0 || return 1
     dump >"$work/dumped"
     all_switches_are_there
 }

@@ -119,6 +119,8 @@ static void describe_owner(const Segment *segment, pid_t pid)
 {
     SegmentHeader *header = segment->header;
     char path[64], program[sizeof(header->program)];
+    char *command = header->command + sizeof(VIEW_COMMAND);
+    size_t room = sizeof(header->command) - sizeof(VIEW_COMMAND), size;
     ssize_t length;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
@@ -126,12 +128,18 @@ static void describe_owner(const Segment *segment, pid_t pid)
     program[length > 0 ? length : 0] = '\0';
     (void)snprintf(header->program, sizeof(header->program), VIEW_COMMAND "%.*s",
                    (int)(sizeof(header->program) - sizeof(VIEW_COMMAND)), program);
-    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
     memcpy(header->command, VIEW_COMMAND, sizeof(VIEW_COMMAND));
-    ada_store_relaxed(
-        &header->command_bytes,
-        (uint32_t)(sizeof(VIEW_COMMAND) + read_text(path, header->command + sizeof(VIEW_COMMAND),
-                                                    sizeof(header->command) - sizeof(VIEW_COMMAND))));
+    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    size = read_text(path, command, room);
+    if (size == 0) { /* it is ending: its name is left, which stands in brackets then, as in ps(1) */
+        char name[ADA_THREAD_NAME_SIZE];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+        (void)read_text(path, name, sizeof(name));
+        name[strcspn(name, "\n")] = '\0';
+        size = (size_t)snprintf(command, room, "[%s]", name);
+    }
+    ada_store_relaxed(&header->command_bytes, (uint32_t)(sizeof(VIEW_COMMAND) + size));
     ada_store_relaxed(&header->owner_pid, (uint32_t)pid);
     ada_store_relaxed(&header->owner_started_at, ada_clock_monotonic_ns());
     ada_store_release(&header->owner_ready, 1u); /* pairs with describe_process() of process_description.c */
