@@ -85,11 +85,11 @@ runqueue_is_marked() {
 
 killed_is_marked() {
     record "$work/t.adat" --mark signal=fatal -- "$out/tests/prog_waits" crash
-    equal $? 139 || return 1
+    equal $? 137 || return 1
     verify "$work/t.adat" || return 1
     equal "$(payloads victim.before)" 50 || return 1
     record "$work/t.adat" -- "$out/tests/prog_waits" crash
-    equal $? 139 || return 1
+    equal $? 137 || return 1
     equal "$(payloads victim.before)" 0
 }
 
