@@ -83,7 +83,12 @@ struct pt_regs {
 };
 
 struct pt_regs___x86 {
+    unsigned long ax;
     unsigned long orig_ax;
+};
+
+struct user_pt_regs___arm64 {
+    uint64_t regs[31];
 };
 
 struct pt_regs___arm64 {

@@ -5,7 +5,7 @@
  *
  * Attached only if somebody wants them, as each system call of every process takes the kernel's slow way then.
  */
-#include "thread_table.h"
+#include "calls.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -14,32 +14,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 static __always_inline bool is_recorded(long number)
 {
     return (unsigned long)number < ADA_KERNEL_SYSCALLS &&
-           (knob_syscalls[(unsigned long)number / 64 % (ADA_KERNEL_SYSCALLS / 64)] >> ((unsigned long)number % 64) & 1) != 0;
-}
-
-static __always_inline void put_call(uint32_t type, uint32_t tgid, uint32_t tid, long number, uint64_t value)
-{
-    AdaKernelCounters *count = this_cpu_counters();
-    AdaKernelSyscall *record = bpf_ringbuf_reserve(&sched_ring, sizeof(*record), 0);
-    uint64_t wake;
-
-    if (count) {
-        __sync_fetch_and_add(&count->sched_attempted, 1);
-        if (!record)
-            __sync_fetch_and_add(&count->sched_lost, 1);
-    }
-    if (!record)
-        return;
-    record->type = type;
-    record->cpu = bpf_get_smp_processor_id();
-    record->time_ns = bpf_ktime_get_ns();
-    record->tid = tid;
-    record->tgid = tgid;
-    record->number = (uint32_t)number;
-    record->reserved = 0;
-    record->value = value;
-    wake = bpf_ringbuf_query(&sched_ring, BPF_RB_AVAIL_DATA) >= knob_sched_wakeup_bytes;
-    bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+           (knob_syscalls[(unsigned long)number / 64 % (ADA_KERNEL_SYSCALLS / 64)] >>
+                ((unsigned long)number % 64) &
+            1) != 0;
 }
 
 static __always_inline uint64_t first_argument(struct pt_regs *regs)
@@ -56,7 +33,7 @@ static __always_inline int handle_enter(struct pt_regs *regs, long number)
     uint64_t ids = bpf_get_current_pid_tgid();
 
     if (is_recorded(number) && find_target((uint32_t)(ids >> 32)))
-        put_call(ADA_KERNEL_SYSCALL_ENTER, (uint32_t)(ids >> 32), (uint32_t)ids, number, first_argument(regs));
+        put_call(ADA_KERNEL_SYSCALL_ENTER, ids, (uint32_t)number, first_argument(regs));
     return 0;
 }
 
@@ -65,7 +42,7 @@ static __always_inline int handle_leave(long number, long result)
     uint64_t ids = bpf_get_current_pid_tgid();
 
     if (is_recorded(number) && find_target((uint32_t)(ids >> 32)))
-        put_call(ADA_KERNEL_SYSCALL_EXIT, (uint32_t)(ids >> 32), (uint32_t)ids, number, (uint64_t)result);
+        put_call(ADA_KERNEL_SYSCALL_EXIT, ids, (uint32_t)number, (uint64_t)result);
     return 0;
 }
 

@@ -136,7 +136,7 @@ ADA_ABI_ASSERT(sizeof(AdaKernelExit) == 192, "");
 #define ADA_KERNEL_SWITCH_IN 1u     /* `duration_ns`: how long it was runnable before */
 #define ADA_KERNEL_SWITCH_OUT 2u    /* `duration_ns`: how long it ran */
 #define ADA_KERNEL_WAKEUP 3u        /* `duration_ns`: how long it had slept or been blocked */
-#define ADA_KERNEL_SYSCALL_ENTER 4u /* an AdaKernelSyscall */
+#define ADA_KERNEL_SYSCALL_ENTER 4u /* an AdaKernelCall */
 #define ADA_KERNEL_SYSCALL_EXIT 5u  /* the same */
 
 /* A record of the scheduler ring. */
@@ -150,21 +150,25 @@ typedef struct AdaKernelSched {
     uint32_t state; /* ADA_KERNEL_* that it is in from now on */
     uint64_t duration_ns;
 } AdaKernelSched;
+#define ADA_KERNEL_UPROBE 6u    /* the same: a function that was asked for was called */
+#define ADA_KERNEL_URETPROBE 7u /* it returns */
+
 /* The same ring, and the same begin. */
-typedef struct AdaKernelSyscall {
+typedef struct AdaKernelCall {
     uint32_t type;
     uint32_t cpu;
     uint64_t time_ns;
     uint32_t tid;
     uint32_t tgid;
-    uint32_t number; /* of the call */
+    uint32_t number; /* of the system call, or which of the functions */
     uint32_t reserved;
-    uint64_t value; /* enter: its first argument; exit: what it returns */
-} AdaKernelSyscall;
-ADA_ABI_ASSERT(sizeof(AdaKernelSyscall) == sizeof(AdaKernelSched), "");
-ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSyscall, tid) == 16, "");
-ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelSyscall, value) == 32, "");
+    uint64_t value; /* its first argument, or what it returns */
+} AdaKernelCall;
+ADA_ABI_ASSERT(sizeof(AdaKernelCall) == sizeof(AdaKernelSched), "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelCall, tid) == 16, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelCall, value) == 32, "");
 
+#define ADA_KERNEL_UPROBES 64u    /* functions at a time */
 #define ADA_KERNEL_SYSCALLS 1024u /* numbers are below this */
 
 ADA_ABI_ASSERT(sizeof(AdaKernelSched) == 40, "");

@@ -692,7 +692,7 @@ static int run_flood(void *argument)
     return run_naps(argument);
 }
 
-static void count_sched(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
+static void count_sched(void *context, const AdaKernelSched *record, const AdaKernelCall *call)
 {
     CU_ASSERT_PTR_NOT_NULL(record);
     CU_ASSERT_PTR_NULL(call);
@@ -760,7 +760,7 @@ static void kernel_assist__sched_ring_full__then_no_lifecycle_record_is_lost(voi
     kernel_assist_destroy(assist);
 }
 
-static void count_by_type(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
+static void count_by_type(void *context, const AdaKernelSched *record, const AdaKernelCall *call)
 {
     uint64_t *counts = context;
 

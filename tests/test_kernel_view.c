@@ -112,12 +112,12 @@ static void kernel_view__records__then_events_with_fields_in_the_file(void)
 
 static void tell_call(Fixture *fixture, uint32_t type, uint32_t number, uint64_t time, uint64_t value)
 {
-    const AdaKernelSyscall call = {.type = type,
-                                   .time_ns = fixture->now + time,
-                                   .tid = 5,
-                                   .tgid = (uint32_t)getpid(),
-                                   .number = number,
-                                   .value = value};
+    const AdaKernelCall call = {.type = type,
+                                .time_ns = fixture->now + time,
+                                .tid = 5,
+                                .tgid = (uint32_t)getpid(),
+                                .number = number,
+                                .value = value};
 
     kernel_view_syscall(fixture->view, &call, 5);
 }
@@ -157,6 +157,45 @@ static void kernel_view__system_calls__then_spans_that_begin_and_end(void)
     }
     CU_ASSERT_EQUAL(count, sizeof(expected) / sizeof(expected[0]));
     CU_ASSERT_EQUAL(adat_reader_events(reader).in_file, count);
+    adat_cursor_destroy(cursor);
+    adat_reader_close(reader);
+}
+
+/* Recursion, a return whose call nobody saw, and one of which returns are not wanted. */
+static void kernel_view__functions__then_instants_and_nested_spans(void)
+{
+    static const KernelUprobe uprobes[] = {{"x", "once", false}, {"x", "nested", true}};
+    static const struct {
+        uint32_t type, number, depth;
+    } calls[] = {{ADA_KERNEL_URETPROBE, 1, 0}, {ADA_KERNEL_UPROBE, 1, 0},    {ADA_KERNEL_UPROBE, 1, 1},
+                 {ADA_KERNEL_UPROBE, 0, 2},    {ADA_KERNEL_URETPROBE, 1, 1}, {ADA_KERNEL_URETPROBE, 1, 0},
+                 {ADA_KERNEL_URETPROBE, 1, 0}};
+    AdatCursor *cursor;
+    AdatReader *reader;
+    AdatEvent event;
+    Fixture fixture;
+    uint32_t count = 0;
+
+    setup(&fixture);
+    for (uint32_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        const AdaKernelCall call = {.type = calls[i].type,
+                                    .time_ns = fixture.now + i,
+                                    .tid = 5,
+                                    .tgid = (uint32_t)getpid(),
+                                    .number = calls[i].number,
+                                    .value = i};
+
+        kernel_view_uprobe(fixture.view, &call, &uprobes[calls[i].number], 5);
+    }
+    reader = finish(&fixture);
+    CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+    while (adat_cursor_next(cursor, &event) == 1) {
+        uint32_t i = ++count; /* the first one is left out, and so is the last */
+
+        CU_ASSERT_EQUAL(event.event.argument, i);
+        CU_ASSERT_EQUAL(ADA_WORD_DEPTH(event.event.word), calls[i].depth);
+    }
+    CU_ASSERT_EQUAL(count, 5);
     adat_cursor_destroy(cursor);
     adat_reader_close(reader);
 }
@@ -207,6 +246,7 @@ static void kernel_view__too_many_threads__then_their_events_are_counted(void)
 static const TestCase tests[] = {
     TEST(kernel_view__records__then_events_with_fields_in_the_file),
     TEST(kernel_view__system_calls__then_spans_that_begin_and_end),
+    TEST(kernel_view__functions__then_instants_and_nested_spans),
     TEST(kernel_view__threads_that_end__then_each_has_its_own_account),
     TEST(kernel_view__too_many_threads__then_their_events_are_counted),
 };

@@ -166,6 +166,25 @@ calls_of_a_list() {
     equal "$(dump | jq -s '[.[] | select(.kind == "span_begin")] | length')" "$(dump | jq -s '[.[] | select(.kind == "span_end")] | length')"
 }
 
+# ---- functions ------------------------------------------------------------------------------------
+
+# Every call, with its argument; spans nest, and have what is returned.
+calls_of_functions() {
+    record "$work/t.adat" --uprobe "$out/tests/plain_calls:leaf" --uprobe "$out/tests/plain_calls:nest,ret" -- "$out/tests/plain_calls" ||
+        { complaints; return 1; }
+    verify "$work/t.adat" || return 1
+    equal "$(dump | jq -s -c '[.[] | select(.name == "uprobe.leaf")] | group_by(.tid) | map([length, (map(.kind) | unique | join(" ")), (map(.arg) == [range(500)])])')" \
+        '[[500,"instant",true],[500,"instant",true]]' || return 1
+    equal "$(dump | jq -s -c '[.[] | select(.name == "uprobe.nest")] | group_by(.tid) | map(map([.kind, .arg] | join(" ")) | join(",")) | unique')" \
+        '["span_begin 5,span_begin 4,span_begin 3,span_begin 2,span_begin 1,span_begin 0,span_end 7,span_end 17,span_end 27,span_end 37,span_end 47,span_end 57"]'
+}
+
+no_such_function() {
+    wrong 1 "cannot attach to function 'nonsense' of '$out/tests/plain_calls': there is none" "$out/adatrace" record \
+        --uprobe "$out/tests/plain_calls:nonsense" -o "$work/x.adat" -- true || return 1
+    [ ! -e "$work/x.adat" ] || { echo "the file is there"; return 1; }
+}
+
 # ---- ends without destructors --------------------------------------------------------------------
 
 # Far more threads than slots: each must come back through the kernel's word alone.
@@ -277,6 +296,8 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "signal=fatal: the last moments of a killed thread" killed_is_marked
     check "--sched: who ran, who waited, and for whom" switches_are_in_the_trace
     check "--sched: of children, too" switches_of_children
+    check "--uprobe: every call of a function" calls_of_functions
+    check "--uprobe of no function" no_such_function
     if command -v strace >/dev/null; then
         check "--syscalls: as strace counts them" calls_as_strace_counts
         check "--syscalls=LIST" calls_of_a_list
@@ -294,6 +315,9 @@ check "--sched without the kernel" wrong 1 "--sched needs kernel assistance, whi
     "$out/adatrace" record --no-bpf --sched -o "$work/x.adat" -- true
 check "--syscalls without the kernel" wrong 1 "--syscalls needs kernel assistance, which is not to be had: --no-bpf" \
     "$out/adatrace" record --no-bpf --syscalls -o "$work/x.adat" -- true
+for probe in '' : x x: :x x:,ret x:y,z; do
+    check "--uprobe '$probe'" wrong 2 "--uprobe '$probe'" "$out/adatrace" record --uprobe "$probe" -- true
+done
 check "--syscalls=NONSENSE" wrong 2 "'raed' is no system call" "$out/adatrace" record --syscalls=close,raed -- true
 check "--mark-wakers without a rule" wrong 2 "--mark-wakers needs a rule" "$out/adatrace" record --mark-wakers -- true
 check "status says that it is not wanted" status_tells "off: --no-bpf" --no-bpf

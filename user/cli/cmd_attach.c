@@ -216,10 +216,11 @@ static void explain_failure(pid_t pid, const AttachFailure *failure)
         explain_rights(pid, failure);
         break;
     case ATTACH_NOT_HERE:
-        cli_error("attach",
-                  "cannot attach to process %d (%s): it does not use libadatrace; link it to that, start it by 'adatrace "
-                  "record --preload', or record what the kernel sees of it, with --sched or --syscalls",
-                  number, name);
+        cli_error(
+            "attach",
+            "cannot attach to process %d (%s): it does not use libadatrace; link it to that, start it by 'adatrace "
+            "record --preload', or record what the kernel sees of it, with --sched, --syscalls or --uprobe",
+            number, name);
         break;
     case ATTACH_CLAIMED:
         explain_claim(pid, failure);
@@ -365,7 +366,7 @@ int cmd_attach(int argc, char **argv)
         goto out;
     }
     status = CLI_FAILURE;
-    targets = open_targets(&options.pids, options.common.sched || options.common.traces_syscalls);
+    targets = open_targets(&options.pids, record_options_see_kernel(&options.common));
     if (!targets)
         goto out;
     record_options_choose_output(&options.common, targets[0].identity.name, chosen, sizeof(chosen));

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,6 +29,8 @@ void record_options_fini(RecordOptions *options)
 {
     mark_rules_fini(&options->rules);
     weight_rules_fini(&options->weights);
+    for (uint32_t i = 0; i < options->uprobe_count; i++)
+        free((char *)(uintptr_t)options->uprobes[i].binary);
 }
 
 /* CLI_OK, or CLI_USAGE with the error said, and where in the rule it is. */
@@ -61,6 +64,39 @@ static int add_syscalls(RecordOptions *options, const char *list)
     return cli_usage_error(options->command,
                            "--syscalls '%s': '%.*s' is no system call of this machine; see syscalls(2)", list,
                            (int)length, bad);
+}
+
+/* The same for --uprobe. */
+static int add_uprobe(RecordOptions *options, const char *text)
+{
+    KernelUprobe *uprobe = &options->uprobes[options->uprobe_count];
+    const char *colon = strrchr(text, ':');
+    char *copy, *symbol, *comma;
+
+    if (options->uprobe_count == ADA_KERNEL_UPROBES)
+        return cli_usage_error(options->command, "--uprobe '%s': more than %u functions", text,
+                               ADA_KERNEL_UPROBES);
+    if (!colon || colon == text || colon[1] == '\0' || colon[1] == ',')
+        return cli_usage_error(options->command,
+                               "--uprobe '%s' is not BINARY:FUNCTION or BINARY:FUNCTION,ret", text);
+    copy = strdup(text);
+    if (!copy) {
+        cli_error(options->command, "out of memory");
+        return CLI_FAILURE;
+    }
+    symbol = copy + (colon - text);
+    *symbol++ = '\0';
+    comma = strchr(symbol, ',');
+    if (comma && strcmp(comma, ",ret") != 0) {
+        free(copy);
+        return cli_usage_error(options->command, "--uprobe '%s': after the function there is only ',ret'",
+                               text);
+    }
+    if (comma)
+        *comma = '\0';
+    *uprobe = (KernelUprobe){.binary = copy, .symbol = symbol, .returns = comma != NULL};
+    options->uprobe_count++;
+    return CLI_OK;
 }
 
 /* The same for --weight. */
@@ -129,6 +165,8 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
     case RECORD_OPTION_SCHED:
         options->sched = true;
         return CLI_OK;
+    case RECORD_OPTION_UPROBE:
+        return add_uprobe(options, argument);
     case RECORD_OPTION_SYSCALLS:
         return add_syscalls(options, argument);
     case RECORD_OPTION_NO_BPF:

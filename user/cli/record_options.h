@@ -18,6 +18,8 @@ typedef struct RecordOptions {
     bool sched;
     bool traces_syscalls; /* those in `syscalls` */
     SyscallSet syscalls;
+    KernelUprobe uprobes[ADA_KERNEL_UPROBES]; /* `binary` is allocated, `symbol` is a part of it */
+    uint32_t uprobe_count;
     bool mark_wakers;
     bool no_bpf;
     bool json;
@@ -31,6 +33,7 @@ enum {
     RECORD_OPTION_MARK_WAKERS,
     RECORD_OPTION_SCHED,
     RECORD_OPTION_SYSCALLS,
+    RECORD_OPTION_UPROBE,
     RECORD_OPTION_METRICS_INTERVAL,
     RECORD_OPTION_METRICS_FILE,
     RECORD_OPTION_METRICS_LISTEN,
@@ -48,6 +51,7 @@ enum {
     {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
     {"mark-wakers", no_argument, NULL, RECORD_OPTION_MARK_WAKERS},               \
     {"syscalls", optional_argument, NULL, RECORD_OPTION_SYSCALLS}, \
+    {"uprobe", required_argument, NULL, RECORD_OPTION_UPROBE}, \
     {"sched", no_argument, NULL, RECORD_OPTION_SCHED},                           \
     {"metrics-file", required_argument, NULL, RECORD_OPTION_METRICS_FILE},       \
     {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
@@ -57,28 +61,31 @@ enum {
 /* clang-format on */
 
 /* For the command's usage: all of them but --output. */
-#define RECORD_OPTIONS_USAGE                                                                                \
-    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"            \
-    "                          (default), round-robin, weighted, priority\n"                                \
-    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"        \
-    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"    \
-    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"        \
-    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n"    \
-    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"           \
-    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"        \
-    "      --sched             also record when threads run, why they do not, and who wakes them: events\n" \
-    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                           \
-    "      --syscalls[=NAME,...]\n"                                                                         \
-    "                          also record system calls, all or these (patterns such as 'epoll*'): spans\n" \
-    "                          syscall.NAME\n"                                                              \
-    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"    \
-    "      --metrics-listen [ADDRESS:]PORT\n"                                                               \
-    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"      \
-    "                          on loopback unless an address is given; port 0: one that is free\n"          \
-    "      --metrics-interval TIME\n"                                                                       \
-    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"    \
-    "                          100ms to 60s (default 1s)\n"                                                 \
-    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"    \
+#define RECORD_OPTIONS_USAGE                                                                                     \
+    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"                 \
+    "                          (default), round-robin, weighted, priority\n"                                     \
+    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"             \
+    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"         \
+    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"             \
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n"         \
+    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"                \
+    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"             \
+    "      --sched             also record when threads run, why they do not, and who wakes them: events\n"      \
+    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                                \
+    "      --syscalls[=NAME,...]\n"                                                                              \
+    "                          also record system calls, all or these (patterns such as 'epoll*'): spans\n"      \
+    "                          syscall.NAME\n"                                                                   \
+    "      --uprobe BINARY:FUNCTION[,ret]\n"                                                                     \
+    "                          also record calls of a function: an instant uprobe.FUNCTION; with ret, a span;\n" \
+    "                          may be repeated\n"                                                                \
+    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"         \
+    "      --metrics-listen [ADDRESS:]PORT\n"                                                                    \
+    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"           \
+    "                          on loopback unless an address is given; port 0: one that is free\n"               \
+    "      --metrics-interval TIME\n"                                                                            \
+    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"         \
+    "                          100ms to 60s (default 1s)\n"                                                      \
+    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"         \
     "      --json              print the summary as one JSON object\n"
 
 void record_options_init(RecordOptions *options, const char *command);
@@ -86,6 +93,12 @@ void record_options_fini(RecordOptions *options);
 
 /* Takes one of them. CLI_OK; CLI_USAGE or CLI_FAILURE, with the error said; -1: it is another option. */
 int record_options_apply(RecordOptions *options, int option, const char *argument);
+
+/* Whether something is wanted that the kernel sees of any process. */
+static inline bool record_options_see_kernel(const RecordOptions *options)
+{
+    return options->sched || options->traces_syscalls || options->uprobe_count > 0;
+}
 
 /* Once all were taken: whether they go together. CLI_OK, or CLI_USAGE with the error said. */
 int record_options_check(const RecordOptions *options);

@@ -69,7 +69,10 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
                   "--mark '%s' needs kernel assistance, which is not to be had: %s", rule->text, reason);
     else
         cli_error(telling->options->command, "--%s needs kernel assistance, which is not to be had: %s",
-                  telling->options->sched ? "sched" : "syscalls", reason);
+                  telling->options->sched             ? "sched"
+                  : telling->options->traces_syscalls ? "syscalls"
+                                                      : "uprobe",
+                  reason);
 }
 
 static void on_metrics_served(void *context)
@@ -182,6 +185,8 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     config->no_bpf = options->no_bpf;
     config->sched = options->sched;
     config->syscalls = options->traces_syscalls ? &options->syscalls : NULL;
+    config->uprobes = options->uprobes;
+    config->uprobe_count = options->uprobe_count;
     config->mark_wakers = options->mark_wakers;
     config->metrics_interval_ns = options->metrics_interval_ns;
     config->metrics_file = options->metrics_file;

@@ -27,6 +27,8 @@ typedef struct ViewThread {
     uint32_t tid;         /* in the initial pid namespace */
     uint16_t next;        /* slot + 1 of the next one with that hash */
     uint64_t last_time;
+    uint32_t depth;                     /* spans that it is in */
+    uint16_t calls[ADA_KERNEL_UPROBES]; /* of each function: those that have not returned */
     uint32_t in_call; /* number of the system call that it is in + 1; 0: none that we saw it enter */
     LaneWriter index_writer;
     LaneWriter detail_writer;
@@ -40,8 +42,9 @@ struct KernelView {
     uint32_t thread_count;
     uint32_t event_count;                      /* described */
     uint16_t call_events[ADA_KERNEL_SYSCALLS]; /* id of the event of a system call; 0: it was not described yet */
-    uint16_t heads[VIEW_HASH];                 /* by tid: slot + 1 of the first one */
-    ViewThread threads[VIEW_THREADS];          /* by slot */
+    uint16_t function_events[ADA_KERNEL_UPROBES]; /* the same of functions */
+    uint16_t heads[VIEW_HASH];                    /* by tid: slot + 1 of the first one */
+    ViewThread threads[VIEW_THREADS];             /* by slot */
 };
 
 /* ---- events ----------------------------------------------------------------------------------- */
@@ -87,7 +90,8 @@ static uint32_t call_event(KernelView *view, uint32_t number)
     AdaEventDescriptor descriptor = {.kind = ADA_KIND_SPAN_BEGIN};
     const char *name = syscall_name(number);
 
-    _Static_assert(ADA_KERNEL_SYSCALLS + VIEW_EVENTS <= ADA_EVENTS_MAX && SYSCALLS_MAX == ADA_KERNEL_SYSCALLS,
+    _Static_assert(ADA_KERNEL_SYSCALLS + ADA_KERNEL_UPROBES + VIEW_EVENTS <= ADA_EVENTS_MAX &&
+                       SYSCALLS_MAX == ADA_KERNEL_SYSCALLS,
                    "");
     if (view->call_events[number] == 0) {
         if (name)
@@ -97,6 +101,17 @@ static uint32_t call_event(KernelView *view, uint32_t number)
         view->call_events[number] = (uint16_t)describe_event(view, &descriptor);
     }
     return view->call_events[number];
+}
+
+static uint32_t function_event(KernelView *view, uint32_t number, const char *symbol)
+{
+    AdaEventDescriptor descriptor = {.kind = ADA_KIND_INSTANT};
+
+    if (view->function_events[number] == 0) {
+        (void)snprintf(descriptor.name, sizeof(descriptor.name), "uprobe.%s", symbol);
+        view->function_events[number] = (uint16_t)describe_event(view, &descriptor);
+    }
+    return view->function_events[number];
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -290,6 +305,7 @@ void kernel_view_destroy(KernelView *view)
 /* ---- writing ---------------------------------------------------------------------------------- */
 
 #define VIEW_PAYLOAD_MAX 64u
+#define VIEW_DEPTH_MAX 0xffffu
 
 static void write_index(ViewThread *thread, uint32_t word, uint64_t id, uint64_t time, uint64_t argument,
                         uint32_t link)
@@ -301,6 +317,19 @@ static void write_index(ViewThread *thread, uint32_t word, uint64_t id, uint64_t
     *(AdaIndexEvent *)place.at =
         (AdaIndexEvent){.timestamp = time, .id = id, .argument = argument, .word = word, .link = link};
     lane_commit(&thread->index, &place);
+}
+
+/* Where a span begins or ends, at the thread's time. */
+static void write_span(ViewThread *thread, bool begins, uint32_t event, uint64_t argument)
+{
+    if (!begins && thread->depth > 0)
+        thread->depth--;
+    write_index(thread,
+                ADA_WORD(begins ? ADA_KIND_SPAN_BEGIN : ADA_KIND_SPAN_END, 0,
+                         thread->depth < VIEW_DEPTH_MAX ? thread->depth : VIEW_DEPTH_MAX),
+                event, thread->last_time, argument, 0);
+    if (begins)
+        thread->depth++;
 }
 
 /* One event with its payload, as ada_write_event() writes it, with the kernel's time. */
@@ -325,7 +354,7 @@ static void write_event(ViewThread *thread, ViewEvent id, uint64_t time, uint64_
         flags = ADA_FLAG_DETAIL;
         link = (uint32_t)place.record;
     }
-    write_index(thread, ADA_WORD(ADA_KIND_TYPED, flags, thread->in_call != 0), id, time, argument, link);
+    write_index(thread, ADA_WORD(ADA_KIND_TYPED, flags, thread->depth), id, time, argument, link);
 }
 
 /* Appends a text field; the payload is zeroed. */
@@ -384,7 +413,7 @@ void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t 
     write_event(thread, (ViewEvent)record->type, thread->last_time, record->duration_ns, payload, size);
 }
 
-void kernel_view_syscall(KernelView *view, const AdaKernelSyscall *call, uint32_t own_tid)
+void kernel_view_syscall(KernelView *view, const AdaKernelCall *call, uint32_t own_tid)
 {
     bool enters = call->type == ADA_KERNEL_SYSCALL_ENTER;
     uint32_t number = call->number % ADA_KERNEL_SYSCALLS;
@@ -394,6 +423,24 @@ void kernel_view_syscall(KernelView *view, const AdaKernelSyscall *call, uint32_
     if (!thread || (!enters && thread->in_call != number + 1))
         return;
     thread->in_call = enters ? number + 1 : 0;
-    write_index(thread, ADA_WORD(enters ? ADA_KIND_SPAN_BEGIN : ADA_KIND_SPAN_END, 0, 0),
-                call_event(view, number), thread->last_time, call->value, 0);
+    write_span(thread, enters, call_event(view, number), call->value);
+}
+
+void kernel_view_uprobe(KernelView *view, const AdaKernelCall *call, const KernelUprobe *uprobe,
+                        uint32_t own_tid)
+{
+    uint32_t number = call->number % ADA_KERNEL_UPROBES, event;
+    ViewThread *thread = thread_at(view, call->tid, own_tid, call->time_ns);
+
+    /* A return whose call came before we attached, or was lost. */
+    if (!thread || (call->type == ADA_KERNEL_URETPROBE && thread->calls[number] == 0))
+        return;
+    event = function_event(view, number, uprobe->symbol);
+    if (!uprobe->returns) {
+        write_index(thread, ADA_WORD(ADA_KIND_INSTANT, 0, thread->depth), event, thread->last_time,
+                    call->value, 0);
+        return;
+    }
+    thread->calls[number] = (uint16_t)(thread->calls[number] + (call->type == ADA_KERNEL_UPROBE ? 1 : -1));
+    write_span(thread, call->type == ADA_KERNEL_UPROBE, event, call->value);
 }

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "shared/kernel_abi.h"
+#include "user/kernel/kernel_assist.h"
 #include "user/lane/segment.h"
 
 typedef struct KernelView KernelView;
@@ -38,7 +38,11 @@ void kernel_view_destroy(KernelView *view);
 void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t own_tid);
 
 /* The same for a system call: a span of its name, with the first argument and the result. */
-void kernel_view_syscall(KernelView *view, const AdaKernelSyscall *call, uint32_t own_tid);
+void kernel_view_syscall(KernelView *view, const AdaKernelCall *call, uint32_t own_tid);
+
+/* The same for a function: an instant uprobe.SYMBOL with the first argument; if its returns are recorded, a span, with the result. */
+void kernel_view_uprobe(KernelView *view, const AdaKernelCall *call, const KernelUprobe *uprobe,
+                        uint32_t own_tid);
 
 /* Nothing more will come of this thread (its id in the initial pid namespace). */
 void kernel_view_thread_ended(KernelView *view, uint32_t tid);

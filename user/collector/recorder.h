@@ -32,13 +32,15 @@ typedef struct RecorderConfig {
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
     MetricsAddress *metrics_address; /* where they are served; its port, if 0, is set to the one chosen; NULL: nowhere */
-    const char *metrics_file;   /* where they are written, as text for Prometheus; NULL: nowhere */
-    const MarkRules *rules;     /* NULL: none */
-    const WeightRules *weights; /* NULL: none */
-    bool sched;                 /* what the scheduler does with their threads is in the trace, too */
-    const SyscallSet *syscalls; /* these of their system calls, too; NULL: none */
-    bool mark_wakers;           /* also mark who woke a thread that was off its CPU for too long */
-    bool no_bpf;                /* do without kernel assistance */
+    const char *metrics_file;    /* where they are written, as text for Prometheus; NULL: nowhere */
+    const MarkRules *rules;      /* NULL: none */
+    const WeightRules *weights;  /* NULL: none */
+    bool sched;                  /* what the scheduler does with their threads is in the trace, too */
+    const SyscallSet *syscalls;  /* these of their system calls, too; NULL: none */
+    const KernelUprobe *uprobes; /* and calls of these functions */
+    uint32_t uprobe_count;
+    bool mark_wakers; /* also mark who woke a thread that was off its CPU for too long */
+    bool no_bpf;      /* do without kernel assistance */
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */

@@ -193,7 +193,7 @@ void recorder_follow_switches(Recorder *recorder);
 /* Whether what the kernel sees of processes is in the trace. */
 static inline bool recorder_has_views(const Recorder *recorder)
 {
-    return recorder->config->sched || recorder->config->syscalls;
+    return recorder->config->sched || recorder->config->syscalls || recorder->config->uprobe_count > 0;
 }
 
 /* Takes what the scheduler did. */

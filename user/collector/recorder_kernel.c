@@ -77,6 +77,8 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
     KernelAssistConfig config = {
         .off_cpu_ns = shortest(rules, MARK_RULE_OFF_CPU),
         .runqueue_ns = shortest(rules, MARK_RULE_RUN_QUEUE),
+        .uprobes = recorder->config->uprobes,
+        .uprobe_count = recorder->config->uprobe_count,
         .syscalls = recorder->config->syscalls ? recorder->config->syscalls->bits : NULL,
     };
     const MarkRule *rule = find_kernel_rule(rules);

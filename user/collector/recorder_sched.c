@@ -108,12 +108,17 @@ static void put_switch(Recorder *recorder, const AdaKernelSched *record)
         kernel_view_sched(view, record, own_tid_of(recorder, record->tid));
 }
 
-static void put_call(Recorder *recorder, const AdaKernelSyscall *call)
+static void put_call(Recorder *recorder, const AdaKernelCall *call)
 {
     KernelView *view = view_of(recorder, call->tgid);
 
-    if (view)
+    if (!view)
+        return;
+    if (call->type <= ADA_KERNEL_SYSCALL_EXIT)
         kernel_view_syscall(view, call, own_tid_of(recorder, call->tid));
+    else if (call->number < recorder->config->uprobe_count)
+        kernel_view_uprobe(view, call, &recorder->config->uprobes[call->number],
+                           own_tid_of(recorder, call->tid));
 }
 
 void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
@@ -155,7 +160,7 @@ void recorder_close_views(Recorder *recorder)
 
 /* ---- records ---------------------------------------------------------------------------------- */
 
-static void on_sched(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call)
+static void on_sched(void *context, const AdaKernelSched *record, const AdaKernelCall *call)
 {
     Recorder *recorder = context;
 

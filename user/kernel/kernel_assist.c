@@ -24,8 +24,9 @@ struct KernelAssist {
     struct ada_kernel *skeleton;
     struct ring_buffer *lifecycle;
     struct ring_buffer *sched;
-    struct bpf_link *look;        /* the iterator */
-    struct bpf_link *switches[2]; /* while they are followed */
+    struct bpf_link *look;                            /* the iterator */
+    struct bpf_link *switches[2];                     /* while they are followed */
+    struct bpf_link *uprobes[2 * ADA_KERNEL_UPROBES]; /* NULL: none more */
     uint32_t follows;
     /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes, and threads[].tid when they are watched no more */
     AdaKernelThread *threads;
@@ -134,7 +135,11 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     choose_programs(skeleton, raw, config->syscalls != NULL);
     if (config->syscalls)
         memcpy((void *)(uintptr_t)skeleton->rodata->knob_syscalls, config->syscalls, ADA_KERNEL_SYSCALLS / 8);
-    (void)bpf_program__set_autoattach(skeleton->progs.on_task, false);
+    bpf_program__set_autoattach(skeleton->progs.on_task, false);
+    (void)bpf_program__set_autoload(skeleton->progs.on_call, config->uprobe_count > 0);
+    (void)bpf_program__set_autoload(skeleton->progs.on_return, config->uprobe_count > 0);
+    bpf_program__set_autoattach(skeleton->progs.on_call, false);
+    bpf_program__set_autoattach(skeleton->progs.on_return, false);
     skeleton->rodata->knob_switch_has_state = has_state;
     skeleton->rodata->knob_sched_records = config->sched_records;
     skeleton->rodata->knob_off_cpu_ns = config->off_cpu_ns;
@@ -142,7 +147,7 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     skeleton->rodata->knob_sched_wakeup_bytes =
         config->off_cpu_ns != 0 || config->runqueue_ns != 0 ? 0 : sched_bytes / 4;
     error = bpf_map__set_max_entries(skeleton->maps.lifecycle_ring, (uint32_t)lifecycle_bytes);
-    if (!error && (config->sched_records || config->syscalls))
+    if (!error && (config->sched_records || config->syscalls || config->uprobe_count > 0))
         error = bpf_map__set_max_entries(skeleton->maps.sched_ring, (uint32_t)sched_bytes);
     return error;
 }
@@ -193,7 +198,7 @@ static int on_sched_record(void *context, void *data, size_t size)
 {
     KernelAssist *assist = context;
     const AdaKernelSched *record = data;
-    bool call = record->type == ADA_KERNEL_SYSCALL_ENTER || record->type == ADA_KERNEL_SYSCALL_EXIT;
+    bool call = record->type >= ADA_KERNEL_SYSCALL_ENTER;
 
     (void)size; /* the same for both */
     assist->on_sched(assist->context, call ? NULL : record, call ? data : NULL);
@@ -326,6 +331,37 @@ void kernel_assist_look(const KernelAssist *assist)
         look(assist);
 }
 
+/* One side of a function. 0 or -errno. */
+static int attach_uprobe(KernelAssist *assist, const KernelUprobe *uprobe, uint32_t number, bool returns)
+{
+    const struct bpf_uprobe_opts options = {
+        .sz = sizeof(options), .bpf_cookie = number, .retprobe = returns, .func_name = uprobe->symbol};
+    struct bpf_link **link = &assist->uprobes[2 * number + returns];
+
+    *link = bpf_program__attach_uprobe_opts(returns ? assist->skeleton->progs.on_return
+                                                    : assist->skeleton->progs.on_call,
+                                            -1, uprobe->binary, 0, &options);
+    return *link ? 0 : -errno;
+}
+
+/* All or none: what is wrong goes into the reason. */
+static int attach_uprobes(KernelAssist *assist, const KernelAssistConfig *config,
+                          char reason[KERNEL_REASON_SIZE])
+{
+    for (uint32_t i = 0; i < config->uprobe_count; i++) {
+        const KernelUprobe *uprobe = &config->uprobes[i];
+        int error = attach_uprobe(assist, uprobe, i, false);
+
+        if (!error && uprobe->returns)
+            error = attach_uprobe(assist, uprobe, i, true);
+        if (error)
+            return kernel_support_refuse(
+                reason, error, "cannot attach to function '%s' of '%s': %s", uprobe->symbol, uprobe->binary,
+                error == -ENOENT ? "there is none, or no such file" : strerror(-error));
+    }
+    return 0;
+}
+
 static int attach(KernelAssist *assist, const KernelAssistConfig *config)
 {
     int error = ada_kernel__attach(assist->skeleton);
@@ -369,6 +405,9 @@ int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist
                                     complaint[0] ? ": " : "", complaint);
         goto fail;
     }
+    error = attach_uprobes(assist, config, reason);
+    if (error)
+        goto fail;
     *assist_out = assist;
     return 0;
 
@@ -384,6 +423,8 @@ void kernel_assist_destroy(KernelAssist *assist)
     ring_buffer__free(assist->lifecycle);
     ring_buffer__free(assist->sched);
     detach_switches(assist);
+    for (uint32_t i = 0; i < 2 * ADA_KERNEL_UPROBES; i++)
+        (void)bpf_link__destroy(assist->uprobes[i]);
     (void)bpf_link__destroy(assist->look);
     if (assist->threads)
         (void)munmap(assist->threads, map_bytes(THREADS_BYTES));

@@ -25,6 +25,13 @@ typedef struct KernelAssist KernelAssist;
 
 #define KERNEL_REASON_SIZE 192u
 
+/* A function of a program or library. */
+typedef struct KernelUprobe {
+    const char *binary; /* path, or a name that is looked for where commands and libraries are */
+    const char *symbol;
+    bool returns; /* its returns are recorded, too */
+} KernelUprobe;
+
 /* Zero fields stand for the defaults. */
 typedef struct KernelAssistConfig {
     size_t lifecycle_ring_bytes; /* 2 MiB: some 10,000 exits. A power of two, of pages */
@@ -34,8 +41,10 @@ typedef struct KernelAssistConfig {
     uint64_t off_cpu_ns; /* of those records: only sleeps, up to the wakeup, from so long on; */
     uint64_t runqueue_ns; /* only waits for a CPU from so long on; UINT64_MAX: none. The ring's reader is woken for each then */
     const uint64_t *syscalls; /* ADA_KERNEL_SYSCALLS bits: these calls are recorded, in the scheduler's ring; NULL: none */
-    bool raw_tracepoints; /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
-    const char *btf;      /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
+    const KernelUprobe *uprobes; /* calls of these are recorded there, numbered as here; every process that calls one pays for it */
+    uint32_t uprobe_count; /* at most ADA_KERNEL_UPROBES */
+    bool raw_tracepoints;  /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
+    const char *btf;       /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
 
 /*
@@ -85,7 +94,7 @@ int kernel_assist_sched_fd(const KernelAssist *assist);
 typedef void (*kernel_lifecycle_fn)(void *context, const AdaKernelLifecycle *record,
                                     const AdaKernelThread *thread);
 /* One of the two, the other is NULL. Valid during the call. */
-typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record, const AdaKernelSyscall *call);
+typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record, const AdaKernelCall *call);
 
 /* Takes all that waits, in the order of the ring. */
 void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn on_record, void *context);

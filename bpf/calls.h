@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Records of calls: of the system, and of functions. `ids` is what bpf_get_current_pid_tgid() says. */
+#ifndef ADA_BPF_CALLS_H
+#define ADA_BPF_CALLS_H
+
+#include "maps.h"
+
+#include <bpf/bpf_core_read.h>
+
+static __always_inline void put_call(uint32_t type, uint64_t ids, uint32_t number, uint64_t value)
+{
+    AdaKernelCounters *count = this_cpu_counters();
+    AdaKernelCall *record = bpf_ringbuf_reserve(&sched_ring, sizeof(*record), 0);
+    uint64_t wake;
+
+    if (count) {
+        __sync_fetch_and_add(&count->sched_attempted, 1);
+        if (!record)
+            __sync_fetch_and_add(&count->sched_lost, 1);
+    }
+    if (!record)
+        return;
+    record->type = type;
+    record->cpu = bpf_get_smp_processor_id();
+    record->time_ns = bpf_ktime_get_ns();
+    record->tid = (uint32_t)ids;
+    record->tgid = (uint32_t)(ids >> 32);
+    record->number = number;
+    record->reserved = 0;
+    record->value = value;
+    wake = bpf_ringbuf_query(&sched_ring, BPF_RB_AVAIL_DATA) >= knob_sched_wakeup_bytes;
+    bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+#endif
