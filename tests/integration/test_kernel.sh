@@ -162,7 +162,7 @@ calls_of_a_list() {
     equal $? 1 || return 1
     equal "$(dump | jq -r .name | sort -u | tr '\n' ' ')" "syscall.close syscall.openat syscall.read " || return 1
     equal "$(dump | jq -c 'select(.name == "syscall.openat" and .kind == "span_end" and .arg == -2) | 1' | wc -l)" \
-        "$(strace -e openat cat /proc/self/status /nowhere 2>&1 >/dev/null | grep -c ENOENT.*)" || return 1
+        "$(strace -e openat cat /proc/self/status /nowhere 2>&1 >/dev/null | grep -c 'ENOENT.*')" || return 1
     equal "$(dump | jq -s '[.[] | select(.kind == "span_begin")] | length')" "$(dump | jq -s '[.[] | select(.kind == "span_end")] | length')"
 }
 
