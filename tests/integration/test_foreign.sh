@@ -84,6 +84,34 @@ count_switches() {
     done | sort
 }
 
+# How often all its threads called the kernel to read, and to write.
+count_calls() {
+    awk '$1 == "syscr:" || $1 == "syscw:" { print $1, $2 }' /proc/$server/io | sort
+}
+
+# The same for system calls: as many as the kernel counts in /proc/PID/io.
+calls_are_those_of_proc() {
+    local from to
+    attach --syscalls='read,readv,pread*,write,writev,pwrite*' || return 1
+    freeze
+    count_calls >"$work/before"
+    from=$(date +%s%N)
+    kill -CONT $server
+    redis-benchmark -s "$work/server/sock" -n $requests -q -t set,get >"$work/benchmark" || { cat "$work/benchmark"; return 1; }
+    freeze
+    to=$(date +%s%N)
+    count_calls >"$work/after"
+    detach || return 1
+    kill -CONT $server
+    equal "$(ask ping)" PONG || return 1
+    verify "$work/t.adat" || return 1
+    equal "$(summary '.kernel.sched_lost')" 0 || return 1
+    join "$work/before" "$work/after" | awk '{ print $1, $3 - $2 }' >"$work/expected"
+    "$a" dump --json "$work/t.adat" | jq -r "select(.kind == \"span_end\" and .ts_ns > $from and .ts_ns < $to) | .name" |
+        awk '/read/ { r++ } /write/ { w++ } END { print "syscr:", r + 0; print "syscw:", w + 0 }' >"$work/got"
+    diff "$work/expected" "$work/got" && [ "$(awk '$2 > 1000' "$work/expected" | wc -l)" = 2 ]
+}
+
 # The server runs on under the load, and every switch that the kernel counts in /proc is in the trace, of the same thread.
 switches_are_those_of_proc() {
     local from to
@@ -126,6 +154,7 @@ not_without_sched() {
 
 start_server || exit 1
 check "a server under load: every switch that /proc counts is in the trace" switches_are_those_of_proc
+check "every read and write that /proc counts is in the trace" calls_are_those_of_proc
 check "attached again" switches_are_those_of_proc
 check "with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH alone" least_rights
 check "not without --sched" not_without_sched
