@@ -719,7 +719,11 @@ static void kernel_assist__nobody_reads__then_emitted_is_read_and_lost(void)
     program_continue(&program);
     (void)program_wait(&program);
     seen_consume(assist, &seen);
-    kernel_assist_consume_sched(assist, count_sched, &sched);
+    kernel_assist_consume_sched(assist, 10, count_sched, &sched);
+    CU_ASSERT_EQUAL(sched, 10);
+    kernel_assist_consume_sched(assist, 1, count_sched, &sched);
+    CU_ASSERT_EQUAL(sched, 11);
+    kernel_assist_consume_sched(assist, UINT32_MAX, count_sched, &sched);
     kernel_assist_counters(assist, &counters);
     CU_ASSERT_EQUAL(counters.lifecycle_attempted, 2 * FLOOD_THREADS + 1);
     CU_ASSERT(counters.lifecycle_lost > 0);
@@ -784,7 +788,7 @@ static void sched_records__naps__then_a_wakeup_and_two_switches_each(void)
     program_continue(&program);
     (void)program_read(&program);
     thread = await_sleep(assist, program.pid);
-    kernel_assist_consume_sched(assist, count_by_type, counts);
+    kernel_assist_consume_sched(assist, UINT32_MAX, count_by_type, counts);
     kernel_assist_counters(assist, &counters);
     CU_ASSERT_EQUAL(counters.sched_lost, 0);
     CU_ASSERT_EQUAL(counts[ADA_KERNEL_WAKEUP], thread.wakeups);

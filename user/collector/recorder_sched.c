@@ -6,6 +6,10 @@
 #include "user/base/array.h"
 #include "user/collector/recorder_internal.h"
 
+/* Some 20 ms, after which the recorder looks after everything else. */
+#define SCHED_RECORDS_AT_ONCE 65536u
+#define SCHED_RING_ROUNDS 3u /* the ring's 8 MiB are less */
+
 /* ---- marks ------------------------------------------------------------------------------------ */
 
 /* Of all threads of watched processes; in other pid namespaces they know themselves by other ids. */
@@ -127,7 +131,9 @@ void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
 
     if (!recorder_has_views(recorder) || exit->type != ADA_KERNEL_EXIT)
         return;
-    recorder_take_sched_records(recorder); /* what it did before comes before */
+    /* What it did before comes before: as many as the ring can hold. */
+    for (uint32_t i = 0; i < SCHED_RING_ROUNDS; i++)
+        recorder_take_sched_records(recorder);
     entry = find_view(recorder, (pid_t)exit->tgid);
     if (!entry)
         return;
@@ -145,7 +151,7 @@ void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
 
 void recorder_close_views(Recorder *recorder)
 {
-    if (recorder->kernel)
+    for (uint32_t i = 0; recorder->kernel && i < SCHED_RING_ROUNDS; i++)
         recorder_take_sched_records(recorder);
     for (size_t i = 0; i < recorder->views.count; i++) {
         ViewEntry *entry = &recorder->views.items[i];
@@ -176,5 +182,5 @@ static void on_sched(void *context, const AdaKernelSched *record, const AdaKerne
 
 void recorder_take_sched_records(Recorder *recorder)
 {
-    kernel_assist_consume_sched(recorder->kernel, on_sched, recorder);
+    kernel_assist_consume_sched(recorder->kernel, SCHED_RECORDS_AT_ONCE, on_sched, recorder);
 }

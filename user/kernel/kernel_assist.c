@@ -42,6 +42,7 @@ struct KernelAssist {
     kernel_lifecycle_fn on_lifecycle;
     kernel_sched_fn on_sched;
     void *context;
+    uint32_t sched_left;
 };
 
 /* ---- loading ---------------------------------------------------------------------------------- */
@@ -202,7 +203,7 @@ static int on_sched_record(void *context, void *data, size_t size)
 
     (void)size; /* the same for both */
     assist->on_sched(assist->context, call ? NULL : record, call ? data : NULL);
-    return 0;
+    return --assist->sched_left > 0 ? 0 : -EAGAIN; /* it was taken in any case */
 }
 
 static size_t map_bytes(size_t bytes)
@@ -515,11 +516,12 @@ void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn o
     (void)ring_buffer__consume(assist->lifecycle); /* fails only if a callback does */
 }
 
-void kernel_assist_consume_sched(KernelAssist *assist, kernel_sched_fn on_record, void *context)
+void kernel_assist_consume_sched(KernelAssist *assist, uint32_t most, kernel_sched_fn on_record, void *context)
 {
     assist->on_sched = on_record;
     assist->context = context;
-    (void)ring_buffer__consume(assist->sched); /* the same */
+    assist->sched_left = most > 0 ? most : 1;
+    (void)ring_buffer__consume(assist->sched); /* fails only if the callback does */
 }
 
 /* Times that the kernel did not run a program, because it ran on that CPU already. */

@@ -98,7 +98,9 @@ typedef void (*kernel_sched_fn)(void *context, const AdaKernelSched *record, con
 
 /* Takes all that waits, in the order of the ring. */
 void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn on_record, void *context);
-void kernel_assist_consume_sched(KernelAssist *assist, kernel_sched_fn on_record, void *context);
+
+/* Takes `most` records at most: threads may bring them as fast as they are taken. The descriptor stays readable if there are more. */
+void kernel_assist_consume_sched(KernelAssist *assist, uint32_t most, kernel_sched_fn on_record, void *context);
 
 /* Sums over all CPUs. */
 void kernel_assist_counters(const KernelAssist *assist, AdaKernelCounters *sum_out);
