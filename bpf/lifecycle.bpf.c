@@ -136,15 +136,19 @@ static __always_inline uint32_t follow_thread(struct task_struct *task, uint32_t
 static __always_inline int handle_exec(struct task_struct *task, uint32_t tgid, uint32_t old_tid)
 {
     AdaKernelLifecycle *record;
-    uint32_t index;
+    bool watched = find_target(tgid) != NULL;
+    uint32_t index = ADA_KERNEL_NO_INDEX;
 
-    if (!find_target(tgid))
+    if (!watched && !knob_all_execs)
         return 0;
-    index = follow_thread(task, tgid, old_tid);
+    if (watched)
+        index = follow_thread(task, tgid, old_tid);
     record = reserve(sizeof(*record));
     if (!record)
         return 0;
     describe(record, ADA_KERNEL_EXEC, task, index);
+    if (!watched)
+        record->flags |= ADA_KERNEL_UNWATCHED;
     record->old_tid = old_tid;
     bpf_ringbuf_submit(record, 0);
     return 0;

@@ -23,6 +23,8 @@ const volatile uint64_t knob_runqueue_ns __weak = 0;
 /* The scheduler ring's reader is woken when so many bytes wait. */
 const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 
+/* New programs of processes that nobody watches are told, too. */
+const volatile bool knob_all_execs __weak = false;
 /* Which system calls are recorded, by number. */
 const volatile uint64_t knob_syscalls[ADA_KERNEL_SYSCALLS / 64] __weak = {};
 

@@ -103,6 +103,8 @@ ADA_ABI_ASSERT(sizeof(AdaKernelCounters) == 48, "");
 #define ADA_KERNEL_LAST \
     0x2u /* exit: all threads of the process are ending; it is watched no more. Several may say so */
 
+#define ADA_KERNEL_UNWATCHED 0x4u /* exec: of a process that nobody watches (yet) */
+
 /* A record of the lifecycle ring. */
 typedef struct AdaKernelLifecycle {
     uint32_t type;

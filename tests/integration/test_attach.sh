@@ -345,6 +345,36 @@ marks_of_attached() {
     stop
 }
 
+# ---- discovery ------------------------------------------------------------------------------------
+
+# in_file PID: whether something of it is
+in_file() {
+    [ "$("$a" info --json "$work/t.adat" 2>/dev/null | jq "[.threads[] | select(.pid == $1) | .events.in_file] | add // 0")" -gt 0 ]
+}
+
+# discovers OPTION...: one that runs, one that comes, and not one that is not meant
+discovers() {
+    local second other status=0
+    start 1
+    rm -f "$work/t.adat"
+    "$a" attach --json --discover "name=prog_att*,user=$(id -u)" -o "$work/t.adat" "$@" 2>"$work/t.adat.json" 8>&- 9<&- &
+    collector=$!
+    equal "$(ask on)" ok || { cat "$work/t.adat.json"; return 1; }
+    ln -sf "$out/tests/prog_load" "$work/prog_attach"
+    "$out/tests/prog_load" 1 0 8>&- 9<&- &
+    other=$!
+    "$work/prog_attach" 1 0 8>&- 9<&- &
+    second=$!
+    until in_file $second; do kill -0 $collector || { status=1; break; }; done
+    detach || status=1
+    kill -KILL $second $other
+    wait $second $other 2>/dev/null
+    verify "$work/t.adat" || return 1
+    equal "$("$a" info --json "$work/t.adat" | jq -c '[.processes[].pid] | sort')" "$(jq -cn "[$pid, $second] | sort")" || return 1
+    stop
+    return $status
+}
+
 # ---- errors --------------------------------------------------------------------------------------
 
 # Its parent never asks how it ended.
@@ -444,6 +474,11 @@ clean_check "without --children" no_children
 clean_check "exec: the old image and the new" becomes_another_program
 clean_check "in user, mount and pid namespaces" in_namespaces
 clean_check "adatrace mark" marks_of_attached
+clean_check "--discover: who runs, and who comes" discovers
+clean_check "--discover, without BPF" discovers --no-bpf
+for rule in '' name name= name=x, size=3 user=nobody_of_that_name name=x,user=; do
+    check "discover '$rule'" wrong 2 "--discover '$rule'" "$a" attach --discover "$rule"
+done
 clean_check "a pid that does not exist" wrong 1 "there is none with that number" "$a" attach -p 999999999 -o "$work/x.adat"
 clean_check "a thread of the kernel" wrong 1 "thread of the kernel" "$a" attach -p 2 -o "$work/x.adat"
 clean_check "a thread" one_of_its_threads

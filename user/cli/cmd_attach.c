@@ -19,7 +19,7 @@
 #define PIDS_MAX 1024u
 
 static const char usage[] =
-    "usage: adatrace attach -p PID[,PID]... [OPTION]...\n"
+    "usage: adatrace attach {-p PID[,PID]... | --discover CONDITION}... [OPTION]...\n"
     "Records what the threads of running processes do, from now on, into a trace file. They must use\n"
     "libadatrace. At the end, or when this command is interrupted, they go on as before.\n"
     "\n"
@@ -28,6 +28,9 @@ static const char usage[] =
     "                          (default: ./PROGRAM-DATE-TIME.adat)\n"
     "      --duration TIME     end after that time: 10s, 1.5s, 500ms (default: when the processes have\n"
     "                          ended, or this command is interrupted)\n"
+    "      --discover COND[,COND]...\n"
+    "                          record also all processes of which this is so, that run or will run:\n"
+    "                          name=GLOB, user=NAME, cgroup=GLOB; may be repeated\n"
     "      --children          record also the processes that they start, as far as they use\n"
     "                          libadatrace\n" RECORD_OPTIONS_USAGE "  -h, --help              print this\n"
     "\n"
@@ -37,13 +40,14 @@ static const char usage[] =
 typedef struct AttachOptions {
     RecordOptions common;
     PidList pids;
+    DiscoverRules discover;
     uint64_t duration_ns;
     bool with_children;
 } AttachOptions;
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
-enum { OPTION_DURATION = RECORD_OPTION_OWN, OPTION_CHILDREN };
+enum { OPTION_DURATION = RECORD_OPTION_OWN, OPTION_CHILDREN, OPTION_DISCOVER };
 
 /* "12,34": CLI_OK, or CLI_USAGE with the error said. */
 static int add_pids(PidList *pids, const char *list)
@@ -77,6 +81,22 @@ static int add_pids(PidList *pids, const char *list)
     }
 }
 
+/* CLI_OK, or the exit status with the error said. */
+static int add_discovery(DiscoverRules *rules, const char *text)
+{
+    const char *why;
+
+    switch (discover_rules_add(rules, text, &why)) {
+    case 0:
+        return CLI_OK;
+    case -EINVAL:
+        return cli_usage_error("attach", "--discover '%s': %s", text, why);
+    default:
+        cli_error("attach", "out of memory");
+        return CLI_FAILURE;
+    }
+}
+
 static int apply_option(AttachOptions *options, int option, const char *argument)
 {
     switch (option) {
@@ -87,6 +107,8 @@ static int apply_option(AttachOptions *options, int option, const char *argument
             return cli_usage_error(
                 "attach", "--duration '%s' is not a time from 1ms to a year, as 10s or 500ms", argument);
         return CLI_OK;
+    case OPTION_DISCOVER:
+        return add_discovery(&options->discover, argument);
     case OPTION_CHILDREN:
         options->with_children = true;
         return CLI_OK;
@@ -103,6 +125,7 @@ static int parse_options(int argc, char **argv, AttachOptions *options)
         {"pid", required_argument, NULL, 'p'},
         {"duration", required_argument, NULL, OPTION_DURATION},
         {"children", no_argument, NULL, OPTION_CHILDREN},
+        {"discover", required_argument, NULL, OPTION_DISCOVER},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -125,8 +148,8 @@ static int parse_options(int argc, char **argv, AttachOptions *options)
     }
     if (optind < argc)
         return 1 + cli_usage_error("attach", "unexpected '%s': processes are given with -p", argv[optind]);
-    if (options->pids.count == 0)
-        return 1 + cli_usage_error("attach", "no process given: use -p PID");
+    if (options->pids.count == 0 && options->discover.count == 0)
+        return 1 + cli_usage_error("attach", "no process given: use -p PID, or --discover name=PROGRAM");
     if (record_options_check(&options->common) != CLI_OK)
         return 1 + CLI_USAGE;
     return 0;
@@ -268,8 +291,8 @@ static AttachKnown list_segments(const AttachTarget *targets, size_t count, Atta
 /* Opens all, or none. NULL: the error was said. */
 static AttachTarget *open_targets(const PidList *pids, bool bare)
 {
-    AttachTarget *targets = calloc(pids->count, sizeof(*targets));
-    AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX, sizeof(*room));
+    AttachTarget *targets = calloc(pids->count + 1, sizeof(*targets));
+    AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX + 1, sizeof(*room));
     AttachFailure failure;
 
     if (!targets || !room) {
@@ -303,8 +326,9 @@ static void on_attached(void *context)
 
     if (options->common.json || !isatty(STDERR_FILENO))
         return;
-    cli_error("attach", "recording %zu process%s into '%s'%s", options->pids.count,
-              options->pids.count == 1 ? "" : "es", options->common.output,
+    cli_error("attach", "recording %zu process%s%s into '%s'%s", options->pids.count,
+              options->pids.count == 1 ? "" : "es",
+              options->discover.count > 0 ? ", and all that are discovered," : "", options->common.output,
               options->duration_ns ? "" : "; interrupt to end");
 }
 
@@ -332,6 +356,7 @@ static int record(AttachOptions *options, AttachTarget *targets, int output)
         .targets = targets,
         .target_count = options->pids.count,
         .with_children = options->with_children,
+        .discover = options->discover.count > 0 ? &options->discover : NULL,
         .duration_ns = options->duration_ns,
         .on_attached = on_attached,
         .context = options,
@@ -369,13 +394,16 @@ int cmd_attach(int argc, char **argv)
     targets = open_targets(&options.pids, record_options_see_kernel(&options.common));
     if (!targets)
         goto out;
-    record_options_choose_output(&options.common, targets[0].identity.name, chosen, sizeof(chosen));
+    record_options_choose_output(&options.common,
+                                 options.pids.count > 0 ? targets[0].identity.name : "discovered", chosen,
+                                 sizeof(chosen));
     output = recording_create_output(&options.common);
     if (output >= 0)
         status = record(&options, targets, output);
 out:
     close_targets(targets, options.pids.count);
     pid_list_fini(&options.pids);
+    discover_rules_fini(&options.discover);
     record_options_fini(&options.common);
     return status;
 }

@@ -178,7 +178,7 @@ static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *sessi
     metrics_hub_init(&recorder->metrics);
     session->metrics_hub = &recorder->metrics;
     recorder->config = config;
-    recorder->target = config->targets ? &recorder_attach_target : &recorder_launch_target;
+    recorder->target = config->argv ? &recorder_launch_target : &recorder_attach_target;
     recorder->epoll = recorder->signals = recorder->command_pidfd = recorder->timer = -1;
     recorder->file_state = session->state_fd;
     announce_server_clear(&recorder->server);
@@ -226,7 +226,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .scheduler = config->scheduler,
         .rules = config->rules,
         .metrics_interval_ns = config->metrics_interval_ns,
-        .wants_children = config->targets && config->with_children,
+        .wants_children = !config->argv && config->with_children,
         .weights = config->weights,
     };
     Recorder *recorder = new_recorder(config, &session);

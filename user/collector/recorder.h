@@ -11,6 +11,7 @@
 
 #include "user/collector/attach.h"
 #include "user/base/syscall_names.h"
+#include "user/collector/discover_rule.h"
 #include "user/collector/session.h"
 #include "user/export/metrics_server.h"
 
@@ -23,7 +24,8 @@ typedef struct RecorderConfig {
     /* or processes: what attach_open() found. What the recorder takes over is gone from them; the rest stays the caller's. NULL: a command */
     AttachTarget *targets;
     size_t target_count;
-    bool with_children;                 /* also theirs, as they come */
+    bool with_children; /* also theirs, as they come */
+    const DiscoverRules *discover; /* also all others that these mean, now or later; there may be no target then. NULL: none */
     uint64_t duration_ns;               /* 0: no end is set */
     void (*on_attached)(void *context); /* they were handed over, and record from about now. NULL: nobody wants to know */
     /* both: */

@@ -7,6 +7,7 @@
  * gate; and that is seen only if it lives until then.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/base/parse.h"
 #include "user/collector/launch.h"
 #include "user/collector/recorder_internal.h"
 
@@ -23,7 +25,7 @@
 /* A process that is looked after, whether it has a segment or not. */
 typedef struct Followed {
     pid_t pid;
-    int pidfd; /* -1: it has ended */
+    int pidfd;
 } Followed;
 
 /* ---- who is followed ---------------------------------------------------------------------------- */
@@ -31,7 +33,7 @@ typedef struct Followed {
 static bool is_followed(const Recorder *recorder, pid_t pid)
 {
     for (size_t i = 0; i < recorder->followed_count; i++) {
-        if (recorder->followed[i].pid == pid && recorder->followed[i].pidfd >= 0)
+        if (recorder->followed[i].pid == pid)
             return true;
     }
     return false;
@@ -53,13 +55,16 @@ static int add_followed(Recorder *recorder, pid_t pid, int pidfd)
     return 0;
 }
 
+static uint32_t watch_flags(const Recorder *recorder)
+{
+    return recorder_has_views(recorder) && recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0;
+}
+
 /* Hands its segments to the session. What is taken over is gone from the target. 0 or -errno. */
 static int add_members(Recorder *recorder, AttachTarget *target)
 {
     /* Before: what ends meanwhile is told. */
-    recorder_watch_process(
-        recorder, target->identity.pid,
-        recorder_has_views(recorder) && recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0);
+    recorder_watch_process(recorder, target->identity.pid, watch_flags(recorder));
     for (uint32_t i = 0; i < target->count; i++) {
         AttachedSegment *found = &target->segments[i];
         int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);
@@ -130,6 +135,45 @@ static void try_attach(Recorder *recorder, pid_t pid)
     free(held);
 }
 
+/* Follows a process that a rule means, and that is not followed yet. */
+static void consider(Recorder *recorder, pid_t pid)
+{
+    ProcessIdentity identity;
+    int pidfd;
+
+    if (is_followed(recorder, pid) || pid == getpid())
+        return;
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return;
+    /* Asked last, so that what was read is its own. */
+    if (process_identity_read(pid, &identity) == 0 && !identity.kernel_thread && !identity.zombie &&
+        discover_rules_match(recorder->config->discover, &identity) && !process_has_ended(pidfd)) {
+        if (recorder_has_views(recorder))
+            recorder_watch_process(recorder, pid, watch_flags(recorder));
+        if (add_followed(recorder, pid, pidfd) == 0)
+            try_attach(recorder, pid);
+    } else {
+        close(pidfd);
+    }
+}
+
+/* All that run. */
+static void discover(Recorder *recorder)
+{
+    const struct dirent *entry;
+    DIR *directory = opendir("/proc");
+
+    while (directory && (entry = readdir(directory))) {
+        uint64_t pid;
+
+        if (parse_u64(entry->d_name, 1, INT32_MAX, &pid) == 0)
+            consider(recorder, (pid_t)pid);
+    }
+    if (directory)
+        (void)closedir(directory);
+}
+
 /* Follows those of its children that are new. A number that is another's by now has another parent. */
 static void find_children(Recorder *recorder, pid_t parent)
 {
@@ -155,10 +199,12 @@ static void find_children(Recorder *recorder, pid_t parent)
 
 static void poll_targets(Recorder *recorder)
 {
+    if (recorder->config->discover && !recorder->kernel)
+        discover(recorder);                                 /* else new programs are told of */
     for (size_t i = 0; i < recorder->followed_count; i++) { /* it grows */
         Followed followed = recorder->followed[i];
 
-        if (followed.pidfd < 0 || process_has_ended(followed.pidfd))
+        if (process_has_ended(followed.pidfd))
             continue;
         check_images(recorder, &followed);
         if (!live_member(recorder, followed.pid))
@@ -206,6 +252,8 @@ static int start(Recorder *recorder, enum recorder_stage *stage)
         if (error)
             return error;
     }
+    if (config->discover)
+        discover(recorder);
     if (config->on_attached)
         config->on_attached(config->context);
     return start_timer(recorder);
@@ -217,21 +265,23 @@ static void interrupted(Recorder *recorder, const struct signalfd_siginfo *info)
     recorder->over = true;
 }
 
-/* Closes the pidfds of those that ended, which would wake the loop for ever. Whether anybody is left. */
+/* Closes the pidfds of those that ended, which would wake the loop for ever. Whether anybody is left, or may come. */
 static bool forget_ended(Recorder *recorder)
 {
     bool alive = false;
 
-    for (size_t i = 0; i < recorder->followed_count; i++) {
+    for (size_t i = 0; i < recorder->followed_count;) {
         Followed *followed = &recorder->followed[i];
 
-        if (followed->pidfd >= 0 && process_has_ended(followed->pidfd)) {
+        if (process_has_ended(followed->pidfd)) {
             close(followed->pidfd);
-            followed->pidfd = -1;
+            *followed = recorder->followed[--recorder->followed_count];
+        } else {
+            alive = true;
+            i++;
         }
-        alive = alive || followed->pidfd >= 0;
     }
-    return alive;
+    return alive || recorder->config->discover;
 }
 
 static bool is_over(Recorder *recorder)
@@ -257,10 +307,8 @@ static void finish(Recorder *recorder)
 
 static void destroy(Recorder *recorder)
 {
-    for (size_t i = 0; i < recorder->followed_count; i++) {
-        if (recorder->followed[i].pidfd >= 0)
-            close(recorder->followed[i].pidfd);
-    }
+    for (size_t i = 0; i < recorder->followed_count; i++)
+        close(recorder->followed[i].pidfd);
     free(recorder->followed);
     if (recorder->timer >= 0)
         close(recorder->timer);
@@ -271,6 +319,7 @@ const RecorderTarget recorder_attach_target = {
     .start = start,
     .interrupted = interrupted,
     .poll = poll_targets,
+    .appeared = consider,
     .is_over = is_over,
     .finish = finish,
     .destroy = destroy,

@@ -82,6 +82,8 @@ typedef struct RecorderTarget {
     int (*start)(Recorder *recorder, enum recorder_stage *stage);
     /* INT or TERM came. */
     void (*interrupted)(Recorder *recorder, const struct signalfd_siginfo *info);
+    /* A process that was not watched runs another program now, with kernel assistance and config->discover; may be NULL. */
+    void (*appeared)(Recorder *recorder, pid_t pid);
     /* Every RECORDER_POLL_MS; NULL: there is nothing to look after, and only ends make the loop poll. */
     void (*poll)(Recorder *recorder);
     bool (*is_over)(Recorder *recorder);

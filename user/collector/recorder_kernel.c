@@ -11,6 +11,11 @@ static void on_record(void *context, const AdaKernelLifecycle *record, const Ada
 {
     Recorder *recorder = context;
 
+    if (record->type == ADA_KERNEL_EXEC && (record->flags & ADA_KERNEL_UNWATCHED)) {
+        if (recorder->target->appeared)
+            recorder->target->appeared(recorder, (pid_t)record->tgid);
+        return;
+    }
     if (record->type == ADA_KERNEL_EXEC) {
         /* The image that it runs now may have announced itself already. */
         recorder_supersede(recorder, (pid_t)record->tgid, record->time_ns);
@@ -77,6 +82,7 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
     KernelAssistConfig config = {
         .off_cpu_ns = shortest(rules, MARK_RULE_OFF_CPU),
         .runqueue_ns = shortest(rules, MARK_RULE_RUN_QUEUE),
+        .all_execs = recorder->config->discover != NULL,
         .uprobes = recorder->config->uprobes,
         .uprobe_count = recorder->config->uprobe_count,
         .syscalls = recorder->config->syscalls ? recorder->config->syscalls->bits : NULL,

@@ -142,6 +142,7 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     bpf_program__set_autoattach(skeleton->progs.on_call, false);
     bpf_program__set_autoattach(skeleton->progs.on_return, false);
     skeleton->rodata->knob_switch_has_state = has_state;
+    skeleton->rodata->knob_all_execs = config->all_execs;
     skeleton->rodata->knob_sched_records = config->sched_records;
     skeleton->rodata->knob_off_cpu_ns = config->off_cpu_ns;
     skeleton->rodata->knob_runqueue_ns = config->runqueue_ns;

@@ -43,6 +43,7 @@ typedef struct KernelAssistConfig {
     const uint64_t *syscalls; /* ADA_KERNEL_SYSCALLS bits: these calls are recorded, in the scheduler's ring; NULL: none */
     const KernelUprobe *uprobes; /* calls of these are recorded there, numbered as here; every process that calls one pays for it */
     uint32_t uprobe_count; /* at most ADA_KERNEL_UPROBES */
+    bool all_execs;        /* new programs of all processes are told, not only of those that are watched */
     bool raw_tracepoints;  /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
     const char *btf;       /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
