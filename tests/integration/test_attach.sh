@@ -476,7 +476,7 @@ clean_check "in user, mount and pid namespaces" in_namespaces
 clean_check "adatrace mark" marks_of_attached
 clean_check "--discover: who runs, and who comes" discovers
 clean_check "--discover, without BPF" discovers --no-bpf
-for rule in '' name name= name=x, size=3 user=nobody_of_that_name name=x,user=; do
+for rule in '' name name= 'name=x,' size=3 user=nobody_of_that_name name=x,user=; do
     check "discover '$rule'" wrong 2 "--discover '$rule'" "$a" attach --discover "$rule"
 done
 clean_check "a pid that does not exist" wrong 1 "there is none with that number" "$a" attach -p 999999999 -o "$work/x.adat"
