@@ -32,6 +32,7 @@ struct TracedProcess {
     ThreadDrainState **threads; /* by slot; NULL = nobody known there */
     uint32_t threads_found;
     uint32_t threads_here;           /* not NULL in `threads` */
+    uint64_t known[ADA_BITMAP_WORDS]; /* the same as bits: in each iteration as many words are looked at, and not as many threads */
     uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
     AccountBook *accounts;           /* the session's */
     const uint32_t *epoch;           /* of the session's batch */
@@ -293,6 +294,7 @@ static void discover_thread(TracedProcess *process, uint32_t slot)
     if (register_thread_for_drain(process->iterator, &process->source, slot, ++*process->thread_counter,
                                   &process->threads[slot]) != 0)
         return; /* the same */
+    process->known[slot / 64] |= 1ull << slot % 64;
     process->threads_found++;
     process->threads_here++;
     process_kernel_found(&process->kernel, slot, process->threads[slot]->tid);
@@ -304,17 +306,18 @@ static void discover_thread(TracedProcess *process, uint32_t slot)
 static void look_at_slots(TracedProcess *process, uint32_t word)
 {
     SlotHints hints = thread_registry_take_hints(&process->segment, word);
+    uint64_t found = (hints.taken | hints.dirty | hints.ended) & ~process->done[word];
+    uint64_t known = process->known[word];
 
-    for (uint64_t bits = (hints.taken | hints.dirty | hints.ended) & ~process->done[word]; bits != 0;
-         bits &= bits - 1) {
+    for (uint64_t bits = found & ~known; bits != 0; bits &= bits - 1)
+        discover_thread(process, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    for (uint64_t bits = found & known & (hints.dirty | hints.ended); bits != 0; bits &= bits - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(bits);
         uint32_t slot = word * 64 + bit;
 
-        if (!process->threads[slot])
-            discover_thread(process, slot);
-        else if (hints.ended & 1ull << bit)
+        if (hints.ended & 1ull << bit)
             check_ended(process, slot);
-        else if (hints.dirty & 1ull << bit)
+        else
             drain_iterator_hint(process->iterator, process->threads[slot]);
     }
 }
@@ -566,6 +569,7 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     if (account_book_add_thread(process->accounts, &account) != 0)
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
+    process->known[state->slot / 64] &= ~(1ull << state->slot % 64);
     process->threads_here--;
     if (!give_slot_back(process, state))
         process->done[state->slot / 64] |= 1ull << state->slot % 64;
