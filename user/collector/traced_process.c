@@ -31,7 +31,7 @@ struct TracedProcess {
     uint32_t *thread_counter;   /* the session's */
     ThreadDrainState **threads; /* by slot; NULL = nobody known there */
     uint32_t threads_found;
-    uint32_t threads_here;           /* not NULL in `threads` */
+    uint32_t threads_here; /* not NULL in `threads` */
     uint64_t known[ADA_BITMAP_WORDS]; /* the same as bits: in each iteration as many words are looked at, and not as many threads */
     uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
     AccountBook *accounts;           /* the session's */
