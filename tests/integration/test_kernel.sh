@@ -131,6 +131,26 @@ switches_are_in_the_trace() {
         '"sched.wakeup" "waiter.woken" '
 }
 
+# Nobody reads the kernel's rings while there are more switches than fit: what is lost of them is counted, and nothing else is lost.
+switches_flood() {
+    local recorder target
+    rm -f "$work/t.adat"
+    "$out/adatrace" record --json --sched -o "$work/t.adat" -- "$out/tests/plain_pingpong" 200000 2>"$work/stderr" &
+    recorder=$!
+    until target=$(pgrep -P $recorder -x plain_pingpong); do kill -0 $recorder || { cat "$work/stderr"; return 1; }; done
+    kill -STOP $recorder
+    until [ "$(cut -d ' ' -f 3 "/proc/$target/stat")" = Z ]; do :; done
+    kill -CONT $recorder
+    wait $recorder || { cat "$work/stderr"; return 1; }
+    tail -n 1 "$work/stderr" >"$work/summary.json"
+    verify "$work/t.adat" || return 1
+    equal "$(summary '.kernel | [.lifecycle_lost, .sched_lost > 100000] | @csv')" 0,true || { summary .kernel; return 1; }
+    equal "$(info '[.processes[] | [.end, .exit_status]]')" '[["exit",0]]' || return 1
+    equal "$(info '[.threads[].tid] | [length, (unique | length)]')" '[2,2]' || return 1
+    equal "$(summary '.kernel.sched_attempted - .kernel.sched_lost')" "$(summary .events.attempted)" || return 1
+    equal "$(summary '.events.attempted - .events.in_file')" 0
+}
+
 # Processes and threads that come and go.
 switches_of_children() {
     record "$work/t.adat" --sched -- sh -c "$out/tests/prog_load 4 1000; $out/tests/prog_churn 60 20 3; exit 7"
@@ -296,6 +316,7 @@ if [ "$(summary .kernel.enabled)" = true ]; then
     check "signal=fatal: the last moments of a killed thread" killed_is_marked
     check "--sched: who ran, who waited, and for whom" switches_are_in_the_trace
     check "--sched: of children, too" switches_of_children
+    check "--sched: a flood of switches" switches_flood
     check "--uprobe: every call of a function" calls_of_functions
     check "--uprobe of no function" no_such_function
     if command -v strace >/dev/null; then
