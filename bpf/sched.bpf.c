@@ -6,6 +6,7 @@
  * They cost all processes something at each switch, even those that nobody watches, so they are attached only while somebody wants
  * what only they can tell (kernel_assist_follow()). Otherwise the kernel's own sums are looked at now and then.
  */
+#include "sched_ring.h"
 #include "thread_table.h"
 
 #include <bpf/bpf_tracing.h>
@@ -28,19 +29,8 @@ static __always_inline bool is_wanted(uint32_t type, uint64_t duration)
 static __always_inline void put_record(const AdaKernelThread *thread, uint32_t type, uint64_t now,
                                        uint32_t other_tid, uint64_t duration)
 {
-    AdaKernelCounters *count;
-    AdaKernelSched *record;
-    uint64_t wake;
+    AdaKernelSched *record = is_wanted(type, duration) ? reserve_sched() : NULL;
 
-    if (!is_wanted(type, duration))
-        return;
-    count = this_cpu_counters();
-    record = bpf_ringbuf_reserve(&sched_ring, sizeof(*record), 0);
-    if (count) {
-        __sync_fetch_and_add(&count->sched_attempted, 1);
-        if (!record)
-            __sync_fetch_and_add(&count->sched_lost, 1);
-    }
     if (!record)
         return;
     record->type = type;
@@ -51,9 +41,7 @@ static __always_inline void put_record(const AdaKernelThread *thread, uint32_t t
     record->other_tid = other_tid;
     record->state = thread->state;
     record->duration_ns = duration;
-    /* The reader looks now and then anyway; waking it is for when it would be too late. */
-    wake = bpf_ringbuf_query(&sched_ring, BPF_RB_AVAIL_DATA) >= knob_sched_wakeup_bytes;
-    bpf_ringbuf_submit(record, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+    submit_sched(record);
 }
 
 /* ---- switch ----------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
  *
  * Attached only if somebody wants them, as each system call of every process takes the kernel's slow way then.
  */
-#include "calls.h"
+#include "sched_ring.h"
 
 #include <bpf/bpf_tracing.h>
 

@@ -3,7 +3,7 @@
  * Functions of programs and libraries that were asked for: a record when a thread of a watched process calls one, and another when it
  * returns. The cookie of an attachment says which one it is.
  */
-#include "calls.h"
+#include "sched_ring.h"
 
 #include <bpf/bpf_tracing.h>
 
