@@ -24,6 +24,7 @@ static pthread_barrier_t barrier;
 static pthread_spinlock_t spin;
 static sem_t semaphore;
 static pthread_key_t key;
+static pthread_key_t end_key;
 static int pipe_ends[2];
 static const struct timespec past = {1, 0};
 
@@ -202,8 +203,14 @@ static void *name_itself(void *argument)
     pthread_getname_np(pthread_self(), name, sizeof(name));
     printf("name %s\n", name);
     REPORT(pthread_detach(pthread_self()));
-    sem_post(&semaphore);
+    REQUIRE(pthread_setspecific(end_key, &semaphore) == 0);
     return NULL;
+}
+
+/* Of a thread that nobody can join: it has returned from its function. */
+static void say_ended(void *to)
+{
+    sem_post(to);
 }
 
 static int c11_thread(void *argument)
@@ -270,6 +277,7 @@ int main(void)
     REQUIRE(pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE) == 0);
     REQUIRE(sem_init(&semaphore, 0, 0) == 0);
     REQUIRE(pthread_key_create(&key, destructor) == 0);
+    REQUIRE(pthread_key_create(&end_key, say_ended) == 0);
     REQUIRE(pipe(pipe_ends) == 0);
     printf("pipe: %d %d\n", pipe_ends[0], pipe_ends[1]);
 
