@@ -79,7 +79,7 @@ void sample_put_thread(AdatWriter *writer, uint32_t thread, uint32_t process, ui
 void sample_put_clock(AdatWriter *writer, uint64_t tsc, uint64_t monotonic_ns, uint64_t realtime_ns)
 {
     const AdatBlockHeader header = {.type = ADAT_BLOCK_CLOCK};
-    const AdatClock payload = {tsc, monotonic_ns, realtime_ns, 50};
+    const AdatClock payload = {tsc, monotonic_ns, realtime_ns, SAMPLE_CLOCK_ERROR};
 
     sample_put(writer, &header, &payload, sizeof(payload));
 }

@@ -18,10 +18,11 @@
 #include "user/file/adat_writer.h"
 
 /* Events of sample_trace(), by id. */
-#define SAMPLE_TICK 1u    /* instant */
-#define SAMPLE_WORK 2u    /* span */
-#define SAMPLE_DEPTH 3u   /* counter */
-#define SAMPLE_REQUEST 4u /* typed: u64 id, i64 delta, f64 ms, pointer where, string path */
+#define SAMPLE_CLOCK_ERROR 50u /* ns: within which an anchor's clocks were read */
+#define SAMPLE_TICK 1u         /* instant */
+#define SAMPLE_WORK 2u         /* span */
+#define SAMPLE_DEPTH 3u        /* counter */
+#define SAMPLE_REQUEST 4u      /* typed: u64 id, i64 delta, f64 ms, pointer where, string path */
 
 #define SAMPLE_PID 4242u
 #define SAMPLE_MODULE_BASE 0x400000u

@@ -44,6 +44,8 @@ static void clock__between_and_beyond_anchors__then_piecewise_linear(void)
     CU_ASSERT_EQUAL(adat_reader_realtime(reader, -1000), 49000);
     CU_ASSERT_EQUAL(adat_reader_realtime(reader, -60000), 0);
     CU_ASSERT_EQUAL(adat_reader_realtime(reader, INT64_MAX), 0); /* absurd, but no overflow */
+    /* The one in the middle is 500 ns off the line between the others; all were read within what the sample says. */
+    CU_ASSERT_EQUAL(adat_reader_clock_error(reader), 500 + SAMPLE_CLOCK_ERROR);
     adat_reader_close(reader);
 }
 
@@ -55,6 +57,7 @@ static void clock__monotonic_process__then_passes_through(void)
     CU_ASSERT_EQUAL(adat_reader_time(reader, 0, 1000), 0);
     CU_ASSERT_EQUAL(adat_reader_time(reader, 0, 1234), 234);
     CU_ASSERT_EQUAL(adat_reader_time(reader, 0, 400), -600);
+    CU_ASSERT_EQUAL(adat_reader_clock_error(reader), SAMPLE_CLOCK_ERROR);
     adat_reader_close(reader);
 }
 
@@ -103,6 +106,7 @@ static void clock__absurd_anchors_and_ticks__then_no_overflow_and_never_decreasi
             adat_reader_realtime(reader, time);
         }
         CU_ASSERT(count_problems(reader) > 0);
+        CU_ASSERT(adat_reader_clock_error(reader) < (uint64_t)1 << 63);
         CU_ASSERT(adat_reader_duration(reader) < (uint64_t)1 << 63);
         adat_reader_close(reader);
     }

@@ -119,7 +119,7 @@ report "info: drain, marks"
 run info --json small.adat
 [ $status -eq 0 ] && [ "$(wc -l <out)" -eq 1 ] && jq -e '
     .version == 1 and .file == "small.adat" and .command == "app --fast" and .exit_status == 3 and
-    .closed and .cut_bytes == 0 and .duration_s == 2.8e-6 and .clock == "anchored" and
+    .closed and .cut_bytes == 0 and .duration_s == 2.8e-6 and .clock == "anchored" and .clock_error_ns == 50 and
     .events.attempted == 16 and .events.in_file == 16 and .events.pending == 0 and .detail.in_file == 2 and
     (.processes | length) == 1 and .processes[0].pid == 4242 and .processes[0].end == "exit" and
     [.threads[].tid] == [4242, 4243] and .threads[1].pid == 4242 and .threads[1].name == "worker-1" and

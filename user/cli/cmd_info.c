@@ -123,6 +123,7 @@ static void print_json(const char *path, const AdatReader *reader)
     json_f64(&json, "duration_s", (double)adat_reader_duration(reader) / 1e9);
     json_string(&json, "clock",
                 adat_reader_clock_quality(reader) == ADAT_CLOCK_GUESSED ? "guessed" : "anchored");
+    json_u64(&json, "clock_error_ns", adat_reader_clock_error(reader));
     put_string_or_null(&json, "command", adat_strings_find(session, "command"));
     put_exit_status(&json, adat_reader_process(reader, 0));
     json_begin_object(&json, "session");
@@ -200,6 +201,8 @@ static void print_file(const char *path, const AdatReader *reader)
                count_marks(reader, true));
     printf("%-10s %.6f s%s\n", "duration", (double)adat_reader_duration(reader) / 1e9,
            adat_reader_clock_quality(reader) == ADAT_CLOCK_GUESSED ? " (guessed: too few clock anchors)" : "");
+    printf("%-10s cycles and nanoseconds in step within %.1f us\n", "clocks",
+           (double)adat_reader_clock_error(reader) / 1e3);
 }
 
 static void print_process(const AdatProcessInfo *process)

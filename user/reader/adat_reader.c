@@ -292,6 +292,11 @@ uint32_t reader_clock_kind(const AdatReader *reader, size_t process)
     return ADA_CLOCK_TSC;
 }
 
+uint64_t adat_reader_clock_error(const AdatReader *reader)
+{
+    return clock_line_error(&reader->clock);
+}
+
 AdatClockQuality adat_reader_clock_quality(const AdatReader *reader)
 {
     if (clock_line_has_tsc(&reader->clock))

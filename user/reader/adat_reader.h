@@ -181,6 +181,12 @@ typedef enum AdatClockQuality {
 AdatClockQuality adat_reader_clock_quality(const AdatReader *reader);
 
 /*
+ * By how much times that are cycles of the counter may be out of step with those that are nanoseconds of CLOCK_MONOTONIC, in ns: what a
+ * program tells, and what the kernel tells of it.
+ */
+uint64_t adat_reader_clock_error(const AdatReader *reader);
+
+/*
  * Ticks of a process (by index) to nanoseconds since the first clock anchor; negative before it. Never
  * decreases with the ticks.
  */

@@ -49,6 +49,8 @@ int clock_line_add(ClockLine *line, const AdatClock *anchor)
     err = array_reserve_one(&line->points, &line->capacity, line->count, sizeof(*line->points));
     if (err)
         return err;
+    if (anchor->error_ns < (uint64_t)TIME_LIMIT && anchor->error_ns > line->read_error)
+        line->read_error = anchor->error_ns;
     line->points[line->count++] = (ClockPoint){
         .tsc = anchor->tsc,
         .monotonic = (int64_t)anchor->monotonic_ns,
@@ -62,6 +64,24 @@ static double slope_between(const ClockPoint *a, const ClockPoint *b)
     return a->tsc < b->tsc ? (double)(b->monotonic - a->monotonic) / (double)(b->tsc - a->tsc) : 1.0;
 }
 
+static uint64_t greatest_bend(const ClockLine *line)
+{
+    int64_t greatest = 0;
+
+    for (size_t i = 1; i + 1 < line->count; i++) {
+        const ClockPoint *before = &line->points[i - 1], *point = &line->points[i],
+                         *after = &line->points[i + 1];
+        double straight = (double)(point->tsc - before->tsc) * slope_between(before, after);
+        int64_t off = clamp((double)(point->monotonic - before->monotonic) - straight, TIME_LIMIT / 2);
+
+        if (off < 0)
+            off = -off;
+        if (off > greatest)
+            greatest = off;
+    }
+    return (uint64_t)greatest;
+}
+
 void clock_line_finish(ClockLine *line, uint64_t first_ticks, uint64_t created_realtime_ns)
 {
     line->base_ticks = first_ticks;
@@ -73,6 +93,12 @@ void clock_line_finish(ClockLine *line, uint64_t first_ticks, uint64_t created_r
     for (size_t i = 0; i + 1 < line->count; i++)
         line->points[i].slope = slope_between(&line->points[i], &line->points[i + 1]);
     line->slope = slope_between(&line->points[0], &line->points[line->count - 1]);
+    line->bend = greatest_bend(line);
+}
+
+uint64_t clock_line_error(const ClockLine *line)
+{
+    return line->read_error + line->bend; /* each below TIME_LIMIT */
 }
 
 void clock_line_fini(ClockLine *line)

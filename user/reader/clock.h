@@ -23,9 +23,11 @@ typedef struct ClockLine {
     ClockPoint *points;
     size_t count;
     size_t capacity;
-    size_t rejected; /* anchors that went backwards or were absurd */
-    int64_t base;    /* of monotonic: where time starts to count */
-    double slope;    /* beyond the ends */
+    size_t rejected;     /* anchors that went backwards or were absurd */
+    int64_t base;        /* of monotonic: where time starts to count */
+    double slope;        /* beyond the ends */
+    uint64_t read_error; /* ns; of the anchor whose clocks were read furthest apart */
+    uint64_t bend;       /* ns; how far an anchor is at most from the line between those beside it */
     /* without anchors */
     uint64_t base_ticks;
     uint64_t base_realtime;
@@ -40,6 +42,12 @@ void clock_line_fini(ClockLine *line);
 
 /* The cycle counter can be converted. */
 bool clock_line_has_tsc(const ClockLine *line);
+
+/*
+ * By how much times of the cycle counter and of CLOCK_MONOTONIC may be out of step, in ns: as the clocks were read, and as the rate of
+ * one against the other changed between anchors. 0 without anchors, when there is nothing to be compared.
+ */
+uint64_t clock_line_error(const ClockLine *line);
 
 /* Nanoseconds since the base. `hint`, 0 at first, makes conversions near the last one cheap. */
 int64_t clock_line_convert(const ClockLine *line, uint32_t clock_kind, uint64_t ticks, size_t *hint);
