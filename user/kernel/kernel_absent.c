@@ -73,13 +73,12 @@ void kernel_assist_consume_lifecycle(KernelAssist *assist, kernel_lifecycle_fn o
 
 void kernel_assist_consume_sched(KernelAssist *assist, uint32_t most, kernel_sched_fn on_record, void *context)
 {
-    (void)assist, (void)on_record, (void)context;
+    (void)assist, (void)most, (void)on_record, (void)context;
 }
 
 void kernel_assist_counters(const KernelAssist *assist, AdaKernelCounters *sum_out)
 {
     (void)assist;
-    (void)most;
     *sum_out = (AdaKernelCounters){0};
 }
 
