@@ -486,7 +486,8 @@ clean_check "a zombie" zombie
 clean_check "itself" wrong 1 "this command itself" bash -c "exec '$a' attach -p \$\$ -o '$work/x.adat'"
 clean_check "not instrumented" not_instrumented
 clean_check "another user's" other_user
-if [ "$(id -u)" = 0 ]; then
+record "$work/t.adat" -- "$out/tests/prog_load" 1 1
+if [ "$(id -u)" = 0 ] && [ "$(summary .kernel.enabled)" = true ]; then
     clean_check "with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE alone" least_rights 0 +bpf,+perfmon,+sys_ptrace
     clean_check "and another user's, with CAP_DAC_READ_SEARCH" least_rights 65534 +bpf,+perfmon,+sys_ptrace,+dac_read_search
 fi
