@@ -19,7 +19,7 @@
 #define VIEW_HASH 1024u
 /* In front of the process's own command and program, which has the same pid. */
 #define VIEW_COMMAND "kernel:"
-/* A drain that is behind has so long to make room: longer than any of its iterations, shorter than the kernel's ring lasts. */
+/* A drain that is behind has so long to make room. */
 #define VIEW_PATIENCE_NS 100000000ull
 
 typedef struct ViewThread {

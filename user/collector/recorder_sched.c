@@ -6,7 +6,7 @@
 #include "user/base/array.h"
 #include "user/collector/recorder_internal.h"
 
-/* Some 20 ms, after which the recorder looks after everything else. */
+/* After so many the recorder looks after everything else. */
 #define SCHED_RECORDS_AT_ONCE 65536u
 #define SCHED_RING_ROUNDS 3u /* the ring's 8 MiB are less */
 

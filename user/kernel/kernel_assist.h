@@ -68,8 +68,8 @@ int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags);
 void kernel_assist_unwatch(KernelAssist *assist, pid_t pid);
 
 /*
- * Follows the switches and wakeups of watched threads, or does so no more. That costs each switch on the machine a
- * tenth of a microsecond or two, whoever it is of (docs/performance.md), so it is for those who need
+ * Follows the switches and wakeups of watched threads, or does so no more. That costs each switch on the machine
+ * some 0.3 us, whoever it is of (docs/architecture.md), so it is for those who need
  *   - the bitmap of threads that ran (kernel_assist_take_on_cpu())
  *   - times off CPU by reason, and wakeups
  *   - scheduler records
@@ -78,7 +78,7 @@ void kernel_assist_unwatch(KernelAssist *assist, pid_t pid);
 int kernel_assist_follow(KernelAssist *assist, bool follow);
 bool kernel_assist_follows(const KernelAssist *assist);
 
-/* Brings the contexts of all watched threads up to now, if switches are not followed. Some 50 ns for each thread on the machine. */
+/* Brings the contexts of all watched threads up to now, if switches are not followed. It looks at each thread on the machine. */
 void kernel_assist_look(const KernelAssist *assist);
 
 bool kernel_assist_is_watched(const KernelAssist *assist, pid_t pid);
