@@ -59,6 +59,7 @@ struct task_struct {
     int exit_code;
     int pid;
     int tgid;
+    struct task_struct *group_leader;
     struct pid *thread_pid;
     unsigned long nvcsw;
     unsigned long nivcsw;

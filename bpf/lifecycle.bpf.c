@@ -204,17 +204,30 @@ static __always_inline void forget_thread(struct task_struct *task, uint32_t tid
         give_index_back(index);
 }
 
-/*
- * A thread counts as gone from signal->live before it comes to this event, so that the process may already have been
- * taken for ended by another thread; its context still says that it is watched.
- */
-static __always_inline bool is_watched(uint32_t tgid, uint32_t tid)
+static __always_inline uint64_t leader_start_of(struct task_struct *task)
 {
-    uint32_t index;
+    return BPF_CORE_READ(task, group_leader, start_time);
+}
+
+/* It is, or was until just now when another of its threads was taken for the last one. */
+static __always_inline bool is_watched(struct task_struct *task, uint32_t tgid)
+{
+    const uint64_t *leader_start;
 
     if (find_target(tgid))
         return true;
-    return find_thread(tid, &index) != NULL;
+    leader_start = bpf_map_lookup_elem(&ended, &tgid);
+    return leader_start && *leader_start == leader_start_of(task);
+}
+
+static __always_inline void end_target(struct task_struct *task, uint32_t tgid)
+{
+    uint64_t leader_start = leader_start_of(task);
+
+    /* In this order: who does not find it any more finds it here. */
+    bpf_map_update_elem(&ended, &tgid, &leader_start, BPF_ANY);
+    if (bpf_map_delete_elem(&targets, &tgid) == 0)
+        count_target(tgid, -1);
 }
 
 static __always_inline int handle_exit(struct task_struct *task, uint32_t tgid)
@@ -223,11 +236,11 @@ static __always_inline int handle_exit(struct task_struct *task, uint32_t tgid)
     AdaKernelExit *record;
     bool last;
 
-    if (!is_watched(tgid, tid))
+    if (!is_watched(task, tgid))
         return 0;
     last = BPF_CORE_READ(task, signal, live.counter) == 0;
-    if (last && bpf_map_delete_elem(&targets, &tgid) == 0)
-        count_target(tgid, -1);
+    if (last)
+        end_target(task, tgid);
     record = reserve(sizeof(*record));
     if (!record) {
         forget_thread(task, tid, bpf_ktime_get_ns(), NULL);

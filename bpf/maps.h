@@ -55,6 +55,18 @@ struct {
 } targets __weak SEC(".maps");
 
 /*
+ * Of watched processes whose last threads ended just now: the start time (ns) of the leader, under the tgid. A thread counts as gone
+ * from signal->live before it comes to its exit event, so that one that is still to come may find its process ended, and
+ * taken out of `targets`, by another.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, uint32_t);   /* tgid */
+    __type(value, uint64_t); /* start time */
+} ended __weak SEC(".maps");
+
+/*
  * Where a thread's context is. A hash, and not task storage: that cannot be had from a raw tracepoint, and would have
  * to be allocated under the locks of the scheduler when a running process is attached to.
  */
@@ -117,12 +129,17 @@ struct {
 
 /* ---- reading them ----------------------------------------------------------------------------- */
 
+/* Looks twice, as find_thread() does: processes come and go, too. */
 static __always_inline AdaKernelTarget *find_target(uint32_t tgid)
 {
     uint32_t place = tgid % ADA_KERNEL_FILTER;
     uint64_t *count = bpf_map_lookup_elem(&target_filter, &place);
+    AdaKernelTarget *target;
 
-    return count && *count ? bpf_map_lookup_elem(&targets, &tgid) : NULL;
+    if (!count || !*count)
+        return NULL;
+    target = bpf_map_lookup_elem(&targets, &tgid);
+    return target ? target : bpf_map_lookup_elem(&targets, &tgid);
 }
 
 static __always_inline void count_target(uint32_t tgid, int64_t change)

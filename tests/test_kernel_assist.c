@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -124,13 +125,15 @@ static void kernel_assist__raw_tracepoints__then_births_and_ends_are_told(void)
     births_and_ends(&(KernelAssistConfig){.raw_tracepoints = true});
 }
 
+/* Its threads wait to be let go on, one by one; the main thread for all of them. */
 static int run_waiting_threads(void *argument)
 {
     pthread_t threads[SOME_THREADS];
 
     (void)argument;
     start_threads(wait_forever, SOME_THREADS, threads);
-    program_pause(true);
+    for (size_t i = 0; i < SOME_THREADS; i++)
+        pthread_join(threads[i], NULL);
     return 0;
 }
 
@@ -147,7 +150,7 @@ static void kernel_assist__killed__then_every_thread_ends_by_the_signal(void)
 
         CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
         program_continue(&program);
-        for (size_t t = 0; t < SOME_THREADS + 1; t++)
+        for (size_t t = 0; t < SOME_THREADS; t++)
             (void)program_read(&program);
         CU_ASSERT_EQUAL(kill(program.pid, signals[i]), 0);
         seen_await(assist, &seen, ADA_KERNEL_EXIT, (uint32_t)program.pid, SOME_THREADS + 1);
@@ -156,6 +159,52 @@ static void kernel_assist__killed__then_every_thread_ends_by_the_signal(void)
             if (seen.items[r].record.type == ADA_KERNEL_EXIT)
                 CU_ASSERT_EQUAL(WTERMSIG(seen.items[r].record.exit_code), signals[i]);
         }
+        seen.count = 0;
+    }
+    seen_free(&seen);
+    kernel_assist_destroy(assist);
+}
+
+static void *wait_busily(void *argument)
+{
+    program_write(0);
+    for (;;)
+        ;
+    return argument;
+}
+
+static int run_busily(void *argument)
+{
+    pthread_t thread;
+
+    start_threads(wait_busily, 1, &thread);
+    (void)wait_busily(argument);
+    return 0;
+}
+
+/*
+ * On two CPUs at once: each may find the other gone, and so the process ended, before its own end was told. Neither has a context that
+ * could tell whose it is.
+ */
+static void kernel_assist__threads_killed_at_once__then_every_end_is_told(void)
+{
+    SeenRecords seen = {0};
+    KernelAssist *assist;
+
+    if (!kernel_fixture_start(&defaults, &assist))
+        return;
+    for (size_t i = 0; i < 200; i++) {
+        WatchedProgram program = program_start(run_busily, NULL);
+
+        program_continue(&program);
+        (void)program_read(&program);
+        (void)program_read(&program);
+        CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
+        CU_ASSERT_EQUAL(kill(program.pid, SIGKILL), 0);
+        (void)program_wait(&program);
+        seen_consume(assist, &seen); /* who can be waited for has told all */
+        CU_ASSERT_EQUAL(seen_count(&seen, ADA_KERNEL_EXIT, (uint32_t)program.pid), 2);
+        CU_ASSERT_FALSE(kernel_assist_is_watched(assist, program.pid));
         seen.count = 0;
     }
     seen_free(&seen);
@@ -347,7 +396,7 @@ static void kernel_assist__running_process__then_its_threads_are_found_and_forgo
         return;
     program = program_start(run_waiting_threads, NULL);
     program_continue(&program);
-    for (size_t t = 0; t < SOME_THREADS + 1; t++)
+    for (size_t t = 0; t < SOME_THREADS; t++)
         (void)program_read(&program);
     CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
     /* One goes on, and is seen with it. */
@@ -399,6 +448,19 @@ static uint64_t status_number(pid_t pid, const char *name)
     }
     fclose(file);
     return number;
+}
+
+/* What the kernel counts itself: nanoseconds on a CPU, and nanoseconds waiting for one. */
+static void schedstat_of(pid_t pid, uint64_t figures[2])
+{
+    char path[64];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+    file = fopen(path, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fscanf(file, "%" SCNu64 " %" SCNu64, &figures[0], &figures[1]), 2);
+    fclose(file);
 }
 
 /* Waits until the thread sleeps, so that its context and what /proc says are of the same moment. */
@@ -458,7 +520,7 @@ static void thread_context__looked_at__then_as_proc_counts_them(void)
     WatchedProgram program;
     AdaKernelThread thread;
     KernelAssist *assist;
-    uint64_t switches;
+    uint64_t switches, schedstat[2];
 
     if (!kernel_fixture_start(&defaults, &assist))
         return;
@@ -476,8 +538,12 @@ static void thread_context__looked_at__then_as_proc_counts_them(void)
              switches != status_number(program.pid, "voluntary_ctxt_switches"));
     CU_ASSERT_EQUAL(thread.switches_voluntary, switches);
     CU_ASSERT_EQUAL(thread.switches_involuntary, status_number(program.pid, "nonvoluntary_ctxt_switches"));
+    schedstat_of(program.pid, schedstat);
+    CU_ASSERT_EQUAL(thread.run_ns, schedstat[0]);
+    CU_ASSERT_EQUAL(thread.runqueue_ns, schedstat[1]);
     CU_ASSERT(thread.run_ns > 0);
-    CU_ASSERT(thread.sleep_ns >= NAPS * (uint64_t)NAP_NS - thread.runqueue_ns);
+    CU_ASSERT(thread.sleep_ns > 0);
+    CU_ASSERT(thread.sleep_ns + thread.runqueue_ns + thread.run_ns >= NAPS * (uint64_t)NAP_NS);
     CU_ASSERT(thread.last_cpu < (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
     CU_ASSERT_EQUAL(thread.since_ns, 0);
     CU_ASSERT_EQUAL(thread.wakeups, 0);
@@ -617,7 +683,6 @@ static volatile sig_atomic_t spinning;
 static void *spin(void *argument)
 {
     program_write((uint64_t)gettid());
-    spinning = 1;
     while (spinning)
         ;
     return argument;
@@ -628,6 +693,7 @@ static int run_spinner(void *argument)
     pthread_t thread;
 
     (void)argument;
+    spinning = 1;
     start_threads(spin, 1, &thread);
     program_pause(true);
     spinning = 0;
@@ -834,6 +900,7 @@ static const TestCase tests[] = {
     TEST(kernel_assist__switches_followed__then_births_and_ends_are_told),
     TEST(kernel_assist__raw_tracepoints__then_births_and_ends_are_told),
     TEST(kernel_assist__killed__then_every_thread_ends_by_the_signal),
+    TEST(kernel_assist__threads_killed_at_once__then_every_end_is_told),
     TEST(kernel_assist__main_thread_ends_first__then_the_process_is_watched_to_its_end),
     TEST(kernel_assist__exec_from_a_thread__then_its_context_goes_on_under_the_leaders_id),
     TEST(kernel_assist__with_children__then_children_are_watched_from_their_birth),
