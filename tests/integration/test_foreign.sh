@@ -140,6 +140,14 @@ least_rights() {
     return $status
 }
 
+# Files may be 1 MiB at most, which a segment for what the kernel tells is not: every record counts as lost.
+no_room_for_a_segment() {
+    rm -f "$work/x.adat"
+    (ulimit -f 1024 && "$a" attach -p $server --sched --json --duration 1 -o "$work/x.adat" 2>"$work/summary.json") || return 1
+    verify "$work/x.adat" || return 1
+    equal "$(summary '[.events.in_file, .kernel.sched_lost > 0, .kernel.sched_lost == .kernel.sched_attempted] | @csv')" 0,true,true
+}
+
 not_without_sched() {
     rm -f "$work/x.adat"
     wrong 1 "does not use libadatrace" "$a" attach -p $server -o "$work/x.adat"
@@ -150,5 +158,6 @@ check "a server under load: every switch that /proc counts is in the trace" swit
 check "every read and write that /proc counts is in the trace" calls_are_those_of_proc
 check "attached again" switches_are_those_of_proc
 check "with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH alone" least_rights
+check "without room for a segment every record counts as lost" no_room_for_a_segment
 check "not without --sched" not_without_sched
 exit $failed

@@ -323,7 +323,7 @@ static void print_kernel(const AdatReader *reader, const AdatKernelSummary *kern
     printf("on, %" PRIu64 " of %" PRIu64 " births, ends and new programs of threads lost\n",
            kernel->lifecycle_lost, kernel->lifecycle_attempted);
     if (kernel->sched_attempted > 0)
-        printf("%" PRIu64 " of %" PRIu64 " switches and wakeups lost\n", kernel->sched_lost,
+        printf("%" PRIu64 " of %" PRIu64 " records of switches and calls lost\n", kernel->sched_lost,
                kernel->sched_attempted);
     printf("%9s  %-10s %10s %10s %10s %10s %9s %9s %9s\n", "tid", "end", "run ms", "wait ms", "sleep ms",
            "blocked ms", "voluntary", "preempted", "migrated");

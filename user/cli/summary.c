@@ -49,7 +49,7 @@ static void print_kernel(const KernelStatus *kernel, FILE *out)
     if (kernel->counters.sched_lost > 0)
         fprintf(out,
                 "adatrace: %" PRIu64 " of %" PRIu64
-                " switches and wakeups were not recorded: the kernel had no room for them\n",
+                " records of the kernel (switches, calls) are not in the trace: there was no room for them\n",
                 kernel->counters.sched_lost, kernel->counters.sched_attempted);
 }
 

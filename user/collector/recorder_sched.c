@@ -56,7 +56,7 @@ static ViewEntry *find_view(Recorder *recorder, pid_t pid)
     return NULL;
 }
 
-/* NULL: it cannot be had; what the kernel tells of that process is not in the trace then. */
+/* NULL: it cannot be had; what the kernel tells of that process counts as lost then. */
 static ViewEntry *add_view(Recorder *recorder, pid_t pid)
 {
     Views *views = &recorder->views;
@@ -85,14 +85,17 @@ static void remove_view(Recorder *recorder, ViewEntry *entry)
     *entry = views->items[--views->count];
 }
 
-/* Where what the kernel tells of a process goes; NULL: nowhere. */
-static KernelView *view_of(Recorder *recorder, uint32_t pid)
+/* Where a record goes that the kernel tells of a process. NULL: nowhere, so that it is lost. */
+static KernelView *view_for_record(Recorder *recorder, uint32_t pid)
 {
     ViewEntry *entry = find_view(recorder, (pid_t)pid);
 
     if (!entry)
         entry = add_view(recorder, (pid_t)pid);
-    return entry ? entry->view : NULL;
+    if (entry && entry->view)
+        return entry->view;
+    session_lose_kernel_record(recorder->session);
+    return NULL;
 }
 
 /* The thread's id in its own pid namespace. */
@@ -106,7 +109,7 @@ static uint32_t own_tid_of(const Recorder *recorder, uint32_t tid)
 
 static void put_switch(Recorder *recorder, const AdaKernelSched *record)
 {
-    KernelView *view = view_of(recorder, record->tgid);
+    KernelView *view = view_for_record(recorder, record->tgid);
 
     if (view)
         kernel_view_sched(view, record, own_tid_of(recorder, record->tid));
@@ -114,7 +117,7 @@ static void put_switch(Recorder *recorder, const AdaKernelSched *record)
 
 static void put_call(Recorder *recorder, const AdaKernelCall *call)
 {
-    KernelView *view = view_of(recorder, call->tgid);
+    KernelView *view = view_for_record(recorder, call->tgid);
 
     if (!view)
         return;

@@ -152,6 +152,9 @@ static int create_iterator(Session *session)
     int error;
 
     drain_topology_detect(&session->topology, "/sys");
+    error = segment_reaper_create(&session->reaper);
+    if (error)
+        return error;
     error = drain_iterator_create(&config, &session->batch, &session->iterator);
     session->process_config = (TracedProcessConfig){
         .iterator = session->iterator,
@@ -164,6 +167,7 @@ static int create_iterator(Session *session)
         .metrics = &session->global,
         .deaths = session->config.kernel ? &session->deaths : NULL,
         .hints = &session->hints,
+        .reaper = session->reaper,
     };
     return error ? error : kernel_hints_init(&session->hints, session->config.kernel);
 }
@@ -240,6 +244,7 @@ void session_destroy(Session *session)
         traced_process_destroy(session->inbox.items[i].process);
         kernel_events_free(&session->inbox.items[i].events);
     }
+    segment_reaper_destroy(session->reaper);
     free(session->inbox.items);
     free(session->processes);
     metrics_global_fini(&session->global);
@@ -260,6 +265,12 @@ int session_write_error(const Session *session)
 bool session_has_many_threads(const Session *session)
 {
     return ada_load_relaxed(&session->has_many_threads) != 0;
+}
+
+void session_lose_kernel_record(Session *session)
+{
+    /* One writer; the drain thread reads a figure. */
+    ada_store_relaxed(&session->homeless, ada_load_relaxed(&session->homeless) + 1);
 }
 
 uint32_t session_take_anomalies(Session *session)

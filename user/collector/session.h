@@ -121,6 +121,9 @@ int session_write_error(const Session *session);
  */
 bool session_has_many_threads(const Session *session);
 
+/* A record of the kernel (a switch, a call) cannot go into the trace: it counts as lost. One thread may call it. */
+void session_lose_kernel_record(Session *session);
+
 /* What was noticed to be odd since the last call, as bits 1 << METRICS_ANOMALY_*. Any thread. */
 uint32_t session_take_anomalies(Session *session);
 

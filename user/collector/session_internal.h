@@ -49,12 +49,14 @@ struct Session {
     int32_t write_error;
     uint32_t anomalies; /* that nobody has asked after yet: bits 1 << METRICS_ANOMALY_* */
     uint32_t has_many_threads;
+    uint64_t homeless; /* records of the kernel that found no segment to go into */
 
     SessionConfig config;
     TracedProcessConfig process_config;
     DrainTopology topology;
     pthread_t thread;
     bool started;
+    SegmentReaper *reaper;
 
     /* the drain thread's, once started */
     uint32_t thread_counter; /* numbers of threads in the file */

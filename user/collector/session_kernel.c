@@ -152,10 +152,12 @@ KernelStatus session_kernel_status(const Session *session)
 {
     KernelStatus status = {.enabled = session->config.kernel != NULL};
 
-    if (status.enabled)
+    if (status.enabled) {
         kernel_assist_counters(session->config.kernel, &status.counters);
-    else
+        status.counters.sched_lost += ada_load_relaxed(&session->homeless);
+    } else {
         status.reason = session->config.kernel_reason ? session->config.kernel_reason : "not wanted";
+    }
     return status;
 }
 

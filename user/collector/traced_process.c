@@ -54,6 +54,7 @@ struct TracedProcess {
     DeathBook *deaths; /* the session's; NULL: the kernel tells nothing */
     ProcessKernel kernel;
     KernelHints *hints; /* the session's */
+    SegmentReaper *reaper; /* the same */
 };
 
 static void learn_events(DrainSource *source);
@@ -86,6 +87,7 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->deaths = config->deaths;
     process->is_view = config->is_view;
     process->hints = config->hints;
+    process->reaper = config->reaper;
     process->process = number;
     process->pid = pid;
     process->iterator = config->iterator;
@@ -119,7 +121,7 @@ void traced_process_destroy(TracedProcess *process)
         return;
     mark_matcher_destroy(process->source.matcher);
     process_kernel_fini(&process->kernel);
-    segment_unmap(&process->segment);
+    segment_reaper_take(process->reaper, &process->segment);
     process_description_fini(&process->description);
     free(process->last);
     free(process->threads);

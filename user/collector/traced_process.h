@@ -17,6 +17,7 @@
 #include "user/collector/account.h"
 #include "user/collector/death_book.h"
 #include "user/collector/kernel_hints.h"
+#include "user/collector/segment_reaper.h"
 #include "user/drain/drain_iterator.h"
 #include "user/metrics/global_metrics.h"
 
@@ -40,6 +41,7 @@ typedef struct TracedProcessConfig {
     ada_global_metrics_t *metrics; /* takes the last figures of threads that ended */
     DeathBook *deaths;             /* takes the ends of threads; NULL: the kernel tells of none */
     KernelHints *hints;            /* learns of threads */
+    SegmentReaper *reaper;         /* unmaps segments; NULL: they are unmapped at once */
     bool is_view; /* the segment is a KernelView's: its threads are known to be the kernel's, and what it tells is not about them */
 } TracedProcessConfig;
 
