@@ -102,8 +102,8 @@ static bool note(SegmentReaper *reaper, const Segment *segment)
     bool noted;
 
     pthread_mutex_lock(&reaper->lock);
-    noted = array_reserve_one(&reaper->waiting, &reaper->capacity, reaper->count,
-                              sizeof(reaper->waiting[0])) == 0;
+    noted =
+        array_reserve_one(&reaper->waiting, &reaper->capacity, reaper->count, sizeof(reaper->waiting[0])) == 0;
     if (noted) {
         reaper->waiting[reaper->count++] = *segment;
         pthread_cond_signal(&reaper->changed);

@@ -53,7 +53,7 @@ struct TracedProcess {
     ProcessDescription description;
     DeathBook *deaths; /* the session's; NULL: the kernel tells nothing */
     ProcessKernel kernel;
-    KernelHints *hints; /* the session's */
+    KernelHints *hints;    /* the session's */
     SegmentReaper *reaper; /* the same */
 };
 
