@@ -204,7 +204,7 @@ metrics_file_fails() {
     equal "$(summary .events.in_file)" 10
 }
 
-# thread_fails N TEXT: the recorder cannot start its N-th thread, and says what it was for. The first drains.
+# thread_fails N TEXT: the recorder cannot start its N-th thread, and says what it was for. The first unmaps segments, the second drains.
 thread_fails() {
     wrong 1 "$2" strace -f -q -o "$work/strace" -e trace=clone3 -e "inject=clone3:error=EAGAIN:when=$1" \
         "$out/adatrace" record -o "$work/t.adat" --metrics-file "$work/m.prom" --metrics-listen 0 -- true
@@ -240,9 +240,9 @@ if [ -n "${ADA_SANITIZE:-}" ] || ! strace -q -o /dev/null true 2>/dev/null; then
     echo "SKIP metrics: threads that cannot start: needs strace, and a build without sanitizers"
 else
     rm -f "$work/t.adat"
-    check "metrics file: its thread cannot start" thread_fails 2 \
+    check "metrics file: its thread cannot start" thread_fails 3 \
         "cannot start the thread that writes metrics to '$work/m.prom': Resource temporarily unavailable"
-    check "metrics by HTTP: its thread cannot start" thread_fails 3 "cannot serve metrics at 127.0.0.1:0: "
+    check "metrics by HTTP: its thread cannot start" thread_fails 4 "cannot serve metrics at 127.0.0.1:0: "
 fi
 check "metrics by HTTP" served_by_http
 check "metrics by HTTP: a thousand bad clients" served_under_attack
