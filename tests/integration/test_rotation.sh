@@ -100,7 +100,7 @@ by_age() {
     all_sound 2
 }
 
-# The recorder is killed: what was complete is, and the last file is sound as far as it goes.
+# The recorder is killed: the complete files are sound, and so are those that wait for the disk, or are written, as far as they go.
 recorder_killed() {
     local recorder
     rm -rf "$dir"
@@ -113,10 +113,20 @@ recorder_killed() {
     pkill -KILL -P $recorder # its program
     kill -KILL $recorder
     wait $recorder 2>/dev/null
-    equal "$(find "$dir" -name '*.partial' | wc -l)" 1 || { ls "$dir"; return 1; }
+    [ "$(find "$dir" -name '*.partial' | wc -l)" -ge 1 ] || { ls "$dir"; return 1; }
     for file in "$dir"/*; do
+        [ -s "$file" ] || continue # it was just made
         "$a" verify "$file" >"$work/verified" || { cat "$work/verified"; return 1; }
     done
+}
+
+# The present file goes on, though nobody will find it: said when it happens, and by the exit status.
+directory_removed() {
+    rm -rf "$dir"
+    "$a" record --rotate-time 1s -o "$dir" -- sh -c "'$out/tests/prog_load' 1 10; rm -r '$dir'; sleep 2.5" 2>"$work/stderr"
+    equal $? 1 || { cat "$work/stderr"; return 1; }
+    equal "$(grep -c "cannot begin another file in '$dir': No such file" "$work/stderr")" 1 || { cat "$work/stderr"; return 1; }
+    grep -q "a file in '$dir' is not completed" "$work/stderr" || { cat "$work/stderr"; return 1; }
 }
 
 nothing_left() {
@@ -142,6 +152,7 @@ check "payloads, all" payloads --detail always
 check "--keep: the oldest go" oldest_go
 check "--rotate-time" by_age
 check "the recorder is killed" recorder_killed
+check "the directory is removed meanwhile" directory_removed
 check "a command that cannot run leaves nothing" nothing_left
 check "wrong use" wrong_use
 exit $failed

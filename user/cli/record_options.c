@@ -152,8 +152,8 @@ static int apply_files(RecordOptions *options, int option, const char *argument)
     switch (option) {
     case RECORD_OPTION_ROTATE_SIZE:
         if (parse_bytes(argument, FILE_BYTES_MIN, FILE_BYTES_MAX, &options->rotate_bytes) != 0)
-            return cli_usage_error(options->command, "--rotate-size '%s' is not a number of bytes from 1M to 1024G",
-                                   argument);
+            return cli_usage_error(options->command,
+                                   "--rotate-size '%s' is not a number of bytes from 1M to 1024G", argument);
         return CLI_OK;
     case RECORD_OPTION_ROTATE_TIME:
         if (parse_duration(argument, FILE_TIME_MIN_NS, FILE_TIME_MAX_NS, &options->rotate_ns) != 0)
@@ -162,7 +162,8 @@ static int apply_files(RecordOptions *options, int option, const char *argument)
         return CLI_OK;
     case RECORD_OPTION_KEEP:
         if (parse_bytes(argument, FILE_BYTES_MIN, UINT64_MAX, &options->keep_bytes) != 0)
-            return cli_usage_error(options->command, "--keep '%s' is not a number of bytes from 1M on", argument);
+            return cli_usage_error(options->command, "--keep '%s' is not a number of bytes from 1M on",
+                                   argument);
         return CLI_OK;
     default:
         return apply_metrics(options, option, argument);

@@ -32,12 +32,23 @@ static int create_file(const char *path)
 
 static int open_next(void *context)
 {
-    return trace_directory_open_next(context);
+    RecordingOutput *output = context;
+    int fd = trace_directory_open_next(output->directory);
+
+    if (fd < 0 && fd != output->open_error)
+        cli_error(
+            output->options->command,
+            "cannot begin another file in '%s': %s; the recording goes on in the present one, and it is tried again",
+            output->options->output, strerror(-fd));
+    output->open_error = fd < 0 ? fd : 0;
+    return fd;
 }
 
 static void finished(void *context, int fd, bool complete)
 {
-    trace_directory_finished(context, fd, complete);
+    const RecordingOutput *output = context;
+
+    trace_directory_finished(output->directory, fd, complete);
 }
 
 static int create_directory(const RecordOptions *options, RecordingOutput *output)
@@ -51,7 +62,7 @@ static int create_directory(const RecordOptions *options, RecordingOutput *outpu
         .duration_ns = options->rotate_ns,
         .open_next = open_next,
         .finished = finished,
-        .context = output->directory,
+        .context = output,
     };
     fd = trace_directory_open_next(output->directory);
     if (fd < 0) {
@@ -63,8 +74,9 @@ static int create_directory(const RecordOptions *options, RecordingOutput *outpu
 
 bool recording_create_output(const RecordOptions *options, RecordingOutput *output)
 {
-    *output = (RecordingOutput){0};
-    output->fd = record_options_rotate(options) ? create_directory(options, output) : create_file(options->output);
+    *output = (RecordingOutput){.options = options};
+    output->fd =
+        record_options_rotate(options) ? create_directory(options, output) : create_file(options->output);
     if (output->fd < 0)
         tell_not_created(options, output->fd);
     return output->fd >= 0;
@@ -92,8 +104,8 @@ bool recording_finish_output(const RecordOptions *options, RecordingOutput *outp
 
     output->directory = NULL;
     if (error)
-        cli_error(options->command, "a file in '%s' is not completed, or an old one not removed: %s", options->output,
-                  strerror(-error));
+        cli_error(options->command, "a file in '%s' is not completed, or an old one not removed: %s",
+                  options->output, strerror(-error));
     return error == 0;
 }
 

@@ -11,7 +11,9 @@
 typedef struct RecordingOutput {
     int fd;                    /* the file's */
     TraceDirectory *directory; /* NULL: it is the only one */
-    SessionFiles files;        /* how it goes on from there */
+    SessionFiles files;        /* how it goes on from there; refers to this object */
+    const RecordOptions *options;
+    int open_error; /* why the next file could not be begun, if that was said */
 } RecordingOutput;
 
 /* Makes options->output. False: it cannot be, and that was said. */

@@ -22,8 +22,8 @@
 typedef struct Session Session;
 
 /*
- * The files of a recording, should there be several: each is whole by itself. Called from the drain thread, and from
- * session_destroy(); neither may wait long.
+ * The files of a recording, should there be several: each is whole by itself. Called from the drain thread, so neither may wait
+ * long.
  */
 typedef struct SessionFiles {
     uint64_t bytes;       /* when a file has so many, the next one begins; 0: however many */
@@ -37,7 +37,7 @@ typedef struct SessionFiles {
 
 typedef struct SessionConfig {
     const char *const *strings; /* "key", "value" pairs for the file's SESSION block, ended by NULL; outlive the session */
-    const SessionFiles *files;  /* outlives the session; NULL: there is one */
+    const SessionFiles *files; /* outlives the session; NULL: there is one */
     AdatWriterConfig writer;
     enum drain_scheduler_kind scheduler;
     const MarkRules *rules;       /* outlives the session; NULL: none */

@@ -13,7 +13,8 @@ static uint64_t due_after(uint64_t now, uint64_t duration_ns)
 void session_begin_files(Session *session)
 {
     session->result.files = 1;
-    session->file_due = due_after(session->started_at, session->config.files ? session->config.files->duration_ns : 0);
+    session->file_due =
+        due_after(session->started_at, session->config.files ? session->config.files->duration_ns : 0);
 }
 
 static bool is_due(const Session *session, uint64_t now)

@@ -456,8 +456,9 @@ static bool is_due(const TracedProcess *process)
 {
     uint64_t iteration = drain_iterator_count(process->iterator);
 
-    return process->end.kind != 0 || process->description.described != *process->epoch || process->mark_requested ||
-           process->kernel.exits.first || process->kernel.births > 0 || traced_process_has_hints(process) ||
+    return process->end.kind != 0 || process->description.described != *process->epoch ||
+           process->mark_requested || process->kernel.exits.first || process->kernel.births > 0 ||
+           traced_process_has_hints(process) ||
            iteration - process->source.last_found < PROCESS_HOT_ITERATIONS ||
            (iteration + process->process) % PROCESS_TURNS == 0;
 }

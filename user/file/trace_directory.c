@@ -42,7 +42,7 @@ struct TraceDirectory {
     pthread_cond_t changed;
 
     /* the recorder's */
-    uint32_t opened;     /* how many so far: the number of the last one */
+    uint32_t opened;      /* how many so far: the number of the last one */
     TraceFile present[2]; /* open; number 0: none */
 
     /* guarded by lock */
@@ -74,7 +74,8 @@ static void drop_oldest(TraceDirectory *directory)
 {
     char name[NAME_SIZE];
 
-    while (directory->keep_bytes > 0 && directory->kept_bytes > directory->keep_bytes && directory->kept_count > 1) {
+    while (directory->keep_bytes > 0 && directory->kept_bytes > directory->keep_bytes &&
+           directory->kept_count > 1) {
         format_name(name, directory->kept[0].number, true);
         if (unlinkat(directory->fd, name, 0) < 0 && errno != ENOENT) /* somebody else may have made room */
             note_error(directory, -errno);
@@ -172,7 +173,8 @@ int trace_directory_open_next(TraceDirectory *directory)
 
 void trace_directory_finished(TraceDirectory *directory, int fd, bool complete)
 {
-    TraceFile *place = &directory->present[directory->present[0].number != 0 && directory->present[0].fd == fd ? 0 : 1];
+    TraceFile *place =
+        &directory->present[directory->present[0].number != 0 && directory->present[0].fd == fd ? 0 : 1];
     TraceFile file = *place;
     FileQueue *queue = &directory->finished;
 
