@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/file/trace_directory.h"
+#include "user/collector/trace_directory.h"
 
 static char base[64];
 static char path[96];

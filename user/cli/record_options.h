@@ -6,8 +6,8 @@
 #include "user/collector/recorder.h"
 
 typedef struct RecordOptions {
-    const char *command; /* whose they are, for messages: "record" */
-    const char *output;  /* NULL: chosen */
+    const char *command;   /* whose they are, for messages: "record" */
+    const char *output;    /* NULL: chosen */
     uint64_t rotate_bytes; /* with one of these, `output` is a directory */
     uint64_t rotate_ns;
     uint64_t keep_bytes; /* 0: all */
@@ -72,7 +72,7 @@ enum {
 /* For the command's usage: all of them but --output. */
 #define RECORD_OPTIONS_USAGE                                                                                     \
     "      --rotate-size BYTES begin another file when one has so many bytes (1M to 1024G); each is\n"           \
-    "                          whole by itself, and --output names the directory that is made for them\n"       \
+    "                          whole by itself, and --output names the directory that is made for them\n"        \
     "      --rotate-time TIME  the same when a file is so old (1s to 2592000s, 30 days)\n"                       \
     "      --keep BYTES        of such files: remove the oldest when all have more than so many\n"               \
     "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"                 \

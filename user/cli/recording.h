@@ -5,7 +5,7 @@
 
 #include "user/cli/record_options.h"
 #include "user/cli/summary.h"
-#include "user/file/trace_directory.h"
+#include "user/collector/trace_directory.h"
 
 /* Where a recording goes: a file, or the first of several in a directory. */
 typedef struct RecordingOutput {

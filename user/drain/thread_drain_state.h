@@ -55,10 +55,10 @@ typedef struct LaneDrain {
     LaneReader reader;
     uint64_t in_file;
     uint64_t dropped_io;
-    uint32_t batched;  /* records copied into the batch, not written yet */
-    LaneLosses before; /* of the thread's counters: in another collector's account */
-    LaneLosses told;   /* the counters as the batch, or the file, last had them */
-    uint64_t first_record;    /* where the account in this file begins: 0, or where that in another file ended */
+    uint32_t batched;      /* records copied into the batch, not written yet */
+    LaneLosses before;     /* of the thread's counters: in another collector's account */
+    LaneLosses told;       /* the counters as the batch, or the file, last had them */
+    uint64_t first_record; /* where the account in this file begins: 0, or where that in another file ended */
     uint64_t consumed_before; /* of reader.consumed: in the files before this one */
     bool has_earlier;
     AdatAccount earlier; /* in those files; nothing is pending */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "user/file/trace_directory.h"
+#include "user/collector/trace_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>

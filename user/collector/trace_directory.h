@@ -5,8 +5,8 @@
  *
  * A thread of its own brings files to the disk, which can take seconds. Nothing is printed.
  */
-#ifndef ADA_FILE_TRACE_DIRECTORY_H
-#define ADA_FILE_TRACE_DIRECTORY_H
+#ifndef ADA_COLLECTOR_TRACE_DIRECTORY_H
+#define ADA_COLLECTOR_TRACE_DIRECTORY_H
 
 #include <stdbool.h>
 #include <stdint.h>
