@@ -64,8 +64,9 @@ void summary_print(const RecordSummary *summary, FILE *out)
     fprintf(out, "adatrace: %s: ", summary->path);
     if (result->files > 1)
         fprintf(out, "%u files, ", result->files);
-    fprintf(out, "%s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)", bytes, duration, result->processes, result->processes == 1 ? "" : "es",
-            result->threads, result->threads == 1 ? "" : "s", result->accounts->index.in_file, rate);
+    fprintf(out, "%s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)", bytes, duration,
+            result->processes, result->processes == 1 ? "" : "es", result->threads,
+            result->threads == 1 ? "" : "s", result->accounts->index.in_file, rate);
     if (lost(&result->accounts->index) == 0) {
         fputs(", none lost\n", out);
     } else {
