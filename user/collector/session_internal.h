@@ -83,7 +83,7 @@ struct Session {
     KernelHints no_hints; /* of views */
     size_t death_count;   /* of its entries that are in the batch */
     uint32_t death_epoch;
-    uint64_t kernel_lost; /* records, when last looked */
+    uint64_t kernel_lost;    /* records, when last looked */
     uint64_t file_due;       /* when the next file is to begin; UINT64_MAX: not for the age of this one */
     uint64_t file_retry;     /* not before, as it failed */
     uint64_t finished_bytes; /* of earlier files */
