@@ -344,7 +344,7 @@ static void format_command(const PidList *pids, char *text, size_t size)
     }
 }
 
-static int record(AttachOptions *options, AttachTarget *targets, int output)
+static int record(AttachOptions *options, AttachTarget *targets, RecordingOutput *output)
 {
     char command[512];
     struct utsname host;
@@ -375,6 +375,8 @@ static int record(AttachOptions *options, AttachTarget *targets, int output)
     recorder_result(recorder, &summary.result);
     recording_print(&options->common, &summary);
     recorder_destroy(recorder);
+    if (!recording_finish_output(&options->common, output))
+        summary.result.closed = false;
     return summary.result.closed ? CLI_OK : CLI_FAILURE;
 }
 
@@ -384,7 +386,7 @@ int cmd_attach(int argc, char **argv)
     AttachTarget *targets = NULL;
     char chosen[PATH_MAX];
     int status = parse_options(argc, argv, &options);
-    int output;
+    RecordingOutput output;
 
     if (status) {
         status--;
@@ -397,9 +399,8 @@ int cmd_attach(int argc, char **argv)
     record_options_choose_output(&options.common,
                                  options.pids.count > 0 ? targets[0].identity.name : "discovered", chosen,
                                  sizeof(chosen));
-    output = recording_create_output(&options.common);
-    if (output >= 0)
-        status = record(&options, targets, output);
+    if (recording_create_output(&options.common, &output))
+        status = record(&options, targets, &output);
 out:
     close_targets(targets, options.pids.count);
     pid_list_fini(&options.pids);

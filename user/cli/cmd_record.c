@@ -257,7 +257,7 @@ static bool choose_preload(char preload[PATH_MAX])
     return true;
 }
 
-static int record(const CommandOptions *options, int output)
+static int record(const CommandOptions *options, RecordingOutput *output)
 {
     char command[COMMAND_TEXT_SIZE];
     char preload[PATH_MAX];
@@ -308,6 +308,8 @@ static int record(const CommandOptions *options, int output)
     if (summary.result.threads == 0)
         explain_nothing(options);
     recorder_destroy(recorder);
+    if (!recording_finish_output(&options->common, output))
+        summary.result.closed = false;
     if (!summary.result.closed && summary.exit_status == 0)
         return CLI_FAILURE;
     return summary.exit_status;
@@ -318,7 +320,7 @@ int cmd_record(int argc, char **argv)
     CommandOptions options = {0};
     char chosen[PATH_MAX];
     int status = parse_options(argc, argv, &options);
-    int output;
+    RecordingOutput output;
 
     if (status) {
         status--;
@@ -326,9 +328,8 @@ int cmd_record(int argc, char **argv)
     }
     record_options_choose_output(&options.common, options.argv[0], chosen, sizeof(chosen));
     status = CLI_FAILURE;
-    output = recording_create_output(&options.common);
-    if (output >= 0)
-        status = record(&options, output);
+    if (recording_create_output(&options.common, &output))
+        status = record(&options, &output);
 out:
     record_options_fini(&options.common);
     return status;

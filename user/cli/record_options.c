@@ -14,6 +14,10 @@
 /* The least is the window over which rates are taken. */
 #define METRICS_INTERVAL_NS 1000000000ull
 #define METRICS_INTERVAL_MIN_NS 100000000ull
+#define FILE_BYTES_MIN (1ull << 20)
+#define FILE_BYTES_MAX (1ull << 40)
+#define FILE_TIME_MIN_NS 1000000000ull
+#define FILE_TIME_MAX_NS (30ull * 86400ull * 1000000000ull)
 #define METRICS_INTERVAL_MAX_NS 60000000000ull
 
 void record_options_init(RecordOptions *options, const char *command)
@@ -142,6 +146,30 @@ static int apply_metrics(RecordOptions *options, int option, const char *argumen
     }
 }
 
+/* Those about several files. */
+static int apply_files(RecordOptions *options, int option, const char *argument)
+{
+    switch (option) {
+    case RECORD_OPTION_ROTATE_SIZE:
+        if (parse_bytes(argument, FILE_BYTES_MIN, FILE_BYTES_MAX, &options->rotate_bytes) != 0)
+            return cli_usage_error(options->command,
+                                   "--rotate-size '%s' is not a number of bytes from 1M to 1024G", argument);
+        return CLI_OK;
+    case RECORD_OPTION_ROTATE_TIME:
+        if (parse_duration(argument, FILE_TIME_MIN_NS, FILE_TIME_MAX_NS, &options->rotate_ns) != 0)
+            return cli_usage_error(options->command,
+                                   "--rotate-time '%s' is not a time from 1s to 2592000s (30 days)", argument);
+        return CLI_OK;
+    case RECORD_OPTION_KEEP:
+        if (parse_bytes(argument, FILE_BYTES_MIN, UINT64_MAX, &options->keep_bytes) != 0)
+            return cli_usage_error(options->command, "--keep '%s' is not a number of bytes from 1M on",
+                                   argument);
+        return CLI_OK;
+    default:
+        return apply_metrics(options, option, argument);
+    }
+}
+
 int record_options_apply(RecordOptions *options, int option, const char *argument)
 {
     switch (option) {
@@ -176,7 +204,7 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
         options->json = true;
         return CLI_OK;
     default:
-        return apply_metrics(options, option, argument);
+        return apply_files(options, option, argument);
     }
 }
 
@@ -191,6 +219,9 @@ static bool has_rule(const MarkRules *rules, MarkRuleKind kind)
 
 int record_options_check(const RecordOptions *options)
 {
+    if (options->keep_bytes > 0 && !record_options_rotate(options))
+        return cli_usage_error(options->command,
+                               "--keep is about several files: add --rotate-size or --rotate-time");
     if (options->mark_wakers && !has_rule(&options->rules, MARK_RULE_OFF_CPU))
         return cli_usage_error(
             options->command,
@@ -219,6 +250,7 @@ void record_options_choose_output(RecordOptions *options, const char *name, char
         return;
     if (localtime_r(&now, &local))
         (void)strftime(stamp, sizeof(stamp), "-%Y%m%d-%H%M%S", &local);
-    (void)snprintf(path, size, "%.128s%s.adat", base_name(name), stamp);
+    (void)snprintf(path, size, "%.128s%s%s", base_name(name), stamp,
+                   record_options_rotate(options) ? "" : ".adat");
     options->output = path;
 }

@@ -6,8 +6,11 @@
 #include "user/collector/recorder.h"
 
 typedef struct RecordOptions {
-    const char *command; /* whose they are, for messages: "record" */
-    const char *output;  /* NULL: chosen */
+    const char *command;   /* whose they are, for messages: "record" */
+    const char *output;    /* NULL: chosen */
+    uint64_t rotate_bytes; /* with one of these, `output` is a directory */
+    uint64_t rotate_ns;
+    uint64_t keep_bytes; /* 0: all */
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns;
     const char *metrics_file; /* NULL: none */
@@ -28,6 +31,9 @@ typedef struct RecordOptions {
 /* What getopt_long() returns for those without a letter. Other options of a command begin at RECORD_OPTION_OWN. */
 enum {
     RECORD_OPTION_SCHEDULER = 256,
+    RECORD_OPTION_ROTATE_SIZE,
+    RECORD_OPTION_ROTATE_TIME,
+    RECORD_OPTION_KEEP,
     RECORD_OPTION_WEIGHT,
     RECORD_OPTION_MARK,
     RECORD_OPTION_MARK_WAKERS,
@@ -46,6 +52,9 @@ enum {
 /* clang-format off */
 #define RECORD_OPTIONS_LONG                                                      \
     {"output", required_argument, NULL, 'o'},                                    \
+    {"rotate-size", required_argument, NULL, RECORD_OPTION_ROTATE_SIZE},         \
+    {"rotate-time", required_argument, NULL, RECORD_OPTION_ROTATE_TIME},         \
+    {"keep", required_argument, NULL, RECORD_OPTION_KEEP},                       \
     {"scheduler", required_argument, NULL, RECORD_OPTION_SCHEDULER},             \
     {"weight", required_argument, NULL, RECORD_OPTION_WEIGHT},                   \
     {"mark", required_argument, NULL, RECORD_OPTION_MARK},                       \
@@ -62,6 +71,10 @@ enum {
 
 /* For the command's usage: all of them but --output. */
 #define RECORD_OPTIONS_USAGE                                                                                     \
+    "      --rotate-size BYTES begin another file when one has so many bytes (1M to 1024G); each is\n"           \
+    "                          whole by itself, and --output names the directory that is made for them\n"        \
+    "      --rotate-time TIME  the same when a file is so old (1s to 2592000s, 30 days)\n"                       \
+    "      --keep BYTES        of such files: remove the oldest when all have more than so many\n"               \
     "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"                 \
     "                          (default), round-robin, weighted, priority\n"                                     \
     "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"             \
@@ -103,7 +116,13 @@ static inline bool record_options_see_kernel(const RecordOptions *options)
 /* Once all were taken: whether they go together. CLI_OK, or CLI_USAGE with the error said. */
 int record_options_check(const RecordOptions *options);
 
-/* The file's name, if none was given: NAME-DATE-TIME.adat. */
+/* Whether there are several files, one after the other. */
+static inline bool record_options_rotate(const RecordOptions *options)
+{
+    return options->rotate_bytes > 0 || options->rotate_ns > 0;
+}
+
+/* The file's name, if none was given: NAME-DATE-TIME.adat; or that of the directory, without .adat. */
 void record_options_choose_output(RecordOptions *options, const char *name, char path[], size_t size);
 
 #endif

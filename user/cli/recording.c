@@ -12,26 +12,101 @@
 
 /* ---- the file --------------------------------------------------------------------------------- */
 
-int recording_create_output(const RecordOptions *options)
+static void tell_not_created(const RecordOptions *options, int error)
 {
-    const char *path = options->output;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-
-    if (fd >= 0)
-        return fd;
-    if (errno == EEXIST)
+    if (error == -EEXIST)
         cli_error(options->command,
-                  "cannot create '%s': it exists already; remove it, or choose another name with -o", path);
+                  "cannot create '%s': it exists already; remove it, or choose another name with -o",
+                  options->output);
     else
-        cli_error(options->command, "cannot create '%s': %s; choose another place with -o", path,
-                  strerror(errno));
-    return -1;
+        cli_error(options->command, "cannot create '%s': %s; choose another place with -o", options->output,
+                  strerror(-error));
 }
 
-void recording_drop_output(const RecordOptions *options, int output)
+static int create_file(const char *path)
 {
-    close(output);
-    (void)unlink(options->output);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int open_next(void *context)
+{
+    RecordingOutput *output = context;
+    int fd = trace_directory_open_next(output->directory);
+
+    if (fd < 0 && fd != output->open_error)
+        cli_error(
+            output->options->command,
+            "cannot begin another file in '%s': %s; the recording goes on in the present one, and it is tried again",
+            output->options->output, strerror(-fd));
+    output->open_error = fd < 0 ? fd : 0;
+    return fd;
+}
+
+static void finished(void *context, int fd, bool complete)
+{
+    const RecordingOutput *output = context;
+
+    trace_directory_finished(output->directory, fd, complete);
+}
+
+static int create_directory(const RecordOptions *options, RecordingOutput *output)
+{
+    int fd, error = trace_directory_create(options->output, options->keep_bytes, &output->directory);
+
+    if (error)
+        return error;
+    output->files = (SessionFiles){
+        .bytes = options->rotate_bytes,
+        .duration_ns = options->rotate_ns,
+        .open_next = open_next,
+        .finished = finished,
+        .context = output,
+    };
+    fd = trace_directory_open_next(output->directory);
+    if (fd < 0) {
+        trace_directory_drop(output->directory);
+        output->directory = NULL;
+    }
+    return fd;
+}
+
+bool recording_create_output(const RecordOptions *options, RecordingOutput *output)
+{
+    *output = (RecordingOutput){.options = options};
+    output->fd =
+        record_options_rotate(options) ? create_directory(options, output) : create_file(options->output);
+    if (output->fd < 0)
+        tell_not_created(options, output->fd);
+    return output->fd >= 0;
+}
+
+/* What was made, when nothing is in it. */
+static void remove_output(const RecordOptions *options, RecordingOutput *output)
+{
+    if (output->directory)
+        trace_directory_drop(output->directory);
+    else
+        (void)unlink(options->output);
+    output->directory = NULL;
+}
+
+void recording_drop_output(const RecordOptions *options, RecordingOutput *output)
+{
+    close(output->fd);
+    remove_output(options, output);
+}
+
+bool recording_finish_output(const RecordOptions *options, RecordingOutput *output)
+{
+    int error = trace_directory_destroy(output->directory);
+
+    output->directory = NULL;
+    if (error)
+        cli_error(options->command, "a file in '%s' is not completed, or an old one not removed: %s",
+                  options->output, strerror(-error));
+    return error == 0;
 }
 
 /* ---- what is said meanwhile ------------------------------------------------------------------- */
@@ -122,12 +197,12 @@ static void on_attached(void *context)
 /* ---- the recording ---------------------------------------------------------------------------- */
 
 /* Exit status for a command that could not be recorded; removes the file, which holds nothing. */
-static int report_failure(const RecordOptions *options, const RecorderConfig *config,
+static int report_failure(const RecordOptions *options, const RecorderConfig *config, RecordingOutput *output,
                           enum recorder_stage stage, int error)
 {
     const char *reason = strerror(-error);
 
-    (void)unlink(options->output);
+    remove_output(options, output);
     switch (stage) {
     case RECORDER_STAGE_PROGRAM:
         cli_error(options->command, "cannot run '%s': %s", config->argv[0], reason);
@@ -172,7 +247,8 @@ static int report_failure(const RecordOptions *options, const RecorderConfig *co
     return CLI_FAILURE;
 }
 
-int recording_run(const RecordOptions *options, RecorderConfig *config, int output, Recorder **recorder_out)
+int recording_run(const RecordOptions *options, RecorderConfig *config, RecordingOutput *output,
+                  Recorder **recorder_out)
 {
     MetricsAddress address = options->metrics_address;
     Telling telling = {
@@ -180,7 +256,8 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     enum recorder_stage stage;
     int error;
 
-    config->output = output;
+    config->output = output->fd;
+    config->files = output->directory ? &output->files : NULL;
     config->scheduler = options->scheduler;
     config->no_bpf = options->no_bpf;
     config->sched = options->sched;
@@ -203,7 +280,7 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, int outp
     error = recorder_run(config, recorder_out, &stage);
     config->context = NULL;
     config->metrics_address = NULL;
-    return error ? report_failure(options, config, stage, error) : CLI_OK;
+    return error ? report_failure(options, config, output, stage, error) : CLI_OK;
 }
 
 /* ---- the summary ------------------------------------------------------------------------------ */

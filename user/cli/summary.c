@@ -61,9 +61,12 @@ void summary_print(const RecordSummary *summary, FILE *out)
 
     format_bytes(result->bytes, bytes, sizeof(bytes));
     format_rate(duration > 0 ? (double)result->accounts->index.in_file / duration : 0, rate, sizeof(rate));
-    fprintf(out, "adatrace: %s: %s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)",
-            summary->path, bytes, duration, result->processes, result->processes == 1 ? "" : "es",
-            result->threads, result->threads == 1 ? "" : "s", result->accounts->index.in_file, rate);
+    fprintf(out, "adatrace: %s: ", summary->path);
+    if (result->files > 1)
+        fprintf(out, "%u files, ", result->files);
+    fprintf(out, "%s in %.3f s, %u process%s, %u thread%s, %" PRIu64 " events (%s/s)", bytes, duration,
+            result->processes, result->processes == 1 ? "" : "es", result->threads,
+            result->threads == 1 ? "" : "s", result->accounts->index.in_file, rate);
     if (lost(&result->accounts->index) == 0) {
         fputs(", none lost\n", out);
     } else {
@@ -174,6 +177,7 @@ void summary_print_json(const RecordSummary *summary, FILE *out)
         json_i64(json, "exit_status", summary->exit_status);
     json_f64(json, "duration_s", seconds(result->duration_ns));
     json_u64(json, "bytes", result->bytes);
+    json_u64(json, "files", result->files);
     json_processes(json, result->accounts);
     json_threads(json, result->accounts, result->deaths);
     adat_account_write_json(&result->accounts->index, json, "events");

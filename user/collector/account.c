@@ -23,17 +23,24 @@ static void keep_for_summary(AccountBook *book, const ThreadAccount *account)
         book->threads[book->thread_count++] = *account;
 }
 
-int account_book_add_thread(AccountBook *book, const ThreadAccount *account)
+int account_book_add_entries(AccountBook *book, const AdatLedgerEntry entries[2])
+{
+    if (add_entry(book, &entries[0]) != 0)
+        return -ENOMEM;
+    if (add_entry(book, &entries[1]) != 0) {
+        book->entry_count--;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+int account_book_add_thread(AccountBook *book, const ThreadAccount *account, const AdatLedgerEntry entries[2])
 {
     const AdatAccount index = adat_account_of(&account->index);
     const AdatAccount detail = adat_account_of(&account->detail);
 
-    if (add_entry(book, &account->index) != 0)
+    if (account_book_add_entries(book, entries) != 0)
         return -ENOMEM;
-    if (add_entry(book, &account->detail) != 0) {
-        book->entry_count--;
-        return -ENOMEM;
-    }
     adat_account_add(&book->index, &index);
     adat_account_add(&book->detail, &detail);
     if (account->tid != 0 && index.attempted > 0)

@@ -16,7 +16,7 @@
 
 #define ACCOUNTS_KEPT 4096u
 
-/* One thread's closed account: what the ledger and the summary show. */
+/* One thread's closed account, over all files of the recording. */
 typedef struct ThreadAccount {
     uint32_t pid;
     uint32_t tid; /* 0: events of threads that got no slot */
@@ -65,8 +65,11 @@ typedef struct AccountBook {
     size_t undescribed_capacity;
 } AccountBook;
 
-/* 0; -ENOMEM: nothing was noted. */
-int account_book_add_thread(AccountBook *book, const ThreadAccount *account);
+/* Entries of a thread, ADA_LANE_*, for the ledger of the present file. 0; -ENOMEM: nothing was noted. */
+int account_book_add_entries(AccountBook *book, const AdatLedgerEntry entries[2]);
+
+/* A thread that is done with: its account, and the entries. 0; -ENOMEM: nothing was noted. */
+int account_book_add_thread(AccountBook *book, const ThreadAccount *account, const AdatLedgerEntry entries[2]);
 
 /* The thread's description must go with its entries. -ENOMEM: it goes without, and `verify` will miss it. */
 int account_book_add_undescribed(AccountBook *book, const ThreadDescription *thread);

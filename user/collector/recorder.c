@@ -228,6 +228,7 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
         .metrics_interval_ns = config->metrics_interval_ns,
         .wants_children = !config->argv && config->with_children,
         .weights = config->weights,
+        .files = config->files,
     };
     Recorder *recorder = new_recorder(config, &session);
     bool started = false;

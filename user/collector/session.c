@@ -121,25 +121,37 @@ void session_tell_kernel_events(Session *session, KernelEvents *events)
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static int write_session_block(Session *session, const char *const *strings)
+int session_write_session_block(Session *session)
 {
+    const char *const *strings = session->config.strings;
+    static const char key[] = "file_number";
     AdatBlockHeader header = {.type = ADAT_BLOCK_SESSION};
+    char number[16] = "";
     size_t size = 0;
     char *text;
     char *at;
 
     for (size_t i = 0; strings && strings[i]; i++)
         size += strlen(strings[i]) + 1;
+    if (session->config.files)
+        size += sizeof(key) + (size_t)snprintf(number, sizeof(number), "%u", session->result.files + 1) + 1;
     text = malloc(size + 1);
     if (!text)
         return -ENOMEM;
     at = text;
     for (size_t i = 0; strings && strings[i]; i++)
         at = stpcpy(at, strings[i]) + 1;
+    if (session->config.files) {
+        at = stpcpy(at, key) + 1;
+        (void)stpcpy(at, number);
+    }
     drain_batch_put(&session->batch, &header, text, size);
     free(text);
+    if (session->first_anchor.monotonic_ns != 0) /* from here on the rate of the clock is known in each file */
+        drain_batch_put(&session->batch, &(AdatBlockHeader){.type = ADAT_BLOCK_CLOCK}, &session->first_anchor,
+                        sizeof(session->first_anchor));
     session_write_clock_anchor(session);
-    return drain_batch_flush(&session->batch);
+    return session_flush(session);
 }
 
 static int create_iterator(Session *session)
@@ -197,7 +209,7 @@ int session_create(int fd, const SessionConfig *config, Session **session_out)
     metrics_global_init(&session->global, &source, config->metrics_hub, config->metrics_interval_ns,
                         session->started_at);
     if (!error)
-        error = write_session_block(session, config->strings);
+        error = session_write_session_block(session);
     if (error) {
         session_destroy(session);
         return error;

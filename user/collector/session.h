@@ -21,9 +21,23 @@
 
 typedef struct Session Session;
 
-/* "key", "value" pairs for the file's SESSION block, ended by NULL. */
+/*
+ * The files of a recording, should there be several: each is whole by itself. Called from the drain thread, so neither may wait
+ * long.
+ */
+typedef struct SessionFiles {
+    uint64_t bytes;       /* when a file has so many, the next one begins; 0: however many */
+    uint64_t duration_ns; /* the same of its age; 0: however old */
+    /* The next one, empty and open for writing, or -errno: then the present one goes on, and it is tried again a second later. */
+    int (*open_next)(void *context);
+    /* This one is done with, and the caller's. `complete`: it has its ledger and its trailer. */
+    void (*finished)(void *context, int fd, bool complete);
+    void *context;
+} SessionFiles;
+
 typedef struct SessionConfig {
-    const char *const *strings;
+    const char *const *strings; /* "key", "value" pairs for the file's SESSION block, ended by NULL; outlive the session */
+    const SessionFiles *files; /* outlives the session; NULL: there is one */
     AdatWriterConfig writer;
     enum drain_scheduler_kind scheduler;
     const MarkRules *rules;       /* outlives the session; NULL: none */
@@ -49,7 +63,8 @@ typedef struct KernelStatus {
  */
 typedef struct SessionResult {
     uint64_t duration_ns;
-    uint64_t bytes; /* of the file */
+    uint64_t bytes; /* of the file, or of all files */
+    uint32_t files;
     uint32_t processes;
     uint32_t detached; /* of them still running at the end */
     uint32_t threads;

@@ -429,49 +429,75 @@ static void rest(Session *session, uint32_t control)
 
 /* ---- closing ----------------------------------------------------------------------------------- */
 
-/* The ends of threads that are left, and in any case what became of kernel assistance. */
-static void close_kernel(Session *session)
+int session_flush(Session *session)
 {
-    session->result.kernel = session_kernel_status(session);
+    int error = drain_batch_flush(&session->batch);
+
+    settle_ledger(session);
+    session_settle_kernel(session);
+    return error;
+}
+
+/* The ends of threads that are left, and in any case what became of kernel assistance. */
+static int write_deaths(Session *session)
+{
+    int error;
+
     do {
         size_t before = session->deaths.count;
 
         session_put_kernel(session);
-        session->close_error = drain_batch_flush(&session->batch);
-        session_settle_kernel(session);
-        if (!session->close_error && before > 0 && session->deaths.count == before)
-            session->close_error = -ENOMEM;
-    } while (session->deaths.count > 0 && !session->close_error);
-    death_book_sort(&session->deaths);
+        error = session_flush(session);
+        if (!error && before > 0 && session->deaths.count == before)
+            error = -ENOMEM;
+    } while (session->deaths.count > 0 && !error);
+    return error;
 }
 
-static void close_file(Session *session)
+static int write_accounts(Session *session)
+{
+    for (;;) {
+        size_t entries = session->accounts.entry_count;
+        bool final = entries <= SESSION_LEDGER_ENTRIES_MAX;
+        int error = 0;
+
+        put_ledger(session, final ? ADAT_FLAG_FINAL : ADAT_FLAG_CLOSED);
+        if (final ? session->ledger_count != entries : session->ledger_count == 0)
+            error = -ENOMEM;
+        if (!error)
+            error = session_flush(session);
+        if (error || final)
+            return error;
+    }
+}
+
+int session_close_file(Session *session)
+{
+    int error;
+
+    session_write_clock_anchor(session);
+    error = write_deaths(session);
+    if (!error)
+        error = write_accounts(session);
+    return error ? error : adat_writer_finish(session->batch.writer);
+}
+
+static void close_last_file(Session *session)
 {
     SessionResult *result = &session->result;
 
     session->closing = true;
-    session_write_clock_anchor(session);
-    close_kernel(session);
-    while (session->accounts.entry_count > SESSION_LEDGER_ENTRIES_MAX && !session->close_error) {
-        put_ledger(session, ADAT_FLAG_CLOSED);
-        session->close_error = session->ledger_count == 0 ? -ENOMEM : drain_batch_flush(&session->batch);
-        settle_ledger(session);
-    }
-    if (!session->close_error) {
-        size_t entries = session->accounts.entry_count;
-
-        put_ledger(session, ADAT_FLAG_FINAL);
-        session->close_error = session->ledger_count != entries ? -ENOMEM : drain_batch_flush(&session->batch);
-    }
-    if (!session->close_error)
-        session->close_error = adat_writer_finish(session->batch.writer);
+    result->kernel = session_kernel_status(session);
+    session->close_error = session_close_file(session);
+    death_book_sort(&session->deaths);
     result->closed = session->close_error == 0;
-    result->bytes = adat_writer_bytes(session->batch.writer);
+    result->bytes = session->finished_bytes + adat_writer_bytes(session->batch.writer);
     session_summarize(session, &result->drain);
     session_measure_memory(session);
     metrics_collect_last(&session->global, ada_clock_monotonic_ns());
     result->write_error = session->close_error ? session->close_error : session->batch.last_error;
     result->duration_ns = ada_clock_monotonic_ns() - session->started_at;
+    session_finish_files(session);
 }
 
 void *session_drain_main(void *argument)
@@ -482,6 +508,7 @@ void *session_drain_main(void *argument)
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
     session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
     session_measure_memory(session);
+    session_begin_files(session);
     for (;;) {
         uint32_t control =
             ada_load_acquire(&session->control); /* pairs with post(): before we look into the inbox */
@@ -491,6 +518,7 @@ void *session_drain_main(void *argument)
         obey_commands(session);
         again = iterate(session);
         now = ada_clock_monotonic_ns();
+        session_rotate(session, now);
         keep_house(session, now);
         (void)metrics_collect_global(&session->global, now);
         if (session->stopping && session->process_count == 0)
@@ -498,7 +526,7 @@ void *session_drain_main(void *argument)
         if (!again && !linger(session, control))
             rest(session, control);
     }
-    close_file(session);
+    close_last_file(session);
     return NULL;
 }
 

@@ -83,7 +83,10 @@ struct Session {
     KernelHints no_hints; /* of views */
     size_t death_count;   /* of its entries that are in the batch */
     uint32_t death_epoch;
-    uint64_t kernel_lost; /* records, when last looked */
+    uint64_t kernel_lost;    /* records, when last looked */
+    uint64_t file_due;       /* when the next file is to begin; UINT64_MAX: not for the age of this one */
+    uint64_t file_retry;     /* not before, as it failed */
+    uint64_t finished_bytes; /* of earlier files */
     bool stopping;
     bool closing; /* nothing is put into the file any more */
     SessionResult result;
@@ -121,6 +124,20 @@ void session_settle_kernel(Session *session);
 void session_count_threads(Session *session);
 
 KernelStatus session_kernel_status(const Session *session);
+
+/* Begins a file: what it is of, and the clocks. */
+int session_write_session_block(Session *session);
+
+/* When the first file begins, between iterations, and when the last one is closed. */
+void session_begin_files(Session *session);
+void session_rotate(Session *session, uint64_t now);
+void session_finish_files(Session *session);
+
+/* Writes the batch, and notes which entries of accounts and deaths are in the file. 0 or -errno. */
+int session_flush(Session *session);
+
+/* Writes what is left of accounts and deaths, and completes the file. 0 or -errno. */
+int session_close_file(Session *session);
 
 /* What metrics are collected from: the session's processes and its drain. For the drain thread. */
 MetricsSource session_metrics_source(Session *session);

@@ -53,7 +53,7 @@ static void take_drain(const Session *session, MetricsSnapshot *snapshot)
     snapshot->flushes = metrics->flushes;
     snapshot->failed_writes = session->batch.failures;
     snapshot->write_error = session->batch.failing ? session->batch.last_error : 0;
-    snapshot->file_bytes = adat_writer_bytes(session->batch.writer);
+    snapshot->file_bytes = session->finished_bytes + adat_writer_bytes(session->batch.writer);
     snapshot->marks = metrics->marks;
     latency_histogram_copy(&snapshot->latency, &metrics->latency);
 }

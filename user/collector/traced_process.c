@@ -456,8 +456,9 @@ static bool is_due(const TracedProcess *process)
 {
     uint64_t iteration = drain_iterator_count(process->iterator);
 
-    return process->end.kind != 0 || process->description.described == 0 || process->mark_requested ||
-           process->kernel.exits.first || process->kernel.births > 0 || traced_process_has_hints(process) ||
+    return process->end.kind != 0 || process->description.described != *process->epoch ||
+           process->mark_requested || process->kernel.exits.first || process->kernel.births > 0 ||
+           traced_process_has_hints(process) ||
            iteration - process->source.last_found < PROCESS_HOT_ITERATIONS ||
            (iteration + process->process) % PROCESS_TURNS == 0;
 }
@@ -524,17 +525,31 @@ static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane
     return adat_account_entry(account, state->process, state->thread, lane);
 }
 
-/* Of a thread that may go on, the account ends where the next collector's begins. */
+/* Of a thread that may go on, the account ends where the next collector's begins. *total_out is that over all files. */
 static AdatLedgerEntry close_lane(const TracedProcess *process, ThreadDrainState *state, bool final,
-                                  uint32_t lane_kind)
+                                  uint32_t lane_kind, AdatLedgerEntry *total_out)
 {
+    AdatLedgerEntry entry;
     AdatAccount account;
 
     if (final || process->quarantine)
         thread_drain_account(state, lane_kind, final, &account);
     else
         thread_drain_leave(state, lane_kind, &account);
-    return ledger_entry(state, lane_kind, &account);
+    entry = ledger_entry(state, lane_kind, &account);
+    thread_drain_add_earlier(state, lane_kind, &account);
+    *total_out = ledger_entry(state, lane_kind, &account);
+    return entry;
+}
+
+/* The ledger of the present file names it, so it must be described there. */
+static void describe_again(const TracedProcess *process, const ThreadDrainState *state)
+{
+    if (state->described != *process->epoch) {
+        ThreadDescription thread = thread_drain_description(state);
+
+        (void)account_book_add_undescribed(process->accounts, &thread);
+    }
 }
 
 /* A slot is given back once its thread wrote its last; the others of a process that goes on stay taken. */
@@ -544,31 +559,34 @@ static bool give_slot_back(const TracedProcess *process, const ThreadDrainState 
            thread_registry_release(&process->segment, state->lanes);
 }
 
+static void note_visits(const ThreadDrainState *state, AdatLedgerEntry *entry)
+{
+    entry->visits = state->stats.visits;
+    entry->skips = state->stats.skips;
+    entry->bytes = state->stats.bytes;
+    entry->wait_total = state->stats.wait_total;
+    entry->wait_max = state->stats.wait_max;
+}
+
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
+    AdatLedgerEntry entries[2];
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
     if (process->source.weights)
         account.weight = state->weight;
-    account.index = close_lane(process, state, final, ADA_LANE_INDEX);
-    account.detail = close_lane(process, state, final, ADA_LANE_DETAIL);
-    account.index.visits = state->stats.visits;
-    account.index.skips = state->stats.skips;
-    account.index.bytes = state->stats.bytes;
-    account.index.wait_total = state->stats.wait_total;
-    account.index.wait_max = state->stats.wait_max;
-    if (state->described != *process->epoch) {
-        ThreadDescription thread = thread_drain_description(state);
-
-        (void)account_book_add_undescribed(process->accounts, &thread);
-    }
+    entries[ADA_LANE_INDEX] = close_lane(process, state, final, ADA_LANE_INDEX, &account.index);
+    entries[ADA_LANE_DETAIL] = close_lane(process, state, final, ADA_LANE_DETAIL, &account.detail);
+    note_visits(state, &account.index);
+    note_visits(state, &entries[ADA_LANE_INDEX]);
+    describe_again(process, state);
     measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
     kernel_hints_left(process->hints, state);
     note_death(process, state, account.index.torn + account.detail.torn);
-    if (account_book_add_thread(process->accounts, &account) != 0)
+    if (account_book_add_thread(process->accounts, &account, entries) != 0)
         quarantine(process, "no memory for the account of a thread");
     process->threads[state->slot] = NULL;
     process->known[state->slot / 64] &= ~(1ull << state->slot % 64);
@@ -616,6 +634,30 @@ void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, Led
     }
 }
 
+void traced_process_next_file(TracedProcess *process)
+{
+    for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
+        ThreadDrainState *state = process->threads[slot];
+        AdatLedgerEntry entries[2];
+
+        if (!state)
+            continue;
+        left--;
+        for (uint32_t lane = 0; lane < 2; lane++) {
+            AdatAccount account;
+
+            thread_drain_next_file(state, lane, &account);
+            entries[lane] = ledger_entry(state, lane, &account);
+        }
+        if (entries[0].attempted == 0 && entries[1].attempted == 0)
+            continue; /* this file need not know it */
+        note_visits(state, &entries[ADA_LANE_INDEX]);
+        describe_again(process, state);
+        if (account_book_add_entries(process->accounts, entries) != 0)
+            quarantine(process, "no memory for the account of a thread");
+    }
+}
+
 /* Closes the accounts of a process that is read no more with what was taken. */
 static void abandon_threads(TracedProcess *process)
 {
@@ -636,6 +678,7 @@ static void account_unregistered(TracedProcess *process)
     uint64_t counted = ada_load_relaxed(&segment_registry(&process->segment)->unregistered_events);
     uint64_t events = counted - process->unregistered_before;
     ThreadAccount account = {.pid = (uint32_t)process->pid};
+    AdatLedgerEntry entries[2];
 
     if (events == 0)
         return;
@@ -644,9 +687,11 @@ static void account_unregistered(TracedProcess *process)
     account.index = (AdatLedgerEntry){
         .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
     account.detail = (AdatLedgerEntry){.process = process->process, .lane = ADA_LANE_DETAIL};
+    entries[ADA_LANE_INDEX] = account.index;
+    entries[ADA_LANE_DETAIL] = account.detail;
     process->ended.index.attempted += events;
     process->ended.index.dropped_full += events;
-    if (account_book_add_thread(process->accounts, &account) != 0)
+    if (account_book_add_thread(process->accounts, &account, entries) != 0)
         quarantine(process, "no memory for the account of a thread");
 }
 
@@ -743,12 +788,17 @@ static void copy_program(const TracedProcess *process, char *out, size_t size)
  * Figures of a quiet thread are what they were, unless it was drained since: its lanes, some 20 lines that another core wrote
  * last, need not be looked at. With 4,096 threads of which 16 record that is what collecting costs.
  */
+static uint64_t in_all_files(const LaneDrain *lane)
+{
+    return lane->earlier.in_file + lane->in_file;
+}
+
 static bool is_unchanged(const ThreadDrainState *state, const MetricsThread *last)
 {
     return !state->hot && last->thread == state->thread && last->figures.events_per_second <= 0 &&
            last->figures.drained_bytes == state->stats.bytes &&
-           last->figures.index.in_file == state->index.in_file && last->figures.index.pending == 0 &&
-           last->figures.detail.in_file == state->detail.in_file && last->figures.detail.pending == 0;
+           last->figures.index.in_file == in_all_files(&state->index) && last->figures.index.pending == 0 &&
+           last->figures.detail.in_file == in_all_files(&state->detail) && last->figures.detail.pending == 0;
 }
 
 static void measure_thread(const TracedProcess *process, ThreadDrainState *state, MetricsWindow *window,

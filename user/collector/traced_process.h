@@ -105,6 +105,12 @@ void traced_process_complete(TracedProcess *process, DrainBatch *batch);
  */
 void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries);
 
+/*
+ * The file ends here, and another follows: what its threads' accounts came to in this one goes into the account book. The batch must have
+ * been flushed.
+ */
+void traced_process_next_file(TracedProcess *process);
+
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);
 

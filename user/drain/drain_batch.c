@@ -17,6 +17,12 @@ void drain_batch_init(DrainBatch *batch, AdatWriter *writer, DrainMetrics *metri
     batch->epoch = 1;
 }
 
+void drain_batch_next_file(DrainBatch *batch, AdatWriter *writer)
+{
+    batch->writer = writer;
+    batch->epoch++;
+}
+
 static void settle_lane(LaneDrain *lane, bool written)
 {
     if (written)

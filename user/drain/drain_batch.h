@@ -31,7 +31,7 @@ typedef struct DrainBatch {
     AdatWriter *writer;
     DrainMetrics *metrics;
     ThreadDrainState *touched;
-    uint32_t epoch; /* 1..; one more after each failed flush: what the failed blocks described must be written again */
+    uint32_t epoch; /* 1..; one more after each failed flush, and with each file: what was described must be written again */
     uint64_t failures;   /* flushes that failed */
     int last_error;      /* of the last failed flush, as -errno; 0 = none yet */
     bool failing;        /* the last flush failed */
@@ -46,6 +46,9 @@ void drain_batch_init(DrainBatch *batch, AdatWriter *writer, DrainMetrics *metri
 
 /* Writes the batch and settles the accounts. 0 or -errno of the write. */
 int drain_batch_flush(DrainBatch *batch);
+
+/* Goes on in another file, in which everything must be described again. The batch must have been flushed. */
+void drain_batch_next_file(DrainBatch *batch, AdatWriter *writer);
 
 /*
  * Adds one block without lane data, flushing first if there is no room. A failed write is the batch's matter

@@ -79,6 +79,8 @@ void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t sl
                      ADA_LANE_DETAIL, geometry->detail_ring_count, geometry->detail_ring_bytes);
     state->index.before = state->index.told = settled_losses(&lanes->index);
     state->detail.before = state->detail.told = settled_losses(&lanes->detail);
+    state->index.first_record = state->index.reader.first_record;
+    state->detail.first_record = state->detail.reader.first_record;
     state->peek.next_record = state->detail.reader.first_record;
     if (ada_load_relaxed(&lanes->metrics.rates.window_start) !=
         0) /* of a collector before us, maybe amid an update */
@@ -98,7 +100,7 @@ ThreadDescription thread_drain_description(const ThreadDrainState *state)
                 .generation = state->generation,
                 .registered_at = state->registered_at,
             },
-        .start.first_record = {state->index.reader.first_record, state->detail.reader.first_record},
+        .start.first_record = {state->index.first_record, state->detail.first_record},
     };
 
     memcpy(description.thread.name, state->name, sizeof(description.thread.name));
@@ -166,10 +168,16 @@ static bool is_wanted_whole(const ThreadDrainState *state, uint32_t lane_kind)
            ada_load_relaxed(&state->source->segment->header->detail) == ADA_DETAIL_ALWAYS;
 }
 
-/* Records that are gone without having been taken over, below the first that was not passed. */
-static uint64_t passed_records(const LaneReader *reader, uint64_t next_record)
+/* Records taken over into this file. */
+static uint64_t consumed_here(const LaneDrain *drain)
 {
-    return since(next_record - reader->first_record, reader->consumed);
+    return drain->reader.consumed - drain->consumed_before;
+}
+
+/* Records that are gone without having been taken over, below the first that was not passed. */
+static uint64_t passed_records(const LaneDrain *drain, uint64_t next_record)
+{
+    return since(next_record - drain->first_record, consumed_here(drain));
 }
 
 /*
@@ -193,7 +201,7 @@ static AdatBlockHeader block_header(const ThreadDrainState *state, LaneDrain *dr
     const LaneLosses losses = losses_since(&counted, &drain->before);
     AdatAccount account = {.dropped_full = losses.full};
 
-    account_gone(state, reader->kind, &losses, passed_records(reader, chunk->first_record), &account);
+    account_gone(state, reader->kind, &losses, passed_records(drain, chunk->first_record), &account);
     drain->told = counted;
     return (AdatBlockHeader){
         .type = reader->kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
@@ -522,8 +530,8 @@ static LanePosition own_position(const LaneDrain *drain, bool final)
         position = (LanePosition){.written = lane_events_written(lane), .reserved = lane_events_reserved(lane)};
     else
         position = lane_position(lane);
-    position.written = since(position.written, drain->reader.first_record);
-    position.reserved = since(position.reserved, drain->reader.first_record);
+    position.written = since(position.written, drain->first_record);
+    position.reserved = since(position.reserved, drain->first_record);
     return position;
 }
 
@@ -550,15 +558,15 @@ typedef enum AccountUse {
 } AccountUse;
 
 /* `losses` were read before the positions: what is counted as taken back was written before. */
-static uint64_t count_gone(const ThreadDrainState *state, const LaneReader *reader, AccountUse use,
+static uint64_t count_gone(const ThreadDrainState *state, const LaneDrain *drain, AccountUse use,
                            const LaneLosses *losses, uint64_t rest)
 {
-    uint64_t passed = passed_records(reader, reader->next_record);
+    uint64_t passed = passed_records(drain, drain->reader.next_record);
     uint64_t counted = losses->overwritten + losses->recycled;
 
     if (use == ACCOUNT_FINAL)
         return rest;
-    if (counted < passed || (use == ACCOUNT_TOLD && is_wanted_whole(state, reader->kind)))
+    if (counted < passed || (use == ACCOUNT_TOLD && is_wanted_whole(state, drain->reader.kind)))
         counted = passed;
     return minimum(counted, rest);
 }
@@ -569,9 +577,9 @@ static void account_by(const ThreadDrainState *state, uint32_t lane_kind, Accoun
     const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
     const LaneLosses losses = losses_since(counted, &drain->before);
     LanePosition position = own_position(drain, use == ACCOUNT_FINAL);
-    uint64_t rest = since(position.written, drain->reader.consumed); /* completed, but not taken over */
+    uint64_t rest = since(position.written, consumed_here(drain)); /* completed, but not taken over */
     uint64_t begun = since(position.reserved, position.written);
-    uint64_t gone = count_gone(state, &drain->reader, use, &losses, rest);
+    uint64_t gone = count_gone(state, drain, use, &losses, rest);
 
     begin_account(drain, &losses, account);
     account_gone(state, lane_kind, &losses, gone, account);
@@ -633,11 +641,24 @@ bool thread_drain_reached_end(const ThreadDrainState *state)
     return detail_wanted_until(state) != UINT64_MAX || reached_end(detail, state->last_record[ADA_LANE_DETAIL]);
 }
 
+/* The account up to the last record that was taken over, or passed. */
+static void close_account(ThreadDrainState *state, LaneDrain *drain, AdatAccount *account_out)
+{
+    uint32_t kind = drain->reader.kind;
+    LaneLosses losses;
+
+    /* After the position: what was taken back below it is counted. */
+    drain->told = counted_losses(state, kind);
+    losses = losses_since(&drain->told, &drain->before);
+    begin_account(drain, &losses, account_out);
+    account_gone(state, kind, &losses, passed_records(drain, drain->reader.next_record), account_out);
+    account_out->attempted = adat_account_sum(account_out);
+}
+
 void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
 {
     LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
     LaneReader *reader = &drain->reader;
-    LaneLosses losses;
 
     /* Payloads that nobody marked are in the account, as those that were recycled are, and no longer wanted. */
     if (!is_wanted_whole(state, lane_kind)) {
@@ -646,13 +667,32 @@ void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount
         if ((int64_t)(written - reader->next_record) > 0)
             reader->next_record = written;
     }
-    /* After the position: what was taken back below it is counted. */
-    drain->told = counted_losses(state, lane_kind);
-    losses = losses_since(&drain->told, &drain->before);
-    begin_account(drain, &losses, account_out);
-    account_gone(state, lane_kind, &losses, passed_records(reader, reader->next_record), account_out);
-    account_out->attempted = adat_account_sum(account_out);
+    close_account(state, drain, account_out);
     thread_drain_settle(drain);
+}
+
+/* ---- another file --------------------------------------------------------------------------------- */
+
+void thread_drain_next_file(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+{
+    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+
+    close_account(state, drain, account_out);
+    adat_account_add(&drain->earlier, account_out);
+    drain->has_earlier = true;
+    drain->first_record = drain->reader.next_record;
+    drain->consumed_before = drain->reader.consumed;
+    drain->before = drain->told;
+    drain->in_file = 0;
+    drain->dropped_io = 0;
+}
+
+void thread_drain_add_earlier(const ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account)
+{
+    const LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+
+    if (drain->has_earlier)
+        adat_account_add(account, &drain->earlier);
 }
 
 static bool lane_is_settled(const Lane *lane, const ada_metrics_counters_t *counters)

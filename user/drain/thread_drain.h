@@ -73,7 +73,7 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
                                   AdatBlockHeader *header);
 
 /*
- * One lane's account. `final`: the producer is gone and the lane is drained, so nothing is pending.
+ * One lane's account in this file. `final`: the producer is gone and the lane is drained, so nothing is pending.
  * The batch must have been flushed.
  */
 void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
@@ -101,5 +101,14 @@ bool thread_drain_is_settled(const ThreadLaneSet *lanes);
  * been flushed.
  */
 void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
+
+/*
+ * Closes one lane's account in this file, as above; what its thread records after that belongs to the next file of the same
+ * recording. The batch must have been flushed.
+ */
+void thread_drain_next_file(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
+
+/* Adds what the accounts in earlier files of the recording came to, to one that is of the present file. */
+void thread_drain_add_earlier(const ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account);
 
 #endif

@@ -24,6 +24,7 @@
 
 #include "user/drain/mark_matcher.h"
 #include "user/drain/weight_rule.h"
+#include "user/file/adat_account.h"
 #include "user/lane/lane_reader.h"
 #include "user/lane/segment.h"
 
@@ -54,9 +55,13 @@ typedef struct LaneDrain {
     LaneReader reader;
     uint64_t in_file;
     uint64_t dropped_io;
-    uint32_t batched;  /* records copied into the batch, not written yet */
-    LaneLosses before; /* of the thread's counters: in another collector's account */
-    LaneLosses told;   /* the counters as the batch, or the file, last had them */
+    uint32_t batched;      /* records copied into the batch, not written yet */
+    LaneLosses before;     /* of the thread's counters: in another collector's account */
+    LaneLosses told;       /* the counters as the batch, or the file, last had them */
+    uint64_t first_record; /* where the account in this file begins: 0, or where that in another file ended */
+    uint64_t consumed_before; /* of reader.consumed: in the files before this one */
+    bool has_earlier;
+    AdatAccount earlier; /* in those files; nothing is pending */
 } LaneDrain;
 
 /* What the thread's visits came to. Waits are in iterations of the drain. */

@@ -229,17 +229,23 @@ free_writer:
     return err;
 }
 
-void adat_writer_destroy(AdatWriter *writer)
+int adat_writer_release(AdatWriter *writer)
 {
-    if (!writer)
-        return;
+    int fd = writer->fd;
+
     release_reserve(writer);
     if (writer->tail_dirty)
         cut_tail(writer);
-    close(writer->fd);
     free(writer->index);
     free(writer->buffer);
     free(writer);
+    return fd;
+}
+
+void adat_writer_destroy(AdatWriter *writer)
+{
+    if (writer)
+        close(adat_writer_release(writer));
 }
 
 static size_t room_left(const AdatWriter *writer)

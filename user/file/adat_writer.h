@@ -45,6 +45,9 @@ int adat_writer_create(int fd, const AdatWriterConfig *config, AdatWriter **writ
 /* Closes the file as it is: without a footer unless adat_writer_finish() was called. NULL is allowed. */
 void adat_writer_destroy(AdatWriter *writer);
 
+/* The same, but hands the file back, open. */
+int adat_writer_release(AdatWriter *writer);
+
 /* Bytes of payload that a block begun now could have without a flush. */
 size_t adat_writer_room(const AdatWriter *writer);
 

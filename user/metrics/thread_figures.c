@@ -33,6 +33,7 @@ static void take_account(const ThreadDrainState *state, uint32_t kind, uint64_t 
         uint64_t ring = ring_in_use(drain->reader.lane);
 
         thread_drain_account(state, kind, false, account_out);
+        thread_drain_add_earlier(state, kind, account_out);
         if (ring_in_use(drain->reader.lane) == ring)
             break;
     }

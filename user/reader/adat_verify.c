@@ -106,6 +106,13 @@ static void check_mark(Check *check, const Block *block)
         verify_problem(check, "a mark names process %u, which is not in the file", mark.process);
 }
 
+static bool continues_recording(const AdatReader *reader)
+{
+    const char *number = adat_strings_find(adat_reader_session(reader), "file_number");
+
+    return number && strcmp(number, "1") != 0;
+}
+
 static void check_kernel(Check *check, const Block *block)
 {
     const uint8_t *payload = block->payload;
@@ -126,8 +133,8 @@ static void check_kernel(Check *check, const Block *block)
         if (thread && thread->info.thread.process != death.process)
             verify_problem(check, "thread %u is of process %u, its death record says %u", death.thread,
                            thread->info.thread.process, death.process);
-        /* A recorder that was killed may not have described it yet. */
-        if (!thread && check->reader->info.closed)
+        /* A recorder that was killed may not have described it yet; an earlier file of the same recording may have. */
+        if (!thread && check->reader->info.closed && !continues_recording(check->reader))
             verify_problem(check, "a death record names thread %u, which is not in the file", death.thread);
     }
 }
