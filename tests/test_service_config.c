@@ -510,10 +510,11 @@ static void service_config__bad_names_of_sessions__then_said_and_keys_checked(vo
 {
     expect_mistakes(
         "[session]\nattach = all\n[session .a]\nattach = all\nsched = x\n[session a b]\nattach = all\n"
-        "[session 0123456789012345678901234567890123456789012345678901234567890123x]\nattach = all\n",
+        "[session 0123456789012345678901234567890123456789012345678901234567890123x]\nattach = all\n"
+        "[session /]\nattach = all\n",
         "test.conf:1: '' is no name of a session; allowed: up to 64 of A-Z a-z 0-9 _ . -",
         "test.conf:3: '.a' is no name", "test.conf:5: sched: 'x': neither", "test.conf:6: 'a b' is no name",
-        "test.conf:8: '01234");
+        "test.conf:8: '01234", "test.conf:10: '/' is no name");
 }
 
 static void service_config__same_thing_twice__then_said_where_first(void)

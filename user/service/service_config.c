@@ -307,7 +307,7 @@ static int complete_outputs(ServiceConfig *config)
         const char *name = session->output ? session->output : session->name;
         char *path = NULL;
 
-        if (*name == '/')
+        if (session->output && *name == '/')
             continue;
         if (asprintf(&path, "%s/%s", config->log_directory, name) < 0)
             return -ENOMEM;
