@@ -102,6 +102,27 @@ static void parse_duration__nonsense__then_einval_or_erange(void)
     expect(parse_duration, "18446744073.709551616s", -ERANGE, 0);
 }
 
+static void parse_long_duration__longer_units__then_nanoseconds(void)
+{
+    expect(parse_long_duration, "2", 0, UINT64_C(2000000000));
+    expect(parse_long_duration, "5ms", 0, 5000000u);
+    expect(parse_long_duration, "1m", 0, UINT64_C(60000000000));
+    expect(parse_long_duration, "1.5h", 0, UINT64_C(5400000000000));
+    expect(parse_long_duration, "7d", 0, UINT64_C(604800000000000));
+    expect(parse_long_duration, "0.0000000005m", 0, 30u);
+    expect(parse_long_duration, "213503d", 0, UINT64_C(18446659200000000000));
+}
+
+static void parse_long_duration__nonsense__then_einval_or_erange(void)
+{
+    static const char *const bad[] = {
+        "1w", "m", "1.m", "1 d", "1.05ns", "0.00000000005m", "0.00000000000001d"};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        expect(parse_long_duration, bad[i], -EINVAL, 0);
+    expect(parse_long_duration, "213504d", -ERANGE, 0);
+}
+
 static void expect_text(const char *expected, const char *text, size_t length)
 {
     CU_ASSERT_EQUAL(length, strlen(expected));
@@ -137,6 +158,8 @@ static const TestCase tests[] = {
     TEST(parse_bytes__nonsense__then_einval_or_erange),
     TEST(parse_duration__units__then_nanoseconds),
     TEST(parse_duration__nonsense__then_einval_or_erange),
+    TEST(parse_long_duration__longer_units__then_nanoseconds),
+    TEST(parse_long_duration__nonsense__then_einval_or_erange),
     TEST(number_format__extremes__then_as_printf),
 };
 TEST_MAIN("parse", tests)

@@ -66,12 +66,21 @@ int parse_bytes(const char *text, uint64_t min, uint64_t max, uint64_t *bytes_ou
     return check_range(value, too_big, min, max, bytes_out);
 }
 
-int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_out)
+typedef struct TimeUnit {
+    const char *suffix;
+    uint64_t ns;
+} TimeUnit;
+
+static const TimeUnit time_units[] = {
+    {"", 1000000000u}, {"s", 1000000000u},  {"ms", 1000000u},      {"us", 1000u},
+    {"ns", 1u},        {"m", 60000000000u}, {"h", 3600000000000u}, {"d", 86400000000000u},
+};
+#define TIME_UNITS (sizeof(time_units) / sizeof(time_units[0]))
+#define TIME_UNITS_SHORT 5u /* up to the first that is longer than a second */
+
+/* In one of the first `units`. */
+static int parse_time(const char *text, size_t units, uint64_t min, uint64_t max, uint64_t *ns_out)
 {
-    static const struct {
-        const char *suffix;
-        uint64_t ns;
-    } units[] = {{"", 1000000000u}, {"s", 1000000000u}, {"ms", 1000000u}, {"us", 1000u}, {"ns", 1u}};
     const char *fraction = NULL;
     bool too_big = false;
     uint64_t value, unit = 0;
@@ -85,20 +94,30 @@ int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_ou
         if (text == fraction)
             return -EINVAL;
     }
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-        if (strcmp(text, units[i].suffix) == 0)
-            unit = units[i].ns;
+    for (size_t i = 0; i < units; i++)
+        if (strcmp(text, time_units[i].suffix) == 0)
+            unit = time_units[i].ns;
     if (unit == 0)
         return -EINVAL;
 
     if (__builtin_mul_overflow(value, unit, &value))
         too_big = true;
     for (; fraction && is_digit(*fraction); fraction++) {
-        if (unit < 10 && *fraction != '0')
+        if ((unit == 0 || unit % 10 != 0) && *fraction != '0')
             return -EINVAL;
         unit /= 10;
         if (__builtin_add_overflow(value, unit * (uint64_t)(*fraction - '0'), &value))
             too_big = true;
     }
     return check_range(value, too_big, min, max, ns_out);
+}
+
+int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_out)
+{
+    return parse_time(text, TIME_UNITS_SHORT, min, max, ns_out);
+}
+
+int parse_long_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_out)
+{
+    return parse_time(text, TIME_UNITS, min, max, ns_out);
 }

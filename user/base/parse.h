@@ -20,4 +20,7 @@ int parse_bytes(const char *text, uint64_t min, uint64_t max, uint64_t *bytes_ou
  */
 int parse_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_out);
 
+/* The same, with "5m", "1.5h" and "7d" as well. */
+int parse_long_duration(const char *text, uint64_t min, uint64_t max, uint64_t *ns_out);
+
 #endif
