@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "user/base/parse.h"
 #include "user/cli/cli.h"
+#include "user/collector/uprobe_text.h"
 
 /* The least is the window over which rates are taken. */
 #define METRICS_INTERVAL_NS 1000000000ull
@@ -34,7 +34,7 @@ void record_options_fini(RecordOptions *options)
     mark_rules_fini(&options->rules);
     weight_rules_fini(&options->weights);
     for (uint32_t i = 0; i < options->uprobe_count; i++)
-        free((char *)(uintptr_t)options->uprobes[i].binary);
+        uprobe_text_free(&options->uprobes[i]);
 }
 
 /* CLI_OK, or CLI_USAGE with the error said, and where in the rule it is. */
@@ -73,34 +73,22 @@ static int add_syscalls(RecordOptions *options, const char *list)
 /* The same for --uprobe. */
 static int add_uprobe(RecordOptions *options, const char *text)
 {
-    KernelUprobe *uprobe = &options->uprobes[options->uprobe_count];
-    const char *colon = strrchr(text, ':');
-    char *copy, *symbol, *comma;
+    const char *why = "";
 
     if (options->uprobe_count == ADA_KERNEL_UPROBES)
         return cli_usage_error(options->command, "--uprobe '%s': more than %u functions", text,
                                ADA_KERNEL_UPROBES);
-    if (!colon || colon == text || colon[1] == '\0' || colon[1] == ',')
+    switch (uprobe_text_parse(text, &options->uprobes[options->uprobe_count], &why)) {
+    case 0:
+        options->uprobe_count++;
+        return CLI_OK;
+    case -EINVAL:
         return cli_usage_error(options->command,
-                               "--uprobe '%s' is not BINARY:FUNCTION or BINARY:FUNCTION,ret", text);
-    copy = strdup(text);
-    if (!copy) {
+                               "--uprobe '%s': %s; use BINARY:FUNCTION or BINARY:FUNCTION,ret", text, why);
+    default:
         cli_error(options->command, "out of memory");
         return CLI_FAILURE;
     }
-    symbol = copy + (colon - text);
-    *symbol++ = '\0';
-    comma = strchr(symbol, ',');
-    if (comma && strcmp(comma, ",ret") != 0) {
-        free(copy);
-        return cli_usage_error(options->command, "--uprobe '%s': after the function there is only ',ret'",
-                               text);
-    }
-    if (comma)
-        *comma = '\0';
-    *uprobe = (KernelUprobe){.binary = copy, .symbol = symbol, .returns = comma != NULL};
-    options->uprobe_count++;
-    return CLI_OK;
 }
 
 /* The same for --weight. */

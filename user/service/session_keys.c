@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/collector/uprobe_text.h"
+
 #define DAY_NS 86400000000000ull
 
 /* ---- what to attach to ------------------------------------------------------------------------ */
@@ -77,25 +79,17 @@ static void put_syscalls(const void *section, FILE *out)
 static int take_uprobe(void *section, const char *text, ConfigReason *reason)
 {
     ServiceSession *session = section;
-    const char *colon = strrchr(text, ':'), *comma = colon ? strchr(colon, ',') : NULL;
-    char *copy, *symbol;
+    const char *why = "";
+    int error;
 
     if (session->uprobe_count == ADA_KERNEL_UPROBES)
         return config_reason(reason, "more than %u functions", ADA_KERNEL_UPROBES);
-    if (!colon || colon == text || colon[1] == '\0' || colon[1] == ',')
-        return config_reason(reason, "a program or a function is missing");
-    if (comma && strcmp(comma, ",ret") != 0)
-        return config_reason(reason, "after the function there is only ',ret'");
-    copy = strdup(text);
-    if (!copy)
-        return -ENOMEM;
-    symbol = copy + (colon - text);
-    *symbol++ = '\0';
-    if (comma)
-        copy[comma - text] = '\0';
-    session->uprobes[session->uprobe_count++] =
-        (KernelUprobe){.binary = copy, .symbol = symbol, .returns = comma != NULL};
-    return 0;
+    error = uprobe_text_parse(text, &session->uprobes[session->uprobe_count], &why);
+    if (error == -EINVAL)
+        return config_reason(reason, "%s", why);
+    if (!error)
+        session->uprobe_count++;
+    return error;
 }
 
 static void put_uprobe(const void *section, FILE *out)
@@ -226,7 +220,7 @@ void service_session_fini(ServiceSession *session)
     mark_rules_fini(&session->marks);
     free(session->syscalls_text);
     for (uint32_t i = 0; i < session->uprobe_count; i++)
-        free((char *)(uintptr_t)session->uprobes[i].binary);
+        uprobe_text_free(&session->uprobes[i]);
     weight_rules_fini(&session->weights);
     free(session->output);
     free(session->hook);
