@@ -62,7 +62,8 @@ static int show_config(const char *path, bool print)
         if (print)
             service_config_print(config, stdout);
         else
-            printf("%s: ok: %zu session%s\n", path, config->session_count, config->session_count == 1 ? "" : "s");
+            printf("%s: ok: %zu session%s\n", path, config->session_count,
+                   config->session_count == 1 ? "" : "s");
         status = end_output();
     }
     service_config_destroy(config);
