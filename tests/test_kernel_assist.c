@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -453,14 +452,17 @@ static uint64_t status_number(pid_t pid, const char *name)
 /* What the kernel counts itself: nanoseconds on a CPU, and nanoseconds waiting for one. */
 static void schedstat_of(pid_t pid, uint64_t figures[2])
 {
-    char path[64];
+    char path[64], line[128] = "", *end = line;
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
     file = fopen(path, "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    CU_ASSERT_EQUAL(fscanf(file, "%" SCNu64 " %" SCNu64, &figures[0], &figures[1]), 2);
+    CU_ASSERT_PTR_NOT_NULL(fgets(line, sizeof(line), file));
     fclose(file);
+    for (size_t i = 0; i < 2; i++)
+        figures[i] = strtoull(end, &end, 10);
+    CU_ASSERT_EQUAL(*end, ' ');
 }
 
 /* Waits until the thread sleeps, so that its context and what /proc says are of the same moment. */
