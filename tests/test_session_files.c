@@ -82,7 +82,8 @@ typedef struct Client {
 
 static SessionFiles session_files = {.open_next = open_next, .finished = finished, .context = &files};
 
-static Session *start(Client *client)
+/* Another file begins after so many bytes, or ns; 0: not for that. */
+static Session *start(Client *client, uint64_t bytes, uint64_t duration_ns)
 {
     static const char *const strings[] = {"command", "test", NULL};
     SessionConfig config = {
@@ -93,6 +94,8 @@ static Session *start(Client *client)
     uint32_t number;
     int fd, error = 0;
 
+    session_files.bytes = bytes;
+    session_files.duration_ns = duration_ns;
     memset(&files, 0, sizeof(files));
     memset(client, 0, sizeof(*client));
     ada_store_relaxed(&failing_files, 0u);
@@ -205,9 +208,7 @@ static void session_files__by_size__then_each_is_sound_and_together_they_have_al
     Session *session;
     Client client;
 
-    session_files.bytes = FILE_BYTES;
-    session_files.duration_ns = 0;
-    session = start(&client);
+    session = start(&client, FILE_BYTES, 0);
     record_until(&client, &files.finished, 5);
     account = stop(session, &client);
     CU_ASSERT(files.finished >= 6);
@@ -222,9 +223,7 @@ static void session_files__by_age__then_also_without_events(void)
     Session *session;
     Client client;
 
-    session_files.bytes = 0;
-    session_files.duration_ns = 1000000;
-    session = start(&client);
+    session = start(&client, 0, 1000000);
     record_some(&client);
     await(&files.finished, 1);
     record_until(&client, &files.finished, 4);
@@ -239,9 +238,7 @@ static void session_files__next_cannot_be_opened__then_the_present_one_goes_on(v
     Session *session;
     Client client;
 
-    session_files.bytes = FILE_BYTES;
-    session_files.duration_ns = 0;
-    session = start(&client);
+    session = start(&client, FILE_BYTES, 0);
     ada_store_relaxed(&files.open_error, -ENOSPC);
     record_until(&client, &files.tried, 2);
     CU_ASSERT_EQUAL(ada_load_acquire(&files.finished), 0);
@@ -259,9 +256,7 @@ static void session_files__next_cannot_be_begun__then_the_present_one_goes_on(vo
     Session *session;
     Client client;
 
-    session_files.bytes = FILE_BYTES;
-    session_files.duration_ns = 0;
-    session = start(&client);
+    session = start(&client, FILE_BYTES, 0);
     ada_store_relaxed(&failing_files, 1u);
     record_until(&client, &files.finished, 1);
     ada_store_relaxed(&failing_files, 0u);
@@ -279,9 +274,7 @@ static void session_files__disk_full_meanwhile__then_what_is_lost_is_in_an_accou
     Session *session;
     Client client;
 
-    session_files.bytes = FILE_BYTES;
-    session_files.duration_ns = 0;
-    session = start(&client);
+    session = start(&client, FILE_BYTES, 0);
     for (uint32_t i = 1; i < 4; i++) {
         record_until(&client, &files.finished, 2 * i);
         ada_store_relaxed(&failing_all, 1u);

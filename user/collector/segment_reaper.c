@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #include "user/base/array.h"
+#include "user/base/thread.h"
 
 /* What one munmap(2) takes: others who change the address space wait for it. */
 #define SLICE_BYTES (1u << 20)
@@ -60,17 +60,13 @@ static void *reaper_main(void *argument)
 int segment_reaper_create(SegmentReaper **reaper_out)
 {
     SegmentReaper *reaper = calloc(1, sizeof(*reaper));
-    sigset_t all, before;
     int error;
 
     if (!reaper)
         return -ENOMEM;
     pthread_mutex_init(&reaper->lock, NULL);
     pthread_cond_init(&reaper->changed, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = -pthread_create(&reaper->thread, NULL, reaper_main, reaper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = thread_start_without_signals(&reaper->thread, reaper_main, reaper);
     if (error) {
         pthread_cond_destroy(&reaper->changed);
         pthread_mutex_destroy(&reaper->lock);

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/base/thread.h"
 #include "user/lane/clock.h"
 #include "user/lane/futex.h"
 
@@ -223,13 +223,9 @@ fail:
 
 int session_start(Session *session)
 {
-    sigset_t all, before;
     int error;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = -pthread_create(&session->thread, NULL, session_drain_main, session);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = thread_start_without_signals(&session->thread, session_drain_main, session);
     session->started = error == 0;
     return error;
 }

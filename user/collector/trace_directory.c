@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "user/base/array.h"
+#include "user/base/thread.h"
 
 #define NAME_SIZE 40u /* "trace-4294967295.adat.partial" */
 
@@ -192,18 +192,6 @@ void trace_directory_finished(TraceDirectory *directory, int fd, bool complete)
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static int start_thread(TraceDirectory *directory)
-{
-    sigset_t all, before;
-    int error;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = -pthread_create(&directory->thread, NULL, directory_main, directory);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void free_directory(TraceDirectory *directory)
 {
     pthread_cond_destroy(&directory->changed);
@@ -234,7 +222,8 @@ int trace_directory_create(const char *path, uint64_t keep_bytes, TraceDirectory
         goto fail;
     }
     directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    error = directory->fd < 0 ? -errno : start_thread(directory);
+    error = directory->fd < 0 ? -errno
+                              : thread_start_without_signals(&directory->thread, directory_main, directory);
     if (error) {
         (void)rmdir(path);
         goto fail;

@@ -7,11 +7,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "user/base/thread.h"
 #include "user/export/connection_queue.h"
 #include "user/lane/clock.h"
 
@@ -242,9 +242,6 @@ static int listen_at(MetricsAddress *address, int *fd_out)
 
 static int start(HttpServer *server)
 {
-    sigset_t all, before;
-    int error;
-
     server->stop = eventfd(0, EFD_CLOEXEC);
     if (server->stop < 0)
         return -errno;
@@ -255,11 +252,7 @@ static int start(HttpServer *server)
                                       MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
     if (!server->daemon)
         return -ENOMEM;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = -pthread_create(&server->thread, NULL, serve, server);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
+    return thread_start_without_signals(&server->thread, serve, server);
 }
 
 /* All but the thread. */

@@ -5,13 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "user/base/thread.h"
 #include "user/export/metrics_text.h"
 
 #define NS_PER_S 1000000000ull
@@ -112,7 +112,6 @@ int metrics_file_create(const MetricsFileConfig *config, MetricsFile **file_out)
 {
     MetricsFile *file = calloc(1, sizeof(*file));
     pthread_condattr_t attributes;
-    sigset_t all, before;
     int error;
 
     if (!file)
@@ -123,10 +122,7 @@ int metrics_file_create(const MetricsFileConfig *config, MetricsFile **file_out)
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&file->stop_asked, &attributes);
     pthread_condattr_destroy(&attributes);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = -pthread_create(&file->thread, NULL, write_until_stopped, file);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = thread_start_without_signals(&file->thread, write_until_stopped, file);
     if (error) {
         pthread_cond_destroy(&file->stop_asked);
         pthread_mutex_destroy(&file->lock);
