@@ -224,7 +224,10 @@ static __always_inline void end_target(struct task_struct *task, uint32_t tgid)
 {
     uint64_t leader_start = leader_start_of(task);
 
-    /* In this order: who does not find it any more finds it here. */
+    /*
+     * In this order: who does not find it in is_watched() any more finds it here. x86 keeps the order of stores, and of loads there; where
+     * it is not kept, an end may be missed that is seen when the process is gone.
+     */
     bpf_map_update_elem(&ended, &tgid, &leader_start, BPF_ANY);
     if (bpf_map_delete_elem(&targets, &tgid) == 0)
         count_target(tgid, -1);

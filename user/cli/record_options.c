@@ -14,11 +14,13 @@
 /* The least is the window over which rates are taken. */
 #define METRICS_INTERVAL_NS 1000000000ull
 #define METRICS_INTERVAL_MIN_NS 100000000ull
+#define METRICS_INTERVAL_MAX_NS 60000000000ull
+
+/* Of several files: their sizes, and their ages. */
 #define FILE_BYTES_MIN (1ull << 20)
 #define FILE_BYTES_MAX (1ull << 40)
 #define FILE_TIME_MIN_NS 1000000000ull
 #define FILE_TIME_MAX_NS (30ull * 86400ull * 1000000000ull)
-#define METRICS_INTERVAL_MAX_NS 60000000000ull
 
 void record_options_init(RecordOptions *options, const char *command)
 {

@@ -104,8 +104,10 @@ bool recording_finish_output(const RecordOptions *options, RecordingOutput *outp
 
     output->directory = NULL;
     if (error)
-        cli_error(options->command, "a file in '%s' is not completed, or an old one not removed: %s",
-                  options->output, strerror(-error));
+        cli_error(
+            options->command,
+            "a file in '%s' is not completed, or an old one not removed: %s; see which are called .partial there",
+            options->output, strerror(-error));
     return error == 0;
 }
 
