@@ -80,13 +80,15 @@ static void trace_directory__complete_or_not__then_so_named(void)
     trace_directory_finished(directory, first, true);
     trace_directory_finished(directory, open_with(directory, 30), false);
     trace_directory_finished(directory, second, true);
+    trace_directory_finished(directory, open_with(directory, 0), false);
     CU_ASSERT_EQUAL(trace_directory_destroy(directory), 0);
+    CU_ASSERT_FALSE(has("trace-000004.adat.partial"));
     CU_ASSERT(has("trace-000001.adat"));
     CU_ASSERT(has("trace-000002.adat"));
     CU_ASSERT(has("trace-000003.adat.partial"));
     CU_ASSERT_FALSE(has("trace-000001.adat.partial"));
     CU_ASSERT_FALSE(has("trace-000003.adat"));
-    remove_all(3);
+    remove_all(4);
 }
 
 static void trace_directory__more_than_is_kept__then_the_oldest_go(void)

@@ -111,6 +111,15 @@ static int complete_file(const TraceDirectory *directory, const TraceFile *file)
     return 0;
 }
 
+/* Nothing could be written to it: while the disk is full, there would be one more each second. */
+static int drop_empty(const TraceDirectory *directory, const TraceFile *file)
+{
+    char name[NAME_SIZE];
+
+    format_name(name, file->number, false);
+    return unlinkat(directory->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static void take(TraceDirectory *directory, const TraceFile *file)
 {
     struct stat status = {0};
@@ -119,6 +128,8 @@ static void take(TraceDirectory *directory, const TraceFile *file)
     (void)fstat(file->fd, &status); /* cannot fail: it is open */
     if (file->complete)
         error = complete_file(directory, file);
+    else if (status.st_size == 0)
+        error = drop_empty(directory, file);
     else if (fsync(file->fd) < 0)
         error = -errno;
     close(file->fd);

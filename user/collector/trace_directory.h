@@ -24,7 +24,7 @@ int trace_directory_open_next(TraceDirectory *directory);
 
 /*
  * A file that was opened here is done with. Takes the descriptor over, and does not wait for the disk. One that is not `complete`
- * keeps its name.
+ * keeps its name, or is removed if it is empty.
  */
 void trace_directory_finished(TraceDirectory *directory, int fd, bool complete);
 
