@@ -112,21 +112,20 @@ check "a file of random bytes: refused" equal "$?" 1
 
 rm $conf
 check "no file" mistakes \
-    "$conf: cannot be opened: No such file or directory; allowed: a file that can be read" \
-    "$conf: has no session to run; allowed: at least one [session NAME] that is enabled"
+    "$conf: cannot be opened: No such file or directory; allowed: a file that can be read"
 printf '[session a]\nattach = all\n' >$conf
 chmod o+w $conf
 check "a file that everybody may write" mistakes \
-    "$conf: everybody may write it; allowed: files that only their owner may write (chmod go-w)" \
-    "$conf: has no session to run; allowed: at least one [session NAME] that is enabled"
+    "$conf: everybody may write it; allowed: files that only their owner may write (chmod go-w)"
 chmod o-w $conf
 
 # ---- the command line ----
 
-check "no argument: says that it runs nothing yet" wrong 1 "running sessions is not built yet" "$adatraced"
+check "a value that is missing" wrong 2 "a value is missing for '--config'; try 'adatraced --help'" "$adatraced" --config
+check "--config: no such file" wrong 1 "nowhere.conf: cannot be opened: No such file or directory" \
+    "$adatraced" --config nowhere.conf
 check "an unknown option" wrong 2 "unknown option '--daemon'; try 'adatraced --help'" "$adatraced" --daemon
 check "an argument" wrong 2 "unexpected argument 'start'" "$adatraced" start
-check "an argument behind --help" wrong 2 "unexpected argument 'x'" "$adatraced" --help x
 check "two files" wrong 2 "more than one file given: 'b'" "$adatraced" --check-config a b
 to_full() {
     "$adatraced" "$@" >/dev/full

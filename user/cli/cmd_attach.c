@@ -13,6 +13,7 @@
 #include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/recording.h"
+#include "user/collector/attach_explain.h"
 
 #define DURATION_MIN_NS 1000000ull
 #define DURATION_MAX_NS (365ull * 86400 * 1000000000)
@@ -157,118 +158,6 @@ static int parse_options(int argc, char **argv, AttachOptions *options)
 
 /* ---- processes -------------------------------------------------------------------------------- */
 
-/* Whether Yama lets processes trace their descendants only, or nobody. */
-static bool is_restricted_by_yama(void)
-{
-    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-    int scope = '0';
-
-    if (file) {
-        scope = fgetc(file);
-        (void)fclose(file);
-    }
-    return scope > '0' && scope <= '9';
-}
-
-static void explain_rights(pid_t pid, const AttachFailure *failure)
-{
-    const ProcessIdentity *identity = &failure->identity;
-
-    if (identity->name[0] && identity->user != geteuid())
-        cli_error("attach",
-                  "cannot attach to process %d (%s): it belongs to user %u: run this as that user or as root, or with "
-                  "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
-                  (int)pid, identity->name, (unsigned)identity->user);
-    else if (is_restricted_by_yama())
-        cli_error("attach",
-                  "cannot attach to process %d (%s): Yama forbids it: set kernel.yama.ptrace_scope to 0 with sysctl, or "
-                  "run this with CAP_SYS_PTRACE",
-                  (int)pid, identity->name);
-    else
-        cli_error("attach",
-                  "cannot attach to process %d (%s): %s: it keeps others out, or what is left of its segment is its "
-                  "mapping; run this as root, or with CAP_SYS_PTRACE and CAP_CHECKPOINT_RESTORE",
-                  (int)pid, identity->name, strerror(-failure->error));
-}
-
-static void explain_claim(pid_t pid, const AttachFailure *failure)
-{
-    if (failure->other > 0)
-        cli_error("attach",
-                  "cannot attach to process %d (%s): process %d records it already; stop that first, or use what it "
-                  "records",
-                  (int)pid, failure->identity.name, (int)failure->other);
-    else
-        cli_error("attach",
-                  "cannot attach to process %d (%s): a process of another pid namespace records it already; stop that "
-                  "first",
-                  (int)pid, failure->identity.name);
-}
-
-static void explain_failure(pid_t pid, const AttachFailure *failure)
-{
-    const char *name = failure->identity.name;
-    int number = (int)pid;
-
-    switch (failure->what) {
-    case ATTACH_NO_PROCESS:
-        cli_error("attach", "cannot attach to process %d: there is none with that number; see 'ps -e'", number);
-        break;
-    case ATTACH_IS_THREAD:
-        cli_error(
-            "attach",
-            "cannot attach to %d (%s): it is a thread of process %d; give that, all of its threads are recorded",
-            number, name, (int)failure->other);
-        break;
-    case ATTACH_KERNEL_THREAD:
-        cli_error(
-            "attach",
-            "cannot attach to process %d (%s): it is a thread of the kernel, which runs no program; give another",
-            number, name);
-        break;
-    case ATTACH_ZOMBIE:
-        cli_error(
-            "attach",
-            "cannot attach to process %d (%s): it has ended, and waits for its parent to ask how; give another",
-            number, name);
-        break;
-    case ATTACH_SELF:
-        cli_error("attach", "cannot attach to process %d: it is this command itself; give another", number);
-        break;
-    case ATTACH_NO_RIGHT:
-        explain_rights(pid, failure);
-        break;
-    case ATTACH_NOT_HERE:
-        cli_error(
-            "attach",
-            "cannot attach to process %d (%s): it does not use libadatrace; link it to that, start it by 'adatrace "
-            "record --preload', or record what the kernel sees of it, with --sched, --syscalls or --uprobe",
-            number, name);
-        break;
-    case ATTACH_CLAIMED:
-        explain_claim(pid, failure);
-        break;
-    case ATTACH_OTHER_VERSION:
-        cli_error("attach",
-                  "cannot attach to process %d (%s): its libadatrace is of another version than this command; use the "
-                  "adatrace that came with it",
-                  number, name);
-        break;
-    case ATTACH_DAMAGED:
-        cli_error(
-            "attach",
-            "cannot attach to process %d (%s): what it offers as its segment contradicts itself; restart it",
-            number, name);
-        break;
-    case ATTACH_ENDED:
-        cli_error("attach", "cannot attach to process %d (%s): it ended meanwhile", number, name);
-        break;
-    default:
-        cli_error("attach", "cannot attach to process %d (%s): %s", number, name, strerror(-failure->error));
-        break;
-    }
-}
-
 static void close_targets(AttachTarget *targets, size_t count)
 {
     for (size_t i = 0; targets && i < count; i++)
@@ -294,6 +183,7 @@ static AttachTarget *open_targets(const PidList *pids, bool bare)
     AttachTarget *targets = calloc(pids->count + 1, sizeof(*targets));
     AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX + 1, sizeof(*room));
     AttachFailure failure;
+    AttachExplanation why;
 
     if (!targets || !room) {
         cli_error("attach", "out of memory");
@@ -304,7 +194,8 @@ static AttachTarget *open_targets(const PidList *pids, bool bare)
 
         if (attach_open(pids->items[i], &known, bare, &targets[i], &failure) == 0)
             continue;
-        explain_failure(pids->items[i], &failure);
+        attach_explain(pids->items[i], &failure, &why);
+        cli_error("attach", "%s", why.text);
         for (size_t k = 0; k < i; k++)
             attach_close(&targets[k]);
         goto fail;

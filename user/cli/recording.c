@@ -124,17 +124,11 @@ typedef struct Telling {
 /* For those who look after metrics: others are not to be disturbed by their recorder. */
 static void on_anomaly(void *context, enum metrics_anomaly anomaly)
 {
-    static const char *const texts[] = {
-        [METRICS_ANOMALY_DROP_BURST] = "more than 1 % of the events of the last interval were lost",
-        [METRICS_ANOMALY_STALLED_LANE] = "a thread's events wait, and are not drained",
-        [METRICS_ANOMALY_RATE] = "the rate of events is four times its average, or a quarter of it",
-        [METRICS_ANOMALY_LATENCY] = "1 % of the events took more than 10 ms to the file",
-    };
-    _Static_assert(sizeof(texts) / sizeof(texts[0]) == METRICS_ANOMALIES, "a text for each");
     const Telling *telling = context;
 
     if (telling->options->metrics_file || telling->options->metrics_served)
-        cli_error(telling->options->command, "%s: %s", metrics_anomaly_name(anomaly), texts[anomaly]);
+        cli_error(telling->options->command, "%s: %s", metrics_anomaly_name(anomaly),
+                  metrics_anomaly_text(anomaly));
 }
 
 static void on_kernel_missing(void *context, const MarkRule *rule, const char *reason)
@@ -279,7 +273,9 @@ int recording_run(const RecordOptions *options, RecorderConfig *config, Recordin
     config->on_kernel_missing = on_kernel_missing;
     config->on_attached = on_attached;
     config->context = &telling;
-    error = recorder_run(config, recorder_out, &stage);
+    error = recorder_create(config, recorder_out, &stage);
+    if (!error)
+        recorder_follow(*recorder_out);
     config->context = NULL;
     config->metrics_address = NULL;
     return error ? report_failure(options, config, output, stage, error) : CLI_OK;

@@ -52,36 +52,87 @@ void announce_server_clear(AnnounceServer *server)
         server->pending[i] = -1;
 }
 
-int announce_server_init(AnnounceServer *server)
+/* Binds the path for everybody. A traced program may change its user: the kernel is asked whose a connection is. */
+static int listen_at(AnnounceServer *server)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    server->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    _Static_assert(sizeof(server->path) == sizeof(address.sun_path), "");
+    memcpy(address.sun_path, server->path, sizeof(server->path));
+    if (server->listener < 0 || bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(server->path, 0666) < 0 || listen(server->listener, ANNOUNCE_BACKLOG) < 0)
+        return -errno;
+    return 0;
+}
+
+static int watch_listener(AnnounceServer *server)
+{
+    server->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return server->epoll < 0 ? -errno : watch(server->epoll, server->listener, ANNOUNCE_LISTENER);
+}
+
+int announce_server_init(AnnounceServer *server)
+{
     int error;
 
     announce_server_clear(server);
     error = make_path(server);
+    if (!error)
+        error = listen_at(server);
+    if (!error && chmod(server->directory, 0711) < 0)
+        error = -errno;
+    if (!error)
+        error = watch_listener(server);
     if (error)
-        return error;
+        announce_server_fini(server);
+    return error;
+}
 
-    server->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    server->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (server->listener < 0 || server->epoll < 0)
-        goto fail_errno;
-    _Static_assert(sizeof(server->path) <= sizeof(address.sun_path), "");
+/* Removes a socket that a server which died left behind. */
+static int remove_stale(const AnnounceServer *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    int error = 0;
+    int fd;
+
+    if (lstat(server->path, &status) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(status.st_mode))
+        return -EEXIST;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
     memcpy(address.sun_path, server->path, sizeof(server->path));
-    /* A traced program may change its user: the socket takes anybody's connection and asks the kernel whose it is. */
-    if (bind(server->listener, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        chmod(server->directory, 0711) < 0 || chmod(server->path, 0666) < 0 ||
-        listen(server->listener, ANNOUNCE_BACKLOG) < 0)
-        goto fail_errno;
-    error = watch(server->epoll, server->listener, ANNOUNCE_LISTENER);
-    if (error)
-        goto fail;
-    return 0;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
+        error = -EADDRINUSE;
+    else if (errno != ECONNREFUSED || unlink(server->path) < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}
 
-fail_errno:
-    error = -errno;
-fail:
-    announce_server_fini(server);
+int announce_server_open(AnnounceServer *server, const char *path, int listener)
+{
+    int error = 0;
+
+    announce_server_clear(server);
+    server->public = true;
+    server->listener = listener;
+    if (strlen(path) >= sizeof(server->path))
+        error = -ENAMETOOLONG;
+    else
+        memcpy(server->path, path, strlen(path) + 1);
+    if (!error && listener < 0) {
+        error = remove_stale(server);
+        if (!error)
+            error = listen_at(server);
+    }
+    if (!error)
+        error = watch_listener(server);
+    if (error)
+        announce_server_fini(server);
     return error;
 }
 
@@ -164,7 +215,7 @@ static bool is_question(uint32_t type)
 }
 
 /* A traced program may have another user than the recorder, if that is root; who asks something may not. */
-static bool may_say(int connection, uint32_t type, struct ucred *peer)
+static bool may_say(const AnnounceServer *server, int connection, uint32_t type, struct ucred *peer)
 {
     socklen_t size = sizeof(*peer);
 
@@ -172,7 +223,7 @@ static bool may_say(int connection, uint32_t type, struct ucred *peer)
         return false;
     if (is_question(type))
         return peer->uid == 0 || peer->uid == geteuid();
-    return geteuid() == 0 || peer->uid == geteuid();
+    return server->public || geteuid() == 0 || peer->uid == geteuid();
 }
 
 /* A descriptor of the process that connected, not of whoever has its pid now - as far as the kernel offers that. */
@@ -199,7 +250,7 @@ static bool message_is_valid(const AnnounceMessage *message, const struct msghdr
 }
 
 /* 1: an announcement; 0: nothing yet; -1: not a valid message. */
-static int receive(int connection, Announcement *announcement)
+static int receive(const AnnounceServer *server, int connection, Announcement *announcement)
 {
     AnnounceMessage message;
     union {
@@ -219,7 +270,7 @@ static int receive(int connection, Announcement *announcement)
     if (size < 0)
         return -1;
     fd = take_descriptor(&packet);
-    if (!message_is_valid(&message, &packet, size, fd) || !may_say(connection, message.type, &peer)) {
+    if (!message_is_valid(&message, &packet, size, fd) || !may_say(server, connection, message.type, &peer)) {
         if (fd >= 0)
             close(fd);
         return -1;
@@ -280,7 +331,7 @@ int announce_server_next(AnnounceServer *server, Announcement *announcement)
             accept_one(server);
             continue;
         }
-        result = receive(server->pending[event.data.u32], announcement);
+        result = receive(server, server->pending[event.data.u32], announcement);
         if (result == 0)
             continue;
         if (result > 0 && announcement->answer_to >= 0) { /* still needed, and not watched any more */

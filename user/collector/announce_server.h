@@ -20,8 +20,9 @@ typedef struct AnnounceServer {
     int epoll;                         /* readable when announce_server_next() may have something */
     int pending[ANNOUNCE_PENDING_MAX]; /* accepted connections; -1 = free */
     uint32_t next_victim;
-    char directory[64];
-    char path[96];
+    bool public;        /* for whoever has the right to connect; else for root and our own user */
+    char directory[64]; /* "": the path is not ours to remove */
+    char path[108];     /* as in sockaddr_un */
 } AnnounceServer;
 
 typedef struct Announcement {
@@ -38,7 +39,13 @@ void announce_server_clear(AnnounceServer *server);
 /* Makes a socket in a new directory below $TMPDIR or /tmp. Errors of mkdtemp(3), socket(2), bind(2), epoll(7); -ENAMETOOLONG. */
 int announce_server_init(AnnounceServer *server);
 
-/* Closes and removes everything. */
+/*
+ * Makes a socket for all users at `path`, in place of one on which nobody listens any more; or takes over `listener` (-1:
+ * none), which is bound there and listens. -EADDRINUSE: somebody listens there; -ENAMETOOLONG; errors as above.
+ */
+int announce_server_open(AnnounceServer *server, const char *path, int listener);
+
+/* Closes everything, and removes what announce_server_init() made. */
 void announce_server_fini(AnnounceServer *server);
 
 /* Tells who asked for a mark whether the process is recorded here. */

@@ -67,6 +67,8 @@ static void obey(Recorder *recorder, uint32_t data)
         recorder_take_kernel_events(recorder);
     else if (data == RECORDER_WATCH_SCHED)
         recorder_take_sched_records(recorder);
+    else if (data == RECORDER_WATCH_INBOX)
+        recorder_take_inbox(recorder);
     else if (data >= RECORDER_WATCH_PROCESS && data - RECORDER_WATCH_PROCESS < recorder->members.count)
         recorder_check_member(recorder, data - RECORDER_WATCH_PROCESS);
     /* RECORDER_WATCH_TARGET only wakes the loop. */
@@ -99,7 +101,7 @@ static void follow(Recorder *recorder)
 
 /* ---- setting up ------------------------------------------------------------------------------- */
 
-static int setup_signals(Recorder *recorder)
+static int watch_signals(Recorder *recorder)
 {
     sigset_t mask;
     int error;
@@ -111,16 +113,27 @@ static int setup_signals(Recorder *recorder)
     if (error)
         return error;
     recorder->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return recorder->signals < 0 ? -errno
+                                 : recorder_watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
+}
+
+static int set_up_loop(Recorder *recorder)
+{
+    int error;
+
     recorder->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (recorder->signals < 0 || recorder->epoll < 0)
+    if (recorder->epoll < 0)
         return -errno;
-    error = recorder_watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
+    error = recorder_watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
     if (!error)
-        error = recorder_watch(recorder, recorder->file_state, RECORDER_WATCH_FILE);
+        error = recorder_watch(recorder, recorder->inbox.event, RECORDER_WATCH_INBOX);
     if (!error && recorder->kernel)
         error = recorder_watch(recorder, kernel_assist_lifecycle_fd(recorder->kernel), RECORDER_WATCH_KERNEL);
     if (!error && recorder->kernel)
         error = recorder_watch(recorder, kernel_assist_sched_fd(recorder->kernel), RECORDER_WATCH_SCHED);
+    if (error || recorder->config->embedded)
+        return error;
+    error = watch_signals(recorder);
     return error ? error : recorder_watch(recorder, recorder->server.epoll, RECORDER_WATCH_ANNOUNCEMENTS);
 }
 
@@ -182,6 +195,11 @@ static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *sessi
     recorder->epoll = recorder->signals = recorder->command_pidfd = recorder->timer = -1;
     recorder->file_state = session->state_fd;
     announce_server_clear(&recorder->server);
+    if (recorder_inbox_init(&recorder->inbox) != 0) {
+        close(recorder->file_state);
+        free(recorder);
+        return NULL;
+    }
     (void)pthread_sigmask(SIG_SETMASK, NULL, &recorder->mask_before);
     return recorder;
 }
@@ -201,11 +219,11 @@ static int set_up(Recorder *recorder, SessionConfig *session, bool *started_out,
     if (error)
         return error;
     *stage_out = RECORDER_STAGE_SOCKET;
-    error = announce_server_init(&recorder->server);
+    error = recorder->config->embedded ? 0 : announce_server_init(&recorder->server);
     if (error)
         return error;
     *stage_out = RECORDER_STAGE_SIGNALS;
-    error = setup_signals(recorder);
+    error = set_up_loop(recorder);
     if (!error)
         error = recorder->target->prepare(recorder, stage_out);
     if (error)
@@ -219,7 +237,7 @@ static int set_up(Recorder *recorder, SessionConfig *session, bool *started_out,
     return error ? error : recorder->target->start(recorder, stage_out);
 }
 
-int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out)
+int recorder_create(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out)
 {
     SessionConfig session = {
         .strings = config->strings,
@@ -250,6 +268,12 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
     }
 
     *stage_out = RECORDER_STAGE_NONE;
+    *recorder_out = recorder;
+    return 0;
+}
+
+void recorder_follow(Recorder *recorder)
+{
     follow(recorder);
     recorder->target->finish(recorder);
     recorder_close_views(recorder);
@@ -257,13 +281,21 @@ int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum rec
     metrics_file_destroy(recorder->metrics_file);
     recorder->metrics_file = NULL;
     announce_server_fini(&recorder->server);
-    *recorder_out = recorder;
-    return 0;
 }
 
 ProcessEnd recorder_command_end(const Recorder *recorder)
 {
     return recorder->command_end;
+}
+
+MetricsHub *recorder_metrics(Recorder *recorder)
+{
+    return &recorder->metrics;
+}
+
+int recorder_write_error(const Recorder *recorder)
+{
+    return session_write_error(recorder->session);
 }
 
 void recorder_result(const Recorder *recorder, SessionResult *result)
@@ -289,6 +321,7 @@ void recorder_destroy(Recorder *recorder)
     if (recorder->epoll >= 0)
         close(recorder->epoll);
     close(recorder->file_state);
+    recorder_inbox_fini(&recorder->inbox);
     (void)pthread_sigmask(SIG_SETMASK, &recorder->mask_before, NULL);
     free(recorder);
 }

@@ -3,14 +3,17 @@
  * One recording: of a command, which it starts, passes signals on to and follows to its end; or of processes that run already,
  * until they end, a signal comes, or the time is over.
  *
+ *     recorder_create -> recorder_follow -> recorder_result -> recorder_destroy
+ *
  * Two threads: this one waits for announcements, ends of processes and signals; the session's drains. So
  * neither a slow disk nor a flood of announcements delays the other.
  */
 #ifndef ADA_COLLECTOR_RECORDER_H
 #define ADA_COLLECTOR_RECORDER_H
 
-#include "user/collector/attach.h"
 #include "user/base/syscall_names.h"
+#include "user/collector/announce_server.h"
+#include "user/collector/attach.h"
 #include "user/collector/discover_rule.h"
 #include "user/collector/session.h"
 #include "user/export/metrics_server.h"
@@ -44,6 +47,11 @@ typedef struct RecorderConfig {
     uint32_t uprobe_count;
     bool mark_wakers; /* also mark who woke a thread that was off its CPU for too long */
     bool no_bpf;      /* do without kernel assistance */
+    /*
+     * The recorder is one of several in a process that does more: it takes no signals, and has no socket; whoever has
+     * them tells it, by the functions below. Not for a command.
+     */
+    bool embedded;
     /* Called when writing the file starts to fail (error < 0) and when it works again (0). */
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */
@@ -74,10 +82,35 @@ enum recorder_stage {
 typedef struct Recorder Recorder;
 
 /*
- * Records to the end. 0 and *recorder_out, for recorder_result(), even if the file could not be
- * completed (SessionResult says so); else -errno and *stage_out.
+ * Starts a recording, which recorder_follow() brings to its end, in the same thread. `config` outlives the recorder. 0 and
+ * *recorder_out; else -errno and *stage_out.
  */
-int recorder_run(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out);
+int recorder_create(const RecorderConfig *config, Recorder **recorder_out, enum recorder_stage *stage_out);
+
+/* Records to the end. Then recorder_result() is there, even if the file could not be completed, which it says. */
+void recorder_follow(Recorder *recorder);
+
+/* ---- while recorder_follow() is to be called, or runs; from any thread. Nothing waits. */
+
+/* Ends the recording, as a signal does. */
+void recorder_stop(Recorder *recorder);
+
+/* Begins the next file, if there may be several. */
+void recorder_rotate(Recorder *recorder);
+
+/* Keeps the payloads around this moment, of the process with that pid; of all: 0. */
+void recorder_mark(Recorder *recorder, pid_t pid);
+
+/* A process announced a segment of its own (ADA_ANNOUNCE_OWN). Takes over its descriptors. */
+void recorder_announce(Recorder *recorder, const Announcement *announcement);
+
+/* The figures as they were last collected: metrics_hub_acquire(). Lives as long as the recorder. */
+MetricsHub *recorder_metrics(Recorder *recorder);
+
+/* -errno of a file that cannot be written at the moment, or 0. */
+int recorder_write_error(const Recorder *recorder);
+
+/* ---- */
 
 /* How the command ended; kind 0: there was none. */
 ProcessEnd recorder_command_end(const Recorder *recorder);

@@ -3,6 +3,7 @@
  * A recorder from within.
  *
  *   recorder.c          setting up, the loop, the end: the same for whatever is recorded
+ *   recorder_inbox.c    what other threads tell it
  *   recorder_members.c  the processes that are recorded: announcements, ends, questions about them
  *   recorder_kernel.c   what the kernel tells of them, with kernel assistance
  *   recorder_sched.c    what it does with their threads
@@ -35,6 +36,7 @@ enum {
     RECORDER_WATCH_KERNEL,
     RECORDER_WATCH_SCHED,
     RECORDER_WATCH_TARGET,
+    RECORDER_WATCH_INBOX,
     RECORDER_WATCH_PROCESS,
 };
 
@@ -74,13 +76,23 @@ typedef struct Members {
     size_t capacity;
 } Members;
 
+/* What other threads told the recorder, and it did not look at yet. */
+typedef struct RecorderInbox {
+    pthread_mutex_t lock; /* guards the rest, but for `event` */
+    int event;            /* eventfd: there is something */
+    bool stop;
+    Announcement *announcements; /* all of ADA_ANNOUNCE_OWN */
+    size_t count;
+    size_t capacity;
+} RecorderInbox;
+
 /* What differs between ways to come by processes. Steps return 0 or -errno and *stage; they are called in this order. */
 typedef struct RecorderTarget {
     /* Before the session runs. */
     int (*prepare)(Recorder *recorder, enum recorder_stage *stage);
     /* The session runs, metrics are served: start. */
     int (*start)(Recorder *recorder, enum recorder_stage *stage);
-    /* INT or TERM came. */
+    /* INT or TERM came; NULL: recorder_stop(). */
     void (*interrupted)(Recorder *recorder, const struct signalfd_siginfo *info);
     /* A process that was not watched runs another program now, with kernel assistance and config->discover; may be NULL. */
     void (*appeared)(Recorder *recorder, pid_t pid);
@@ -101,6 +113,7 @@ struct Recorder {
     int epoll;
     int signals;
     int file_state; /* eventfd: the session has something to tell */
+    RecorderInbox inbox;
     sigset_t mask_before;
     Members members;
     uint32_t interrupts;
@@ -143,6 +156,15 @@ extern const RecorderTarget recorder_attach_target;
 
 int recorder_watch(const Recorder *recorder, int fd, uint32_t data);
 
+/* ---- recorder_inbox.c */
+
+/* 0, or -errno of eventfd(2); recorder_inbox_fini() may be called in any case. */
+int recorder_inbox_init(RecorderInbox *inbox);
+void recorder_inbox_fini(RecorderInbox *inbox);
+
+/* Does what was asked for. */
+void recorder_take_inbox(Recorder *recorder);
+
 /* ---- recorder_members.c */
 
 /*
@@ -163,6 +185,9 @@ void recorder_end_superseded(Recorder *recorder);
 
 /* Whatever came on the socket. */
 void recorder_take_announcements(Recorder *recorder);
+
+/* A process has a segment of its own. What is taken over is gone from the announcement. */
+void recorder_accept_own(Recorder *recorder, Announcement *announcement);
 
 /* Asks after a member whose pidfd became readable, by its index; and after all. */
 void recorder_check_member(Recorder *recorder, size_t index);

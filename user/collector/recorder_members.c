@@ -87,7 +87,7 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
 
 /* ---- announcements ----------------------------------------------------------------------------- */
 
-static void accept_own(Recorder *recorder, Announcement *announcement)
+void recorder_accept_own(Recorder *recorder, Announcement *announcement)
 {
     Segment segment;
 
@@ -187,7 +187,7 @@ void recorder_take_announcements(Recorder *recorder)
         if (announcement.type == ADA_ANNOUNCE_CLAIMED)
             accept_claimed(recorder, &announcement);
         else
-            accept_own(recorder, &announcement);
+            recorder_accept_own(recorder, &announcement);
         close_fd(&announcement.segment);
         close_fd(&announcement.pidfd);
     }

@@ -96,6 +96,13 @@ void session_mark(Session *session, pid_t pid)
     (void)post(session, &command); /* without memory the moment passes unmarked */
 }
 
+void session_next_file(Session *session)
+{
+    Command command = {.type = COMMAND_NEXT_FILE};
+
+    (void)post(session, &command); /* without memory the present one goes on */
+}
+
 void session_mark_thread(Session *session, const KernelMark *mark)
 {
     Command command = {.type = COMMAND_MARK_THREAD, .mark = *mark};

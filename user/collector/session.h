@@ -103,6 +103,9 @@ void session_identify(Session *session, uint32_t number, pid_t pid);
 /* Keeps the payloads around this moment, of all threads of the process with that pid; of all processes: 0. */
 void session_mark(Session *session, pid_t pid);
 
+/* Begins the next file, if there may be several. */
+void session_next_file(Session *session);
+
 /* A moment that the kernel saw, for which the payloads around it are to be kept. */
 typedef struct KernelMark {
     pid_t pid;

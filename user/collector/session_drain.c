@@ -83,6 +83,9 @@ static void obey(Session *session, Command *command)
     case COMMAND_KERNEL:
         session_obey_kernel_events(session, &command->events);
         break;
+    case COMMAND_NEXT_FILE:
+        session->file_due = 0;
+        break;
     case COMMAND_STOP:
         session->stopping = true;
         break;

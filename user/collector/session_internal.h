@@ -21,6 +21,7 @@ enum command_type {
     COMMAND_MARK,
     COMMAND_MARK_THREAD,
     COMMAND_KERNEL,
+    COMMAND_NEXT_FILE,
     COMMAND_STOP
 };
 

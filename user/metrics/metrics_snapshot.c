@@ -31,6 +31,19 @@ const char *metrics_anomaly_name(enum metrics_anomaly anomaly)
     return (unsigned)anomaly < METRICS_ANOMALIES ? names[anomaly] : NULL;
 }
 
+const char *metrics_anomaly_text(enum metrics_anomaly anomaly)
+{
+    static const char *const texts[] = {
+        [METRICS_ANOMALY_DROP_BURST] = "more than 1 % of the events of the last interval were lost",
+        [METRICS_ANOMALY_STALLED_LANE] = "a thread's events wait, and are not drained",
+        [METRICS_ANOMALY_RATE] = "the rate of events is four times its average, or a quarter of it",
+        [METRICS_ANOMALY_LATENCY] = "1 % of the events took more than 10 ms to the file",
+    };
+    _Static_assert(sizeof(texts) / sizeof(texts[0]) == METRICS_ANOMALIES, "a text for each");
+
+    return (unsigned)anomaly < METRICS_ANOMALIES ? texts[anomaly] : NULL;
+}
+
 const char *metrics_sched_state_name(uint32_t state)
 {
     static const char *const names[] = {
@@ -71,6 +84,15 @@ void metrics_snapshot_release(const MetricsSnapshot *snapshot)
         free(mine);
 }
 
+const MetricsSnapshot *metrics_snapshot_share(const MetricsSnapshot *snapshot)
+{
+    MetricsSnapshot *shared = (MetricsSnapshot *)snapshot;
+
+    if (shared)
+        (void)ada_fetch_add_acq_rel(&shared->references, 1u);
+    return snapshot;
+}
+
 void metrics_hub_init(MetricsHub *hub)
 {
     *hub = (MetricsHub){.latest = NULL};
@@ -99,12 +121,10 @@ bool metrics_hub_try_publish(MetricsHub *hub, MetricsSnapshot *snapshot)
 
 const MetricsSnapshot *metrics_hub_acquire(MetricsHub *hub)
 {
-    MetricsSnapshot *snapshot;
+    const MetricsSnapshot *snapshot;
 
     pthread_mutex_lock(&hub->lock);
-    snapshot = hub->latest;
-    if (snapshot)
-        (void)ada_fetch_add_acq_rel(&snapshot->references, 1u);
+    snapshot = metrics_snapshot_share(hub->latest);
     pthread_mutex_unlock(&hub->lock);
     return snapshot;
 }

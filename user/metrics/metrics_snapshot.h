@@ -148,6 +148,9 @@ MetricsPercentiles metrics_percentiles(const LatencyHistogram *histogram);
 /* "drop_burst" ...; NULL beyond the last. */
 const char *metrics_anomaly_name(enum metrics_anomaly anomaly);
 
+/* What it means, for a user: "a thread's events wait, and are not drained". NULL as above. */
+const char *metrics_anomaly_text(enum metrics_anomaly anomaly);
+
 /* Of ADA_KERNEL_*: "running", "runnable", "preempted", "sleeping", "blocked"; "-" for what is not known. */
 const char *metrics_sched_state_name(uint32_t state);
 
@@ -156,6 +159,9 @@ MetricsSnapshot *metrics_snapshot_create(size_t processes, size_t threads);
 
 /* NULL is allowed. Any thread. */
 void metrics_snapshot_release(const MetricsSnapshot *snapshot);
+
+/* One more reference to a snapshot that the caller has one to. NULL gives NULL. */
+const MetricsSnapshot *metrics_snapshot_share(const MetricsSnapshot *snapshot);
 
 typedef struct MetricsHub {
     pthread_mutex_t lock; /* held for some instructions: to take a reference, or to exchange the pointer */

@@ -102,21 +102,14 @@ static void check_hook(const SessionCheck *check, const char *user)
                     user);
 }
 
-void config_check(const ServiceConfig *config, const char *path, const SectionPlace *places,
-                  ConfigMistakes *mistakes)
+void config_check(const ServiceConfig *config, const SectionPlace *places, ConfigMistakes *mistakes)
 {
-    size_t enabled = 0;
-
     for (size_t i = 0; i < config->session_count; i++) {
         SessionCheck check = {.session = &config->sessions[i], .place = &places[i], .mistakes = mistakes};
 
-        enabled += check.session->enabled;
         check_recording(&check);
         check_files(&check);
         check_same_output(&check, config->sessions, i);
         check_hook(&check, config->run_user);
     }
-    if (enabled == 0)
-        config_mistakes_add(mistakes, path, 0, NULL,
-                            "has no session to run; allowed: at least one [session NAME] that is enabled");
 }

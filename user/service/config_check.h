@@ -12,11 +12,7 @@ typedef struct SectionPlace {
     uint32_t key_lines[CONFIG_KEYS_MAX]; /* the last line of each key of the table; 0: it has its default */
 } SectionPlace;
 
-/*
- * `path` is that of the configuration as a whole, `places` has one for each session. Session outputs must be absolute by
- * now. Mistakes are added.
- */
-void config_check(const ServiceConfig *config, const char *path, const SectionPlace *places,
-                  ConfigMistakes *mistakes);
+/* `places` has one for each session. Session outputs must be absolute by now. Mistakes are added. */
+void config_check(const ServiceConfig *config, const SectionPlace *places, ConfigMistakes *mistakes);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* adatraced: the service. It checks and prints its configuration; it runs no sessions yet. */
+/* adatraced: the service's command line. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <inttypes.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "user/service/service.h"
 #include "user/service/service_config.h"
 
 #define EXIT_OK 0
@@ -13,17 +14,21 @@
 #define EXIT_USAGE 2 /* the command line is wrong; nothing was done */
 
 static const char usage[] =
-    "usage: adatraced --check-config [FILE] | --print-config [FILE]\n"
-    "The service of adatrace. It runs no sessions yet: so far it checks and prints its configuration.\n"
+    "usage: adatraced [-c FILE] [-v]\n"
+    "       adatraced --check-config [FILE] | --print-config [FILE]\n"
+    "The service of adatrace: records what its configuration says, until it is ended by SIGTERM.\n"
     "\n"
-    "      --check-config   say what is wrong in FILE (default: " SERVICE_CONFIG_PATH ")\n"
-    "                       and in conf.d/*.conf beside it\n"
+    "  -c, --config FILE    the configuration (default: " SERVICE_CONFIG_PATH "),\n"
+    "                       with conf.d/*.conf beside it\n"
+    "  -v, --verbose        say more\n"
+    "      --check-config   say what is wrong in FILE, and in conf.d/*.conf beside it\n"
     "      --print-config   print the configuration of these files, with all defaults, as one file\n"
     "  -h, --help           print this\n"
     "  -V, --version        print the version\n"
     "\n"
-    "The exit status is 0; 1 if something is wrong in a file, with one line for each mistake on standard\n"
-    "error; 2 for wrong usage.\n";
+    "It stays in the foreground, and tells what happens on standard error. The exit status is 0; 1 if it\n"
+    "could not run, or something is wrong in a file, with one line for each mistake on standard error; 2\n"
+    "for wrong usage.\n";
 
 static int usage_error(const char *what, const char *argument)
 {
@@ -71,30 +76,65 @@ static int show_config(const char *path, bool print)
     return status;
 }
 
+enum { OPTION_CHECK = 256, OPTION_PRINT };
+
+/* The file that may follow the option as a word of its own. */
+static int show_config_of(int argc, char **argv, bool print)
+{
+    if (optind + 1 < argc)
+        return usage_error("more than one file given:", argv[optind + 1]);
+    return show_config(optind < argc ? argv[optind] : SERVICE_CONFIG_PATH, print);
+}
+
+static int print_version(void)
+{
+    printf("adatraced %s\n", ADA_VERSION);
+    return end_output();
+}
+
+static int print_usage(void)
+{
+    fputs(usage, stdout);
+    return end_output();
+}
+
 int main(int argc, char **argv)
 {
-    const char *option = argc > 1 ? argv[1] : "";
-    bool print = strcmp(option, "--print-config") == 0;
+    static const struct option names[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"check-config", no_argument, NULL, OPTION_CHECK},
+        {"print-config", no_argument, NULL, OPTION_PRINT},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    ServiceOptions options = {.config_path = SERVICE_CONFIG_PATH};
+    int option;
 
-    if (argc < 2) {
-        fputs("adatraced: running sessions is not built yet; 'adatraced --check-config' checks a configuration\n",
-              stderr);
-        return EXIT_FAILED;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+:c:vhV", names, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options.config_path = optarg;
+            break;
+        case 'v':
+            options.verbose = true;
+            break;
+        case OPTION_CHECK:
+        case OPTION_PRINT:
+            return show_config_of(argc, argv, option == OPTION_PRINT);
+        case 'h':
+            return print_usage();
+        case 'V':
+            return print_version();
+        case ':':
+            return usage_error("a value is missing for", argv[optind - 1]);
+        default:
+            return usage_error("unknown option", argv[optind - 1]);
+        }
     }
-    if (print || strcmp(option, "--check-config") == 0) {
-        if (argc > 3)
-            return usage_error("more than one file given:", argv[3]);
-        return show_config(argc == 3 ? argv[2] : SERVICE_CONFIG_PATH, print);
-    }
-    if (argc > 2)
-        return usage_error("unexpected argument", argv[2]);
-    if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
-        fputs(usage, stdout);
-        return end_output();
-    }
-    if (strcmp(option, "--version") == 0 || strcmp(option, "-V") == 0) {
-        printf("adatraced %s\n", ADA_VERSION);
-        return end_output();
-    }
-    return usage_error(option[0] == '-' ? "unknown option" : "unexpected argument", option);
+    if (optind < argc)
+        return usage_error("unexpected argument", argv[optind]);
+    return service_run(&options);
 }

@@ -54,16 +54,51 @@ void service_config_destroy(ServiceConfig *config)
     free(config);
 }
 
+bool service_session_sees_kernel(const ServiceSession *session)
+{
+    return session->sched || session->traces_syscalls || session->uprobe_count > 0;
+}
+
+static void print_session(const ServiceSession *session, FILE *out)
+{
+    (void)fprintf(out, "\n[session %s]\n", session->name);
+    for (size_t i = 0; i < session_key_count; i++)
+        config_key_put(&session_keys[i], session, out);
+}
+
+/* As a file would have it; the caller's to free. NULL without memory. */
+static char *describe_session(const ServiceSession *session)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    print_session(session, out);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+bool service_session_equals(const ServiceSession *left, const ServiceSession *right)
+{
+    char *left_text = describe_session(left), *right_text = describe_session(right);
+    bool equal = left_text && right_text && strcmp(left_text, right_text) == 0;
+
+    free(left_text);
+    free(right_text);
+    return equal;
+}
+
 void service_config_print(const ServiceConfig *config, FILE *out)
 {
     (void)fputs("[service]\n", out);
     for (size_t i = 0; i < service_key_count; i++)
         config_key_put(&service_keys[i], config, out);
-    for (size_t i = 0; i < config->session_count; i++) {
-        (void)fprintf(out, "\n[session %s]\n", config->sessions[i].name);
-        for (size_t j = 0; j < session_key_count; j++)
-            config_key_put(&session_keys[j], &config->sessions[i], out);
-    }
+    for (size_t i = 0; i < config->session_count; i++)
+        print_session(&config->sessions[i], out);
 }
 
 /* ---- sections --------------------------------------------------------------------------------- */
@@ -334,7 +369,7 @@ static int create_loader(ConfigMistakes *mistakes, Loader **loader_out)
 }
 
 /* Ends the loader; its configuration is handed over if it is right. */
-static int finish(Loader *loader, const char *path, ServiceConfig **config_out)
+static int finish(Loader *loader, ServiceConfig **config_out)
 {
     ConfigMistakes *mistakes = loader->mistakes;
     int error = 0;
@@ -342,7 +377,7 @@ static int finish(Loader *loader, const char *path, ServiceConfig **config_out)
     if (complete_outputs(loader->config) != 0)
         mistakes->out_of_memory = true;
     else
-        config_check(loader->config, path, loader->sessions, mistakes);
+        config_check(loader->config, loader->sessions, mistakes);
     if (mistakes->out_of_memory)
         error = -ENOMEM;
     else if (mistakes->total > 0)
@@ -370,7 +405,7 @@ int service_config_load(const char *path, ServiceConfig **config_out, ConfigMist
         mistakes->out_of_memory = true;
     else
         take_directory(loader, directory, &paths);
-    error = finish(loader, path, config_out);
+    error = finish(loader, config_out);
     free(directory);
     text_list_fini(&paths);
     return error;
@@ -385,5 +420,5 @@ int service_config_parse(const char *name, const char *text, size_t size, Servic
     if (error)
         return error;
     take_text(loader, name, text, size);
-    return finish(loader, name, config_out);
+    return finish(loader, config_out);
 }

@@ -93,6 +93,12 @@ int service_config_parse(const char *name, const char *text, size_t size, Servic
 /* NULL is allowed. */
 void service_config_destroy(ServiceConfig *config);
 
+/* Whether it records what the kernel sees of its processes, so that they need not use libadatrace. */
+bool service_session_sees_kernel(const ServiceSession *session);
+
+/* Whether both say the same, key by key. False also without the memory to look. */
+bool service_session_equals(const ServiceSession *left, const ServiceSession *right);
+
 /* Writes all keys, defaults as well, as a file that is read as this configuration. Write errors stay in the stream. */
 void service_config_print(const ServiceConfig *config, FILE *out);
 

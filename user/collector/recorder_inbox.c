@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What other threads ask of a recorder: noted under a lock, done by its own thread. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "user/base/array.h"
+#include "user/collector/recorder_internal.h"
+
+int recorder_inbox_init(RecorderInbox *inbox)
+{
+    *inbox = (RecorderInbox){.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    pthread_mutex_init(&inbox->lock, NULL);
+    return inbox->event < 0 ? -errno : 0;
+}
+
+static void drop_announcement(const Announcement *announcement)
+{
+    close(announcement->segment);
+    if (announcement->pidfd >= 0)
+        close(announcement->pidfd);
+}
+
+void recorder_inbox_fini(RecorderInbox *inbox)
+{
+    for (size_t i = 0; i < inbox->count; i++)
+        drop_announcement(&inbox->announcements[i]);
+    free(inbox->announcements);
+    if (inbox->event >= 0)
+        close(inbox->event);
+    pthread_mutex_destroy(&inbox->lock);
+}
+
+static void wake(const RecorderInbox *inbox)
+{
+    uint64_t one = 1;
+
+    (void)!write(inbox->event, &one, sizeof(one)); /* fails only when it is full of wishes to wake */
+}
+
+void recorder_stop(Recorder *recorder)
+{
+    RecorderInbox *inbox = &recorder->inbox;
+
+    pthread_mutex_lock(&inbox->lock);
+    inbox->stop = true;
+    pthread_mutex_unlock(&inbox->lock);
+    wake(inbox);
+}
+
+void recorder_announce(Recorder *recorder, const Announcement *announcement)
+{
+    RecorderInbox *inbox = &recorder->inbox;
+    int error;
+
+    pthread_mutex_lock(&inbox->lock);
+    error = array_reserve_one(&inbox->announcements, &inbox->capacity, inbox->count,
+                              sizeof(inbox->announcements[0]));
+    if (!error)
+        inbox->announcements[inbox->count++] = *announcement;
+    pthread_mutex_unlock(&inbox->lock);
+    if (error)
+        drop_announcement(announcement); /* without memory it is not recorded, unless it is found some other way */
+    else
+        wake(inbox);
+}
+
+void recorder_rotate(Recorder *recorder)
+{
+    session_next_file(recorder->session);
+}
+
+void recorder_mark(Recorder *recorder, pid_t pid)
+{
+    session_mark(recorder->session, pid);
+}
+
+void recorder_take_inbox(Recorder *recorder)
+{
+    RecorderInbox *inbox = &recorder->inbox;
+    Announcement *announcements;
+    uint64_t wakes;
+    size_t count;
+
+    (void)!read(inbox->event, &wakes, sizeof(wakes)); /* empty is as good */
+    pthread_mutex_lock(&inbox->lock);
+    if (inbox->stop)
+        recorder->over = true;
+    announcements = inbox->announcements;
+    count = inbox->count;
+    inbox->announcements = NULL;
+    inbox->count = inbox->capacity = 0;
+    pthread_mutex_unlock(&inbox->lock);
+    for (size_t i = 0; i < count; i++) {
+        recorder_accept_own(recorder, &announcements[i]);
+        if (announcements[i].segment >= 0)
+            drop_announcement(&announcements[i]);
+    }
+    free(announcements);
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "user/service/service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/service/service_manager.h"
+#include "user/service/session_table.h"
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+/* epoll data */
+enum { WATCH_SIGNALS, WATCH_SESSIONS, WATCH_ANNOUNCEMENTS };
+
+typedef struct Service {
+    const ServiceOptions *options;
+    ServiceLog log;
+    SessionTable sessions;
+    AnnounceServer announce;
+    int epoll;
+    int signals;
+    int state;  /* eventfd: a session's state changed */
+    bool ready; /* systemd was told */
+    bool stopping;
+    bool killed; /* asked to end a second time */
+    uint64_t stop_by;
+    uint64_t sessions_due;
+    uint64_t watchdog_ns; /* 0: none */
+    uint64_t watchdog_due;
+    /* announcements that may be taken before the rate is too high */
+    double announce_tokens;
+    uint64_t announce_refilled;
+    bool announce_paused;
+} Service;
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static const ServiceConfig *config_of(const Service *service)
+{
+    return service->sessions.present->config;
+}
+
+static int watch(const Service *service, int fd, uint32_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = data};
+
+    return epoll_ctl(service->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* ---- configuration ---------------------------------------------------------------------------- */
+
+/* NULL: what is wrong was logged. */
+static ServiceConfig *load_config(Service *service)
+{
+    ConfigMistakes mistakes = {0};
+    ServiceConfig *config = NULL;
+    int error = service_config_load(service->options->config_path, &config, &mistakes);
+
+    for (size_t i = 0; i < mistakes.lines.count; i++)
+        service_log(&service->log, LOG_ERROR, NULL, "%s", mistakes.lines.items[i]);
+    if (error && error != -EINVAL)
+        service_log(&service->log, LOG_ERROR, NULL, "cannot load '%s': %s", service->options->config_path,
+                    strerror(-error));
+    config_mistakes_fini(&mistakes);
+    return config;
+}
+
+/* Keys that a service that runs cannot follow. */
+static bool needs_restart(const ServiceConfig *old, const ServiceConfig *new)
+{
+    return strcmp(old->control_socket, new->control_socket) != 0 ||
+           strcmp(old->announce_socket, new->announce_socket) != 0;
+}
+
+static void reload(Service *service)
+{
+    const ServiceConfig *old = config_of(service);
+    ServiceConfig *config;
+    char state[80];
+
+    (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)(now_ns() / 1000));
+    service_manager_notify(state);
+    config = load_config(service);
+    if (!config) {
+        service_log(&service->log, LOG_ERROR, NULL,
+                    "the configuration is not changed, as there are mistakes in it");
+    } else {
+        if (needs_restart(old, config))
+            service_log(&service->log, LOG_WARN, NULL,
+                        "other sockets take effect when the service is started again");
+        if (session_table_apply(&service->sessions, config) != 0)
+            service_log(&service->log, LOG_ERROR, NULL, "the configuration is not changed: out of memory");
+        else
+            service_log(&service->log, LOG_TELL, NULL, "the configuration was read again");
+        service->sessions_due = 0;
+    }
+    service_manager_notify("READY=1");
+}
+
+/* ---- ends ------------------------------------------------------------------------------------- */
+
+static void begin_to_stop(Service *service)
+{
+    if (service->stopping) {
+        service->killed = true;
+        return;
+    }
+    service->stopping = true;
+    service->stop_by = now_ns() + SERVICE_STOP_NS;
+    service->sessions_due = 0;
+    service_manager_notify("STOPPING=1");
+    service_log(&service->log, LOG_TELL, NULL, "ending");
+    session_table_stop_all(&service->sessions);
+}
+
+static void take_signals(Service *service)
+{
+    struct signalfd_siginfo info;
+
+    while (read(service->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGHUP && !service->stopping)
+            reload(service);
+        else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+            begin_to_stop(service);
+    }
+}
+
+/* ---- announcements ---------------------------------------------------------------------------- */
+
+static void drop_announcement(const Announcement *announcement)
+{
+    if (announcement->segment >= 0)
+        close(announcement->segment);
+    if (announcement->pidfd >= 0)
+        close(announcement->pidfd);
+}
+
+/* A segment that was made for a command belongs to the recorder that made it. */
+static void route_announcement(Service *service, const Announcement *announcement)
+{
+    ProcessIdentity identity;
+    SessionRun *run = NULL;
+
+    if (announcement->type == ADA_ANNOUNCE_OWN && process_identity_read(announcement->pid, &identity) == 0)
+        run = session_table_match(&service->sessions, &identity);
+    if (run)
+        session_run_announce(run, announcement);
+    else
+        drop_announcement(announcement);
+}
+
+/* Questions are answered at the control socket. */
+static void decline(Announcement *announcement)
+{
+    if (announcement->type == ADA_ANNOUNCE_MARK)
+        announce_server_answer(announcement, false);
+    else
+        announce_server_report(announcement, -1);
+}
+
+static void refill_tokens(Service *service, uint64_t now)
+{
+    double rate = (double)config_of(service)->announce_rate;
+
+    service->announce_tokens += rate * (double)(now - service->announce_refilled) / (double)NS_PER_S;
+    service->announce_refilled = now;
+    if (service->announce_tokens > rate)
+        service->announce_tokens = rate; /* a second's worth at once */
+}
+
+/* Those that come too fast wait in the socket's backlog, and who finds that full goes without. */
+static void pause_announcements(Service *service, bool pause)
+{
+    struct epoll_event event = {.events = pause ? 0 : EPOLLIN, .data.u32 = WATCH_ANNOUNCEMENTS};
+
+    if (service->announce_paused == pause)
+        return;
+    service->announce_paused = pause;
+    (void)epoll_ctl(service->epoll, EPOLL_CTL_MOD, service->announce.epoll, &event);
+    if (pause)
+        service_log(&service->log, LOG_WARN, "announcements",
+                    "processes announce themselves faster than announce_rate = %llu; they have to wait",
+                    (unsigned long long)config_of(service)->announce_rate);
+}
+
+static void take_announcements(Service *service)
+{
+    Announcement announcement;
+
+    refill_tokens(service, now_ns());
+    while (service->announce_tokens >= 1 && announce_server_next(&service->announce, &announcement) == 1) {
+        service->announce_tokens -= 1;
+        if (announcement.answer_to >= 0)
+            decline(&announcement);
+        else
+            route_announcement(service, &announcement);
+    }
+    pause_announcements(service, service->announce_tokens < 1);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------- */
+
+static void note_ready(Service *service)
+{
+    if (service->ready || session_table_is_starting(&service->sessions))
+        return;
+    service->ready = true;
+    service_manager_notify("READY=1");
+    service_log(&service->log, LOG_TELL, NULL, "ready");
+}
+
+static void do_what_is_due(Service *service)
+{
+    uint64_t now = now_ns();
+
+    if (now >= service->sessions_due)
+        service->sessions_due = session_table_check(&service->sessions, now);
+    note_ready(service);
+    if (service->watchdog_ns > 0 && now >= service->watchdog_due) {
+        service_manager_notify("WATCHDOG=1");
+        service->watchdog_due = now + service->watchdog_ns / 2; /* as systemd advises */
+    }
+    if (service->announce_paused)
+        take_announcements(service);
+}
+
+/* In ms, for epoll_wait(2). */
+static int time_to_wait(const Service *service)
+{
+    uint64_t now = now_ns(), due = service->sessions_due;
+
+    if (service->watchdog_ns > 0 && service->watchdog_due < due)
+        due = service->watchdog_due;
+    if (service->stopping && service->stop_by < due)
+        due = service->stop_by;
+    if (service->announce_paused && now + 10 * NS_PER_MS < due)
+        due = now + 10 * NS_PER_MS;
+    if (due == UINT64_MAX)
+        return -1;
+    return due <= now ? 0 : (int)((due - now) / NS_PER_MS + 1);
+}
+
+static void obey(Service *service, uint32_t data)
+{
+    uint64_t changes;
+
+    switch (data) {
+    case WATCH_SIGNALS:
+        take_signals(service);
+        break;
+    case WATCH_SESSIONS:
+        (void)!read(service->state, &changes, sizeof(changes));
+        service->sessions_due = 0;
+        break;
+    case WATCH_ANNOUNCEMENTS:
+        take_announcements(service);
+        break;
+    }
+}
+
+static bool is_over(const Service *service)
+{
+    return service->killed || (service->stopping &&
+                               (!session_table_has_runs(&service->sessions) || now_ns() >= service->stop_by));
+}
+
+static void follow(Service *service)
+{
+    struct epoll_event events[16];
+
+    do_what_is_due(service);
+    while (!is_over(service)) {
+        int count =
+            epoll_wait(service->epoll, events, sizeof(events) / sizeof(events[0]), time_to_wait(service));
+
+        for (int i = 0; i < count; i++)
+            obey(service, events[i].data.u32);
+        do_what_is_due(service);
+    }
+}
+
+/* ---- setting up ------------------------------------------------------------------------------- */
+
+static int watch_signals(Service *service)
+{
+    sigset_t mask;
+
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigaddset(&mask, SIGHUP);
+    sigaddset(&mask, SIGUSR2);
+    if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+        return -errno;
+    service->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return service->signals < 0 ? -errno : watch(service, service->signals, WATCH_SIGNALS);
+}
+
+static int set_up_loop(Service *service)
+{
+    int error;
+
+    service->epoll = epoll_create1(EPOLL_CLOEXEC);
+    service->state = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (service->epoll < 0 || service->state < 0)
+        return -errno;
+    error = watch(service, service->state, WATCH_SESSIONS);
+    return error ? error : watch_signals(service);
+}
+
+/* The socket that systemd made, or one of our own. */
+static int open_announce_socket(Service *service, ManagerDescriptor *descriptors, size_t count)
+{
+    const char *path = config_of(service)->announce_socket;
+    int listener = -1;
+    int error;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(descriptors[i].name, "announce") == 0 && listener < 0) {
+            listener = descriptors[i].fd;
+            descriptors[i].fd = -1;
+        }
+    }
+    error = announce_server_open(&service->announce, path, listener);
+    if (!error)
+        error = watch(service, service->announce.epoll, WATCH_ANNOUNCEMENTS);
+    if (error)
+        service_log(&service->log, LOG_ERROR, NULL, "cannot listen at '%s': %s%s", path, strerror(-error),
+                    error == -EADDRINUSE ? "; another adatraced runs there" : "");
+    service->announce_refilled = now_ns();
+    service->announce_tokens = (double)config_of(service)->announce_rate;
+    return error;
+}
+
+static int open_sockets(Service *service)
+{
+    size_t count;
+    ManagerDescriptor *descriptors = service_manager_take_descriptors(&count);
+    int error = open_announce_socket(service, descriptors, count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (descriptors[i].fd >= 0)
+            close(descriptors[i].fd);
+    }
+    free(descriptors);
+    return error;
+}
+
+static int set_up(Service *service)
+{
+    ServiceConfig *config;
+    int error = set_up_loop(service);
+
+    if (error) {
+        service_log(&service->log, LOG_ERROR, NULL, "cannot start: %s", strerror(-error));
+        return error;
+    }
+    session_table_init(&service->sessions, &service->log, service->state);
+    config = load_config(service);
+    if (!config)
+        return -EINVAL;
+    error = session_table_apply(&service->sessions, config);
+    if (error) {
+        service_log(&service->log, LOG_ERROR, NULL, "cannot start: %s", strerror(-error));
+        return error;
+    }
+    service->watchdog_ns = service_manager_watchdog_ns();
+    return open_sockets(service);
+}
+
+static void tear_down(Service *service)
+{
+    session_table_fini(&service->sessions);
+    announce_server_fini(&service->announce);
+    if (service->signals >= 0)
+        close(service->signals);
+    if (service->state >= 0)
+        close(service->state);
+    if (service->epoll >= 0)
+        close(service->epoll);
+    service_log_fini(&service->log);
+}
+
+int service_run(const ServiceOptions *options)
+{
+    Service service = {.options = options, .epoll = -1, .signals = -1, .state = -1};
+    int status = 1;
+
+    service_log_init(&service.log, STDERR_FILENO, options->verbose);
+    announce_server_clear(&service.announce);
+    if (set_up(&service) == 0) {
+        follow(&service);
+        if (session_table_has_runs(&service.sessions)) {
+            service_log(
+                &service.log, LOG_ERROR, NULL,
+                "sessions did not end in time: their last files stay partial, and go on with the next start");
+            _exit(status); /* their threads hang, in a disk as a rule: waiting for them would be for nothing */
+        }
+        status = 0;
+    }
+    tear_down(&service);
+    return status;
+}
