@@ -40,6 +40,17 @@ static void report_anomalies(const Recorder *recorder)
     }
 }
 
+static void report_marks(Recorder *recorder)
+{
+    uint64_t marks = session_marks(recorder->session);
+
+    if (marks == recorder->marks)
+        return;
+    recorder->marks = marks;
+    if (recorder->config->on_marks)
+        recorder->config->on_marks(recorder->config->context);
+}
+
 static void report_state(Recorder *recorder)
 {
     int state = session_write_error(recorder->session);
@@ -47,6 +58,7 @@ static void report_state(Recorder *recorder)
 
     (void)!read(recorder->file_state, &changes, sizeof(changes));
     report_anomalies(recorder);
+    report_marks(recorder);
     recorder_follow_switches(recorder);
     if ((state != 0) == (recorder->write_state != 0))
         return;
@@ -113,8 +125,7 @@ static int watch_signals(Recorder *recorder)
     if (error)
         return error;
     recorder->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-    return recorder->signals < 0 ? -errno
-                                 : recorder_watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
+    return recorder->signals < 0 ? -errno : recorder_watch(recorder, recorder->signals, RECORDER_WATCH_SIGNALS);
 }
 
 static int set_up_loop(Recorder *recorder)

@@ -56,6 +56,8 @@ typedef struct RecorderConfig {
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */
     void (*on_anomaly)(void *context, enum metrics_anomaly anomaly);
+    /* Rules or commands have marked something since it was called last. NULL: nobody wants to know. */
+    void (*on_marks)(void *context);
     /* As on_write_state, of the metrics' file, from a thread of its own. */
     void (*on_metrics_state)(void *context, int error);
     /* A rule (NULL: `sched`) needs kernel assistance, and it is not to be had for this reason: nothing is recorded. */

@@ -119,6 +119,7 @@ struct Recorder {
     uint32_t interrupts;
     bool polling; /* some member's end is not known yet */
     int write_state;
+    uint64_t marks; /* that config->on_marks() was called for */
     uint64_t checked_at;
     uint64_t announced_ns; /* all that announced itself before this moment (CLOCK_MONOTONIC) was taken in */
     MetricsHub metrics;

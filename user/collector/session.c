@@ -294,6 +294,11 @@ uint32_t session_take_anomalies(Session *session)
     return ada_exchange_acq_rel(&session->anomalies, 0u);
 }
 
+uint64_t session_marks(const Session *session)
+{
+    return ada_load_relaxed(&session->marks); /* a figure */
+}
+
 void session_result(const Session *session, SessionResult *result)
 {
     *result = session->result;

@@ -45,7 +45,7 @@ typedef struct SessionConfig {
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
     bool wants_children;          /* see traced_process_begin() */
-    /* eventfd(2) that is written to when session_write_error() changes or there are session_take_anomalies(); -1: nobody wants to know */
+    /* eventfd(2) that is written to when session_write_error() or session_marks() change or there are session_take_anomalies(); -1: nobody wants to know */
     int state_fd;
     KernelAssist *kernel; /* watches the processes; outlives the session; NULL: the kernel tells nothing */
     const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
@@ -144,6 +144,9 @@ void session_lose_kernel_record(Session *session);
 
 /* What was noticed to be odd since the last call, as bits 1 << METRICS_ANOMALY_*. Any thread. */
 uint32_t session_take_anomalies(Session *session);
+
+/* How many moments rules or commands have marked. Any thread. */
+uint64_t session_marks(const Session *session);
 
 void session_result(const Session *session, SessionResult *result);
 

@@ -503,6 +503,15 @@ static void close_last_file(Session *session)
     session_finish_files(session);
 }
 
+/* Somebody may want a snapshot then. */
+static void tell_marks(Session *session)
+{
+    if (session->metrics.marks == ada_load_relaxed(&session->marks))
+        return;
+    ada_store_relaxed(&session->marks, session->metrics.marks);
+    session_tell_state(session);
+}
+
 void *session_drain_main(void *argument)
 {
     Session *session = argument;
@@ -520,6 +529,7 @@ void *session_drain_main(void *argument)
 
         obey_commands(session);
         again = iterate(session);
+        tell_marks(session);
         now = ada_clock_monotonic_ns();
         session_rotate(session, now);
         keep_house(session, now);

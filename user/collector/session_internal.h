@@ -50,6 +50,7 @@ struct Session {
     int32_t write_error;
     uint32_t anomalies; /* that nobody has asked after yet: bits 1 << METRICS_ANOMALY_* */
     uint32_t has_many_threads;
+    uint64_t marks;    /* as session->metrics.marks when it was last told */
     uint64_t homeless; /* records of the kernel that found no segment to go into */
 
     SessionConfig config;

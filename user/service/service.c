@@ -140,6 +140,8 @@ static void take_signals(Service *service)
             reload(service);
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             begin_to_stop(service);
+        else if (info.ssi_signo == SIGUSR2)
+            session_table_snapshot_all(&service->sessions);
     }
 }
 

@@ -56,10 +56,11 @@ typedef struct ServiceSession {
     uint64_t min_free;  /* bytes on the disk; 1G; 1M to 1048576G, or off: 0 */
     bool compress;      /* no */
     char *hook;         /* program that is run for each finished file; NULL: off (default) */
-    uint64_t hook_timeout; /* ns; 1m; 1s to 1h */
-    bool flight_recorder;  /* no */
-    uint64_t pre_roll;     /* ns; 10s; 0s to 1h */
-    uint64_t post_roll;    /* ns; 5s; 0s to 1h */
+    uint64_t hook_timeout;  /* ns; 1m; 1s to 1h */
+    bool flight_recorder;   /* no */
+    uint64_t pre_roll;      /* ns; 10s; 0s to 1h */
+    uint64_t post_roll;     /* ns; 5s; 0s to 1h */
+    uint64_t flight_memory; /* bytes; 256M; 1M to 64G */
 } ServiceSession;
 
 /* [service] */

@@ -207,6 +207,7 @@ const ConfigKey session_keys[] = {
     SWITCH(flight_recorder, "no"),
     TIME(pre_roll, 0, 3600000000000ull, false, "10s", "a time from 0s to 1h"),
     TIME(post_roll, 0, 3600000000000ull, false, "5s", "a time from 0s to 1h"),
+    BYTES(flight_memory, 1ull << 20, 64ull << 30, 0, false, "256M", "a size from 1M to 64G"),
 };
 /* clang-format on */
 

@@ -56,12 +56,29 @@ static int make_parents(const char *path)
     return 0;
 }
 
-int session_output_init(SessionOutput *output, const ServiceSession *session,
-                        void (*on_error)(void *context, const char *topic, const char *text), void *context)
+static void on_flight_written(void *context, int error)
 {
+    const SessionOutput *output = context;
+
+    if (error)
+        tell(output, "snapshot", "a part of a snapshot could not be written in '%s', and is lost: %s",
+             output->session->output, strerror(-error));
+}
+
+/* In memory, or in the directory. 0, -errno. */
+static int choose_files(SessionOutput *output)
+{
+    const ServiceSession *session = output->session;
+    FlightRecorderConfig config = {
+        .pre_roll_ns = session->pre_roll,
+        .post_roll_ns = session->post_roll,
+        .memory_bytes = session->flight_memory,
+        .directory = output->directory,
+        .on_written = on_flight_written,
+        .context = output,
+    };
     int error;
 
-    *output = (SessionOutput){.session = session, .on_error = on_error, .context = context, .fd = -1};
     output->files = (SessionFiles){
         .bytes = session->rotate_size,
         .duration_ns = session->rotate_time,
@@ -69,25 +86,56 @@ int session_output_init(SessionOutput *output, const ServiceSession *session,
         .finished = finished,
         .context = output,
     };
-    error = make_parents(session->output);
-    if (!error)
-        error = trace_directory_create(session->output, session->max_total, &output->directory);
-    if (error)
-        return error;
-    output->fd = trace_directory_open_next(output->directory);
-    if (output->fd >= 0)
+    if (!session->flight_recorder)
         return 0;
-    error = output->fd;
-    (void)trace_directory_destroy(output->directory);
+    error = flight_recorder_create(&config, &output->flight);
+    if (!error)
+        output->files = flight_recorder_files(output->flight);
+    return error;
+}
+
+/* Without telling of errors: whatever comes of them is told of in the end. */
+static int close_all(SessionOutput *output)
+{
+    int error;
+
+    flight_recorder_destroy(output->flight);
+    output->flight = NULL;
+    error = trace_directory_destroy(output->directory);
     output->directory = NULL;
     return error;
 }
 
+int session_output_init(SessionOutput *output, const ServiceSession *session,
+                        void (*on_error)(void *context, const char *topic, const char *text), void *context)
+{
+    int error;
+
+    *output = (SessionOutput){.session = session, .on_error = on_error, .context = context, .fd = -1};
+    error = make_parents(session->output);
+    if (!error)
+        error = trace_directory_create(session->output, session->max_total, &output->directory);
+    if (!error)
+        error = choose_files(output);
+    if (!error) {
+        output->fd = output->files.open_next(output->files.context);
+        error = output->fd < 0 ? output->fd : 0;
+    }
+    if (error)
+        (void)close_all(output);
+    return error;
+}
+
+void session_output_snapshot(SessionOutput *output)
+{
+    if (output->flight)
+        flight_recorder_snapshot(output->flight);
+}
+
 void session_output_fini(SessionOutput *output)
 {
-    int error = trace_directory_destroy(output->directory);
+    int error = close_all(output);
 
-    output->directory = NULL;
     if (error)
         tell(output, "files", "a file in '%s' is not completed, or an old one not removed: %s",
              output->session->output, strerror(-error));

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a session's files go: its directory, by the keys of its section. */
+/* Where a session's files go, by the keys of its section: to its directory, or into memory until they are wanted. */
 #ifndef ADA_SERVICE_SESSION_OUTPUT_H
 #define ADA_SERVICE_SESSION_OUTPUT_H
 
-#include "user/collector/trace_directory.h"
+#include "user/collector/flight_recorder.h"
 #include "user/service/service_config.h"
 
 typedef struct SessionOutput {
     int fd; /* of the first file; the recorder's */
     SessionFiles files;
     TraceDirectory *directory;
+    FlightRecorder *flight; /* NULL: files go to the disk as they come */
     const ServiceSession *session;
     int open_error; /* last error of beginning a file, 0: none */
     /* From any thread: a file could not be made or completed. `topic` is for service_log(). */
@@ -21,7 +22,10 @@ typedef struct SessionOutput {
 int session_output_init(SessionOutput *output, const ServiceSession *session,
                         void (*on_error)(void *context, const char *topic, const char *text), void *context);
 
-/* Waits until all files are on the disk. */
+/* Wants what a flight recorder has; for others nothing happens. The recorder should then begin its next file. Any thread. */
+void session_output_snapshot(SessionOutput *output);
+
+/* Waits until all files that are wanted are on the disk. */
 void session_output_fini(SessionOutput *output);
 
 #endif

@@ -129,6 +129,12 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
              reason);
 }
 
+/* With a flight recorder a mark is a reason to keep what there is. */
+static void on_marks(void *context)
+{
+    (void)session_run_snapshot(context);
+}
+
 static void on_output_error(void *context, const char *topic, const char *text)
 {
     tell_error(context, topic, "%s", text);
@@ -264,6 +270,7 @@ static void record(SessionRun *run)
         .embedded = true,
         .on_write_state = on_write_state,
         .on_anomaly = on_anomaly,
+        .on_marks = session->flight_recorder ? on_marks : NULL,
         .on_kernel_missing = on_kernel_missing,
         .context = run,
     };
@@ -420,6 +427,23 @@ bool session_run_rotate(SessionRun *run)
         recorder_rotate(run->recorder);
     pthread_mutex_unlock(&run->lock);
     return runs;
+}
+
+int session_run_snapshot(SessionRun *run)
+{
+    int error = 0;
+
+    if (!run->config.session->flight_recorder)
+        return -ENOTSUP;
+    pthread_mutex_lock(&run->lock);
+    if (run->recorder) {
+        session_output_snapshot(&run->output);
+        recorder_rotate(run->recorder);
+    } else {
+        error = -EAGAIN;
+    }
+    pthread_mutex_unlock(&run->lock);
+    return error;
 }
 
 void session_run_facts(SessionRun *run, SessionRunFacts *facts)

@@ -57,6 +57,9 @@ void session_run_announce(SessionRun *run, const Announcement *announcement);
 bool session_run_mark(SessionRun *run, pid_t pid);
 bool session_run_rotate(SessionRun *run);
 
+/* Writes what its flight recorder has. 0; -EAGAIN: it does not run; -ENOTSUP: it has none. */
+int session_run_snapshot(SessionRun *run);
+
 /* What is known of a run. */
 typedef struct SessionRunFacts {
     enum session_run_state state;

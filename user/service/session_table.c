@@ -113,7 +113,7 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
 }
 
 /* Its run has ended: what becomes of it. */
-static void settle(SessionTable *table, TableSession *session, uint64_t now)
+static void settle(TableSession *session, uint64_t now)
 {
     enum session_run_state state = session_run_state(session->run);
 
@@ -133,7 +133,6 @@ static void settle(SessionTable *table, TableSession *session, uint64_t now)
         session->wanted = false; /* nobody is left whom it could record */
         session->removed |= session->by_command;
     }
-    (void)table;
 }
 
 uint64_t session_table_check(SessionTable *table, uint64_t now)
@@ -144,7 +143,7 @@ uint64_t session_table_check(SessionTable *table, uint64_t now)
         TableSession *session = table->items[i];
 
         if (session->run)
-            settle(table, session, now);
+            settle(session, now);
         if (!session->run && session->removed) {
             remove_session(table, i);
             continue;
@@ -158,9 +157,8 @@ uint64_t session_table_check(SessionTable *table, uint64_t now)
     return next;
 }
 
-void session_table_start(SessionTable *table, TableSession *session)
+void session_table_start(TableSession *session)
 {
-    (void)table;
     session->wanted = true;
     session->retry_at = 0;
 }
@@ -176,6 +174,14 @@ void session_table_stop_all(SessionTable *table)
 {
     for (size_t i = 0; i < table->count; i++)
         session_table_stop(table->items[i]);
+}
+
+void session_table_snapshot_all(const SessionTable *table)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->items[i]->run)
+            (void)session_run_snapshot(table->items[i]->run);
+    }
 }
 
 bool session_table_is_starting(const SessionTable *table)

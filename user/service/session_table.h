@@ -63,10 +63,13 @@ int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner);
 /* The session of that name, or NULL. */
 TableSession *session_table_find(const SessionTable *table, const char *name);
 
-/* It runs as soon as it can, or ends as soon as it can. */
-void session_table_start(SessionTable *table, TableSession *session);
+/* It runs with the next session_table_check(); it ends as soon as it can. */
+void session_table_start(TableSession *session);
 void session_table_stop(TableSession *session);
 void session_table_stop_all(SessionTable *table);
+
+/* Snapshots of all that have a flight recorder. */
+void session_table_snapshot_all(const SessionTable *table);
 
 /* After state_fd told of a change, and when due: takes note of what has ended, starts what is wanted. Returns when it is to be called next (CLOCK_MONOTONIC, ns), or UINT64_MAX. */
 uint64_t session_table_check(SessionTable *table, uint64_t now);
