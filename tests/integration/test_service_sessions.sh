@@ -1,0 +1,246 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# adatraced with sessions: real programs that it finds, records and leaves; its signals; what it says.
+#   test_service_sessions.sh OUT_DIR SOURCE_DIR
+. "$(dirname "$0")/support.sh"
+
+if [ ! -x "$out/adatraced" ]; then
+    echo "SKIP test_service_sessions: built without inih"
+    exit 77
+fi
+a=$out/adatrace
+conf=$work/adatraced.conf
+log=$work/log
+umask 022
+
+# ---- the service ---------------------------------------------------------------------------------
+
+# configure [SECTION-LINE]...: [service] with paths of this test, and what is given
+configure() {
+    {
+        printf '[service]\ncontrol_socket = %s/control.sock\nannounce_socket = %s/announce.sock\n' "$work" "$work"
+        printf 'log_directory = %s/traces\nstate_directory = %s/state\n' "$work" "$work"
+        printf '%s\n' "$@"
+    } >"$conf"
+}
+
+# launch [OPTION]...: $service; ready when this returns. What it says is in $log.
+launch() {
+    : >"$log"
+    "$out/adatraced" --config "$conf" "$@" 2>"$log" >"$work/stdout" 8>&- 9<&- &
+    service=$!
+    says ready
+}
+
+# await WHAT COMMAND...: until the command succeeds; a minute at most
+await() {
+    local what=$1 tries=0
+    shift
+    until "$@"; do
+        kill -0 "$service" 2>/dev/null || { echo "the service ended before $what"; cat "$log"; return 1; }
+        tries=$((tries + 1))
+        [ $tries -lt 1500 ] || { echo "in vain awaited: $what"; cat "$log"; return 1; }
+        read -r -t 0.01 <>"$work/pause" || :
+    done
+}
+mkfifo "$work/pause"
+
+# says TEXT: waits until the log has it
+says() {
+    await "'$1'" grep -qF -- "$1" "$log"
+}
+
+# has DIRECTORY NUMBER: waits until there are so many files, complete or not
+has() {
+    await "$2 files in $1" has_now "$1" "$2"
+}
+
+has_now() {
+    [ "$(find "$work/traces/$1" -name '*.adat*' 2>/dev/null | wc -l)" -ge "$2" ]
+}
+
+# terminate: within 5 s, with everything in its files
+terminate() {
+    kill -TERM "$service"
+    wait "$service" || { echo "status $?"; cat "$log"; return 1; }
+}
+
+# ---- a program -----------------------------------------------------------------------------------
+
+# Under names of their own, so that this finds no program of another test, which may run at the same time.
+attached=att$$
+loaded=load$$
+ln -s "$out/tests/prog_attach" "$work/$attached"
+ln -s "$out/tests/prog_load" "$work/$loaded"
+
+# start [PROGRAM-ARGUMENT]...: prog_attach, $pid, ask()
+start() {
+    rm -f "$work/in" "$work/out"
+    mkfifo "$work/in" "$work/out"
+    "$work/$attached" "$@" <"$work/in" >"$work/out" &
+    pid=$!
+    exec 8>"$work/in" 9<"$work/out"
+    ask counts >/dev/null
+}
+
+ask() {
+    local answer
+    echo "$*" >&8 && read -r -t 60 answer <&9 || { echo "no answer to '$*'"; return 1; }
+    echo "$answer"
+}
+
+stop() {
+    exec 8>&- 9<&-
+    wait "$pid"
+}
+
+# recorded FILE...: what they have together
+recorded() {
+    "$out/tests/check_attach" "$@"
+}
+
+# all_there FILE...: each event that the program attempted is in one account of the files, or in them
+all_there() {
+    local sums counts
+    counts=$(ask counts)
+    sums=$(recorded "$@") || { echo "$sums"; return 1; }
+    equal "$(jq -c '[.attempted, .repeated]' <<<"$sums")" "$(jq -c '[.emitted + .refused, 0]' <<<"$counts")" || return 1
+    equal "$(jq .events <<<"$sums")" "$(jq .emitted <<<"$counts")"
+}
+
+all_sound() {
+    local file
+    for file in "$@"; do
+        verify "$file" >"$work/verified" || { cat "$work/verified"; return 1; }
+    done
+}
+
+# ---- what it records -----------------------------------------------------------------------------
+
+finds_what_runs() {
+    configure '[session one]' "attach = name=$attached" '[session two]' 'attach = name=nobody-is-called-so'
+    start 4
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    equal "$(ask off)" ok || return 1
+    all_sound "$work"/traces/one/*.adat "$work"/traces/two/*.adat || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+finds_what_starts() {
+    configure '[session one]' "attach = name=$attached"
+    launch || return 1
+    start 2
+    equal "$(ask on)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+# Gone before anybody could look, but for what it said itself.
+hears_announcements() {
+    configure '[session one]' "attach = name=$loaded"
+    launch || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 2 100000 || return 1
+    terminate || return 1
+    "$out/tests/check_load" "$work"/traces/one/*.adat 2 100000 all || return 1
+    rm -r "$work/traces"
+}
+
+files_rotate() {
+    configure '[session one]' "attach = name=$attached" 'rotate_size = 1M' 'max_total = off'
+    start 4
+    launch || return 1
+    has one 5 || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    all_sound "$work"/traces/one/*.adat || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+# ---- signals -------------------------------------------------------------------------------------
+
+# A session that did not change goes on: its file and its processes stay. Another one changes, a third is new.
+reloads() {
+    configure '[session one]' "attach = name=$attached" '[session two]' 'attach = name=nobody'
+    start 2
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    configure '[session one]' "attach = name=$attached" '[session two]' 'attach = name=no-one' \
+        '[session three]' 'attach = name=nobody'
+    kill -HUP "$service"
+    says "read again" || return 1
+    has three 1 || return 1
+    has two 2 || return 1
+    equal "$(ask pause)" ok || return 1
+    equal "$(ls "$work/traces/one")" trace-000001.adat.partial || return 1
+    echo 'attach = nonsense' >>"$conf"
+    kill -HUP "$service"
+    says "not changed, as there are mistakes" || return 1
+    terminate || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+# Until a mark is found nothing is on the disk; then what was before it is.
+flight_recorder() {
+    configure '[session box]' "attach = name=$loaded" 'flight_recorder = yes' 'mark = load.tick.number==77' \
+        'pre_roll = 60s' 'post_roll = 0s'
+    launch || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock "$work/$loaded" 1 50000 || return 1
+    equal "$(find "$work/traces/box" -name '*.adat*')" "" || return 1
+    kill -USR2 "$service"
+    has box 1 || return 1
+    terminate || return 1
+    "$out/tests/check_load" "$(find "$work/traces/box" -name '*.adat' | head -n 1)" 1 50000 all || return 1
+    rm -r "$work/traces"
+}
+
+# What cannot be: said, and tried again; others run.
+one_fails() {
+    local file=$work/file
+    : >"$file"
+    configure '[session one]' "attach = name=$attached" '[session two]' 'attach = name=nobody' "output = $file/below"
+    launch || return 1
+    says "session two: cannot use the directory '$file/below': Not a directory" || return 1
+    equal "$(ls "$work/traces")" one || return 1
+    terminate || return 1
+    rm -r "$work/traces"
+}
+
+second_service() {
+    configure '[session one]' "attach = name=nobody"
+    launch || return 1
+    "$out/adatraced" --config "$conf" 2>"$work/second"
+    equal $? 1 || return 1
+    grep -q "another adatraced runs there" "$work/second" || { cat "$work/second"; return 1; }
+    terminate || return 1
+    rm -r "$work/traces"
+    # A socket that one which was killed left is no obstacle.
+    launch || return 1
+    kill -KILL "$service"
+    wait "$service"
+    launch || return 1
+    terminate || return 1
+    rm -r "$work/traces"
+}
+
+check "a process that runs is found, and recorded to the last event" finds_what_runs
+check "so is one that starts later" finds_what_starts
+check "one that announces itself is recorded from its first event" hears_announcements
+check "files rotate" files_rotate
+check "SIGHUP: what is the same goes on, what changed begins anew, mistakes change nothing" reloads
+check "a flight recorder writes when it is asked" flight_recorder
+check "a session that cannot run disturbs no other" one_fails
+check "one service per socket" second_service
+exit $failed
