@@ -114,25 +114,13 @@ static void check_images(Recorder *recorder, const Followed *followed)
 /* Attaches to one that has no segment yet, or none any more, if it has one by now. */
 static void try_attach(Recorder *recorder, pid_t pid)
 {
-    AttachKnown known = {0};
-    AttachedSegment *held = calloc(recorder->members.count + 1, sizeof(*held));
     AttachTarget target;
     AttachFailure failure;
 
-    if (!held)
-        return; /* tried again with the next poll */
-    for (size_t i = 0; i < recorder->members.count; i++) {
-        const Member *member = &recorder->members.items[i];
-
-        if (member->segment >= 0)
-            held[known.count++] = (AttachedSegment){.device = member->device, .inode = member->inode};
-    }
-    known.items = held;
-    if (attach_open(pid, &known, false, &target, &failure) == 0) {
+    if (attach_open(pid, false, &target, &failure) == 0) {
         (void)add_members(recorder, &target); /* what failed is closed, and found again */
         attach_close(&target);
     }
-    free(held);
 }
 
 /* Follows a process that a rule means, and that is not followed yet. */

@@ -43,8 +43,7 @@ typedef struct Member {
     uint32_t number; /* in the session */
     pid_t pid;       /* attested; 0: nobody took the segment over yet */
     int pidfd;       /* -1: none, or no longer watched */
-    int segment;     /* descriptor that has the claim; -1: it was given up */
-    int announced;   /* another one of the same segment, which must not be closed before it; -1: none */
+    int segment;     /* descriptor that has the claim; -1: it was released */
     int descriptor;  /* AttachedSegment.number; -1: not known */
     dev_t device;    /* which memfd it has */
     ino_t inode;

@@ -7,6 +7,7 @@
 
 #include "user/collector/launch.h"
 #include "user/collector/recorder_internal.h"
+#include "user/collector/segment_claim.h"
 
 /* The segment for the command: recording from the start, its first slot's pages in place. */
 static int prepare(Recorder *recorder, enum recorder_stage *stage)
@@ -27,7 +28,7 @@ static int prepare(Recorder *recorder, enum recorder_stage *stage)
     error = recorder_add_member(recorder, &segment, fd, 0, -1);
     if (error) {
         segment_unmap(&segment);
-        close(fd);
+        segment_release(fd);
         return error;
     }
     recorder->launched_segment = fd;

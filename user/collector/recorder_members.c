@@ -26,6 +26,12 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+static void release_segment(int *fd)
+{
+    segment_release(*fd);
+    *fd = -1;
+}
+
 void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
 {
     if (member->ended)
@@ -33,8 +39,7 @@ void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
     member->ended = true;
     session_tell_kernel_events(recorder->session, &recorder->kernel_events); /* ends of its threads came first */
     close_fd(&member->pidfd); /* leaves the epoll set with it */
-    close_fd(&member->segment);
-    close_fd(&member->announced);
+    release_segment(&member->segment);
     session_process_ended(recorder->session, member->number, end);
 }
 
@@ -61,7 +66,6 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
     Member member = {.pid = pid,
                      .pidfd = pidfd,
                      .segment = fd,
-                     .announced = -1,
                      .descriptor = -1,
                      .taken_ns = ada_clock_monotonic_ns()};
     struct stat status;
@@ -74,7 +78,7 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
     member.inode = status.st_ino;
     error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
     if (!error)
-        error = segment_claim(fd, &holder);
+        error = segment_claim(fd, pid, &holder);
     if (!error)
         error = session_attach(recorder->session, segment, pid, &member.number);
     if (error)
@@ -89,8 +93,12 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
 
 static void accept_own(Recorder *recorder, Announcement *announcement)
 {
+    struct stat status;
     Segment segment;
 
+    if (fstat(announcement->segment, &status) < 0 ||
+        segment_is_claimed_here(status.st_dev, status.st_ino, NULL))
+        return; /* it says so again */
     if (segment_attach(announcement->segment, &segment) != 0)
         return; /* not a segment of ours: whoever sent it is not traced */
     recorder_supersede(recorder, announcement->pid, UINT64_MAX);
@@ -114,8 +122,7 @@ static void accept_claimed(Recorder *recorder, Announcement *announcement)
     member->pid = announcement->pid;
     member->taken_ns = ada_clock_monotonic_ns();
     member->pidfd = announcement->pidfd;
-    member->announced = announcement->segment; /* closing it would give the claim up */
-    announcement->pidfd = announcement->segment = -1;
+    announcement->pidfd = -1;
     if (member->pidfd >= 0)
         (void)recorder_watch(recorder, member->pidfd, RECORDER_WATCH_PROCESS);
     session_identify(recorder->session, member->number, member->pid);
@@ -188,7 +195,7 @@ void recorder_take_announcements(Recorder *recorder)
             accept_claimed(recorder, &announcement);
         else
             accept_own(recorder, &announcement);
-        close_fd(&announcement.segment);
+        release_segment(&announcement.segment);
         close_fd(&announcement.pidfd);
     }
     recorder->announced_ns = now;
@@ -243,8 +250,7 @@ void recorder_members_fini(Recorder *recorder)
         Member *member = &recorder->members.items[i];
 
         close_fd(&member->pidfd);
-        close_fd(&member->segment);
-        close_fd(&member->announced);
+        release_segment(&member->segment);
     }
     free(recorder->members.items);
 }
