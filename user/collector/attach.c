@@ -177,8 +177,8 @@ static void look_at_descriptor(Search *search, int directory, const char *number
     struct stat status;
     int fd;
 
-    if (!is_segment_link(directory, number) || fstatat(directory, number, &status, 0) < 0 || !S_ISREG(status.st_mode) ||
-        is_ours(search, status.st_dev, status.st_ino))
+    if (!is_segment_link(directory, number) || fstatat(directory, number, &status, 0) < 0 ||
+        !S_ISREG(status.st_mode) || is_ours(search, status.st_dev, status.st_ino))
         return;
     fd = open_descriptor(search, directory, number);
     if (fd < 0)

@@ -48,7 +48,7 @@ enum attach_failure {
     ATTACH_SELF,          /* this process */
     ATTACH_NO_RIGHT,      /* `error` */
     ATTACH_NOT_HERE,      /* it has no segment */
-    ATTACH_CLAIMED,       /* `other` collects it already, maybe this process; 0: somebody in another pid namespace */
+    ATTACH_CLAIMED, /* `other` collects it already, maybe this process; 0: somebody in another pid namespace */
     ATTACH_OTHER_VERSION, /* its library is not of our version */
     ATTACH_DAMAGED,       /* its segment contradicts itself */
     ATTACH_ENDED,         /* meanwhile */

@@ -55,8 +55,7 @@ static Held *find_claim(dev_t device, ino_t inode)
 /* 0 or -ENOMEM. */
 static int add_held(const Held *held)
 {
-    int error =
-        array_reserve_one(&table.items, &table.capacity, table.count, sizeof(table.items[0]));
+    int error = array_reserve_one(&table.items, &table.capacity, table.count, sizeof(table.items[0]));
 
     if (!error)
         table.items[table.count++] = *held;
