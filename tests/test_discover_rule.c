@@ -18,7 +18,7 @@ static bool matches(const char *text)
 
     CU_ASSERT_EQUAL_FATAL(process_identity_read(getpid(), &identity), 0);
     CU_ASSERT_EQUAL_FATAL(discover_rules_add(&rules, text, &why), 0);
-    result = discover_rules_match(&rules, &identity);
+    result = discover_rules_match(&rules, &identity, false);
     discover_rules_fini(&rules);
     return result;
 }
@@ -69,16 +69,16 @@ static void discover_rules_match__several_conditions__then_all_of_a_rule_and_one
     CU_ASSERT_FALSE(matches("name=other,cgroup=/*"));
     CU_ASSERT_FALSE(matches("name=test_dis*,cgroup=/no_group_has_this_name"));
     CU_ASSERT_EQUAL_FATAL(process_identity_read(getpid(), &identity), 0);
-    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
     CU_ASSERT_EQUAL(discover_rules_add(&rules, "name=other", &why), 0);
-    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
     CU_ASSERT_EQUAL(discover_rules_add(&rules, "name=test_dis*", &why), 0);
-    CU_ASSERT(discover_rules_match(&rules, &identity));
+    CU_ASSERT(discover_rules_match(&rules, &identity, false));
     identity.pid = 0x7ffffffe; /* gone meanwhile: its file is not known */
     (void)snprintf(identity.name, sizeof(identity.name), "gone");
-    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
     CU_ASSERT_EQUAL(discover_rules_add(&rules, "cgroup=*", &why), 0);
-    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
     discover_rules_fini(&rules);
 }
 

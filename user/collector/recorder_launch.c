@@ -25,7 +25,7 @@ static int prepare(Recorder *recorder, enum recorder_stage *stage)
     fd = launch_raise_descriptor(fd); /* before the claim, which the closing of another one would give up */
     ada_store_relaxed(&segment.header->attached, 1u);
     (void)segment_prefault_slot(&segment, 0); /* only a matter of speed */
-    error = recorder_add_member(recorder, &segment, fd, 0, -1);
+    error = recorder_add_member(recorder, &segment, fd, -1, 0, -1);
     if (error) {
         segment_unmap(&segment);
         segment_release(fd);
