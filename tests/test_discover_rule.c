@@ -82,13 +82,45 @@ static void discover_rules_match__several_conditions__then_all_of_a_rule_and_one
     discover_rules_fini(&rules);
 }
 
+static void discover_rules_match__all__then_who_uses_the_library(void)
+{
+    DiscoverRules rules = {0};
+    ProcessIdentity identity;
+    const char *why;
+
+    CU_ASSERT_EQUAL_FATAL(process_identity_read(getpid(), &identity), 0);
+    CU_ASSERT_EQUAL(discover_rules_add(&rules, "all,name=other", &why), 0);
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, true));
+    CU_ASSERT_EQUAL(discover_rules_add(&rules, "name=test_dis*,all", &why), 0);
+    CU_ASSERT_TRUE(discover_rules_match(&rules, &identity, true));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
+    CU_ASSERT_TRUE(discover_rules_have_all(&rules));
+    CU_ASSERT_FALSE(discover_rules_have_others(&rules));
+    discover_rules_fini(&rules);
+    CU_ASSERT_EQUAL(discover_rules_add(&rules, "name=other", &why), 0);
+    CU_ASSERT_FALSE(discover_rules_have_all(&rules));
+    CU_ASSERT_TRUE(discover_rules_have_others(&rules));
+    CU_ASSERT_EQUAL(discover_rules_add(&rules, "all", &why), 0);
+    CU_ASSERT_TRUE(discover_rules_match(&rules, &identity, true));
+    CU_ASSERT_FALSE(discover_rules_match(&rules, &identity, false));
+    discover_rules_fini(&rules);
+}
+
 static void discover_rules_add__none__then_said_why_and_nothing_added(void)
 {
-    static const char *const texts[] = {"",        ",",
-                                        "name",    "name=",
-                                        "=x",      "size=3",
-                                        "name=x,", "user=nobody_of_that_name",
-                                        "user=-1", "user=4294967295"};
+    static const char *const texts[] = {"",
+                                        ",",
+                                        "name",
+                                        "name=",
+                                        "all=",
+                                        "ALL",
+                                        "all,",
+                                        "=x",
+                                        "size=3",
+                                        "name=x,",
+                                        "user=nobody_of_that_name",
+                                        "user=-1",
+                                        "user=4294967295"};
     DiscoverRules rules = {0};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -106,6 +138,7 @@ static const TestCase tests[] = {
     TEST(discover_rules_match__user__then_meant),
     TEST(discover_rules_match__cgroup__then_meant),
     TEST(discover_rules_match__several_conditions__then_all_of_a_rule_and_one_rule),
+    TEST(discover_rules_match__all__then_who_uses_the_library),
     TEST(discover_rules_add__none__then_said_why_and_nothing_added),
 };
 TEST_MAIN("discover_rule", tests)
