@@ -255,8 +255,8 @@ static void come_and_go(bool no_bpf, bool spawn, uint32_t at_least)
         at_least = 0;
     CU_ASSERT(result.processes >= at_least);
     CU_ASSERT_EQUAL(result.quarantined, 0);
-    /* As many places as processes at a time. */
-    CU_ASSERT(running.recorder->members.count <= 64);
+    /* As many places as processes at a time; how they ended may take a second to be known. */
+    CU_ASSERT(running.recorder->members.count <= result.processes / 3 + 50);
     CU_ASSERT_EQUAL(running.recorder->members.live, 1);
     recorder_destroy(running.recorder);
     attach_close(&target);
