@@ -417,7 +417,7 @@ short_lived_children() {
     "$a" attach --json -p "$pid" --children -o "$work/t.adat" 2>"$work/t.adat.json" 8>&- 9<&- &
     collector=$!
     read -r -t 100 done_line <&9
-    equal "$done_line" done || { cat "$work/t.adat.json"; return 1; }
+    equal "$done_line" 'done' || { cat "$work/t.adat.json"; return 1; }
     kill -INT $collector
     wait $collector || return 1
     stop
@@ -553,7 +553,7 @@ clean_check "--discover: who runs, and who comes" discovers "user=$(id -u)"
 clean_check "--discover, without BPF" discovers "user=$(id -u)" --no-bpf
 clean_check "--discover all: who runs, and who comes" discovers all
 clean_check "--discover all, without BPF" discovers all --no-bpf
-for rule in '' all=x all, name name= 'name=x,' size=3 user=nobody_of_that_name name=x,user=; do
+for rule in '' all=x 'all,' name name= 'name=x,' size=3 user=nobody_of_that_name name=x,user=; do
     check "discover '$rule'" wrong 2 "--discover '$rule'" "$a" attach --discover "$rule"
 done
 clean_check "a pid that does not exist" wrong 1 "there is none with that number" "$a" attach -p 999999999 -o "$work/x.adat"
