@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Births, ends and new programs of the threads of watched processes.
+ * Births, ends and new programs of the threads of watched processes, and segments that processes make.
  *
  * Each event has two programs, of which one is loaded: `tp_btf`, and a raw tracepoint for kernels that do not describe the
- * event in their BTF.
+ * event in their BTF. But segments: there is a tracepoint for each side of memfd_create(2), if the kernel was built with them.
  */
+#include "../shared/segment_abi.h"
 #include "thread_table.h"
 
 #include <bpf/bpf_tracing.h>
@@ -269,4 +270,65 @@ SEC("raw_tp/sched_process_exit")
 int BPF_PROG(on_exit_raw, struct task_struct *task)
 {
     return handle_exit(task, (uint32_t)BPF_CORE_READ(task, tgid));
+}
+
+/* ---- segments --------------------------------------------------------------------------------- */
+
+/* A system call as its tracepoints tell of it: events/syscalls/.../format. */
+struct call {
+    uint64_t common;
+    int64_t number;
+    uint64_t value; /* enter: the first argument; exit: what it returns */
+};
+
+/* While it is entered the name may be in a page that was never touched, which cannot be read from here; the call itself brings it in. */
+SEC("tracepoint/syscalls/sys_enter_memfd_create")
+int on_memfd_enter(struct call *call)
+{
+    uint64_t thread = bpf_get_current_pid_tgid();
+    uint64_t name = call->value;
+
+    if (knob_all_segments || find_target((uint32_t)(thread >> 32)))
+        bpf_map_update_elem(&memfd_names, &thread, &name, BPF_ANY);
+    return 0;
+}
+
+static __always_inline bool is_segment_name(uint64_t address)
+{
+    static const char expected[] = ADA_SEGMENT_NAME;
+    char name[sizeof(expected) + 1];
+
+    if (bpf_probe_read_user_str(name, sizeof(name), (const void *)address) != (long)sizeof(expected))
+        return false;
+    for (unsigned i = 0; i < sizeof(expected); i++) {
+        if (name[i] != expected[i])
+            return false;
+    }
+    return true;
+}
+
+SEC("tracepoint/syscalls/sys_exit_memfd_create")
+int on_memfd_exit(struct call *call)
+{
+    struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+    uint64_t thread = bpf_get_current_pid_tgid();
+    uint64_t *name = bpf_map_lookup_elem(&memfd_names, &thread);
+    AdaKernelLifecycle *record;
+    uint64_t address;
+
+    if (!name)
+        return 0;
+    address = *name;
+    bpf_map_delete_elem(&memfd_names, &thread);
+    if ((int64_t)call->value < 0 || !is_segment_name(address))
+        return 0;
+    record = reserve(sizeof(*record));
+    if (!record)
+        return 0;
+    describe(record, ADA_KERNEL_SEGMENT, task, ADA_KERNEL_NO_INDEX);
+    record->descriptor = (int32_t)call->value;
+    if (!find_target((uint32_t)(thread >> 32)))
+        record->flags |= ADA_KERNEL_UNWATCHED;
+    bpf_ringbuf_submit(record, 0);
+    return 0;
 }

@@ -25,6 +25,8 @@ const volatile uint64_t knob_sched_wakeup_bytes __weak = 0;
 
 /* New programs of processes that nobody watches are told, too. */
 const volatile bool knob_all_execs __weak = false;
+/* The same of segments. */
+const volatile bool knob_all_segments __weak = false;
 /* Which system calls are recorded, by number. */
 const volatile uint64_t knob_syscalls[ADA_KERNEL_SYSCALLS / 64] __weak = {};
 
@@ -115,6 +117,17 @@ struct {
     __type(key, uint32_t);
     __type(value, AdaKernelCounters);
 } counters __weak SEC(".maps");
+
+/*
+ * Names of memfds that are being made: where they are in their processes, by tgid << 32 | tid. A thread that is killed on its way leaves its entry,
+ * so the oldest ones give way.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, uint64_t);
+    __type(value, uint64_t);
+} memfd_names __weak SEC(".maps");
 
 /* Apart, so that switches never crowd out exits. */
 struct {

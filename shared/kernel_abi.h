@@ -94,16 +94,17 @@ typedef struct AdaKernelCounters {
 ADA_ABI_ASSERT(sizeof(AdaKernelCounters) == 48, "");
 
 /* AdaKernelLifecycle.type */
-#define ADA_KERNEL_FORK 1u /* a thread was born, maybe with a process of its own; it has not run yet */
-#define ADA_KERNEL_EXEC 2u /* the process runs another program; all its other threads have exited */
-#define ADA_KERNEL_EXIT 3u /* the thread will not return to its program; an AdaKernelExit */
+#define ADA_KERNEL_FORK 1u    /* a thread was born, maybe with a process of its own; it has not run yet */
+#define ADA_KERNEL_EXEC 2u    /* the process runs another program; all its other threads have exited */
+#define ADA_KERNEL_EXIT 3u    /* the thread will not return to its program; an AdaKernelExit */
+#define ADA_KERNEL_SEGMENT 4u /* the process has made the memfd of a segment, with nothing in it yet */
 
 /* AdaKernelLifecycle.flags */
 #define ADA_KERNEL_NEW_PROCESS 0x1u /* fork: `tgid` is new, too */
 #define ADA_KERNEL_LAST \
     0x2u /* exit: all threads of the process are ending; it is watched no more. Several may say so */
 
-#define ADA_KERNEL_UNWATCHED 0x4u /* exec: of a process that nobody watches (yet) */
+#define ADA_KERNEL_UNWATCHED 0x4u /* exec, segment: of a process that nobody watches (yet) */
 
 /* A record of the lifecycle ring. */
 typedef struct AdaKernelLifecycle {
@@ -117,7 +118,10 @@ typedef struct AdaKernelLifecycle {
     uint32_t index;       /* in the array of threads, or ADA_KERNEL_NO_INDEX */
     uint32_t parent_tgid; /* fork: the process that forked */
     uint32_t old_tid;     /* exec: the thread's id before; it has `tid` = `tgid` now */
-    int32_t exit_code;    /* exit: as of wait(2) */
+    union {
+        int32_t exit_code;  /* exit: as of wait(2) */
+        int32_t descriptor; /* segment: the number that it has in the process */
+    };
     uint32_t cpu;
     char name[16]; /* NUL-terminated */
 } AdaKernelLifecycle;
@@ -125,6 +129,7 @@ ADA_ABI_ASSERT(sizeof(AdaKernelLifecycle) == 72, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelLifecycle, time_ns) == 8, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelLifecycle, tid) == 24, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelLifecycle, exit_code) == 48, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelLifecycle, descriptor) == 48, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdaKernelLifecycle, name) == 56, "");
 
 /* An exit has the thread's last context with it: its place in the array may be another's already. */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,7 +137,7 @@ static enum attach_failure why_not(pid_t pid, AttachFailure *failure)
 {
     AttachTarget target;
 
-    if (attach_open(pid, NULL, false, &target, failure) != 0)
+    if (attach_open(pid, false, &target, failure) != 0)
         return failure->what;
     attach_close(&target);
     return ATTACH_DONE;
@@ -170,7 +171,7 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
     pid_t rival;
     int status = 0;
 
-    CU_ASSERT_EQUAL_FATAL(attach_open(pid, NULL, false, &target, &failure), 0);
+    CU_ASSERT_EQUAL_FATAL(attach_open(pid, false, &target, &failure), 0);
     CU_ASSERT_EQUAL(target.count, 2);
     CU_ASSERT_EQUAL(target.identity.pid, pid);
     CU_ASSERT_EQUAL(target.identity.namespace_pid, pid);
@@ -185,10 +186,10 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
     CU_ASSERT_EQUAL(status, 0);
 
     /* What this process has already it does not open again, as closing it would give the claims up. */
-    CU_ASSERT_EQUAL(attach_open(pid, &(AttachKnown){.items = target.segments, .count = target.count}, false,
-                                &second, &failure),
-                    -1);
-    CU_ASSERT_EQUAL(failure.what, ATTACH_NOT_HERE);
+    CU_ASSERT_EQUAL(attach_open(pid, false, &second, &failure), -1);
+    CU_ASSERT_EQUAL(failure.what, ATTACH_CLAIMED);
+    CU_ASSERT_EQUAL(failure.other, getpid());
+    CU_ASSERT_TRUE(attach_uses_library(pid));
     for (int i = 0; i < 2; i++) {
         const AttachedSegment *found = &target.segments[i];
 
@@ -297,7 +298,7 @@ static void claim_inherited(void)
 {
     pid_t holder;
 
-    if (segment_claim(claimed_fd, &holder) != 0)
+    if (segment_claim(claimed_fd, 1, &holder) != 0)
         _exit(1);
 }
 
@@ -309,12 +310,12 @@ static void segment_claim__holder_killed__then_free_though_others_share_its_desc
 
     claimed_fd = make_segment(&segment);
     collector = start_child(claim_inherited);
-    CU_ASSERT_EQUAL(segment_claim(claimed_fd, &holder), -EBUSY);
+    CU_ASSERT_EQUAL(segment_claim(claimed_fd, 1, &holder), -EBUSY);
     CU_ASSERT_EQUAL(holder, collector);
     end_child(collector);
-    CU_ASSERT_EQUAL(segment_claim(claimed_fd, &holder), 0);
+    CU_ASSERT_EQUAL(segment_claim(claimed_fd, 1, &holder), 0);
     segment_unmap(&segment);
-    close(claimed_fd);
+    segment_release(claimed_fd);
 }
 
 static void segment_claim__read_only__then_refused(void)
@@ -327,10 +328,190 @@ static void segment_claim__read_only__then_refused(void)
     fd = make_segment(&segment);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     read_only = open(path, O_RDONLY | O_CLOEXEC);
-    CU_ASSERT_EQUAL(segment_claim(read_only, &holder), -EBADF);
+    CU_ASSERT_EQUAL(segment_claim(read_only, 1, &holder), -EBADF);
     close(read_only);
     segment_unmap(&segment);
     close(fd);
+}
+
+/* Whether another process would be refused, and told that this one has it. */
+static bool is_claimed_to_others(int fd)
+{
+    int status = 0;
+    pid_t rival = fork();
+
+    if (rival == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+        _exit(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getppid() ? 0 : 1);
+    }
+    CU_ASSERT_EQUAL(waitpid(rival, &status, 0), rival);
+    return status == 0;
+}
+
+static int open_again(int fd)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    return fd;
+}
+
+static void segment_release__other_descriptors__then_the_claim_lasts_until_its_own(void)
+{
+    size_t before = count_descriptors();
+    struct stat status;
+    Segment segment;
+    pid_t holder = 0, owner = 0;
+    int fd = make_segment(&segment), again, later;
+
+    CU_ASSERT_EQUAL_FATAL(fstat(fd, &status), 0);
+    CU_ASSERT_FALSE(segment_is_claimed_here(status.st_dev, status.st_ino, NULL));
+    again = open_again(fd);
+    CU_ASSERT_EQUAL(segment_claim(fd, 77, &holder), 0);
+    CU_ASSERT_EQUAL(segment_claim(fd, 77, &holder), 0); /* it has it */
+    later = open_again(fd);
+    CU_ASSERT_EQUAL(segment_claim(again, 77, &holder), -EBUSY);
+    CU_ASSERT_EQUAL(holder, getpid());
+    segment_release(again);
+    segment_release(later);
+    segment_release(-1);
+    CU_ASSERT_TRUE(is_claimed_to_others(fd));
+    CU_ASSERT_TRUE(segment_is_claimed_here(status.st_dev, status.st_ino, &owner));
+    CU_ASSERT_EQUAL(owner, 77);
+    later = dup(fd);
+    segment_release(fd); /* and those that waited, and one that was not ours to close */
+    CU_ASSERT_FALSE(is_claimed_to_others(later));
+    CU_ASSERT_FALSE(segment_is_claimed_here(status.st_dev, status.st_ino, NULL));
+    CU_ASSERT_EQUAL(segment_claim(later, 78, &holder), 0);
+    segment_release(later);
+    segment_unmap(&segment);
+    CU_ASSERT_EQUAL(count_descriptors(), before);
+}
+
+/* One that tries to attach to a process again and again, as two recorders in one process do. */
+typedef struct Rival {
+    pthread_t thread;
+    pid_t target;
+    int32_t *holders; /* of the claim, at the moment: shared */
+    uint32_t won;
+    uint32_t strange; /* failures that are none of the expected ones, and claims of two at once */
+} Rival;
+
+#define RIVAL_ROUNDS 300u
+
+static void *attach_again_and_again(void *argument)
+{
+    Rival *rival = argument;
+    AttachTarget target;
+    AttachFailure failure;
+
+    while (rival->won < RIVAL_ROUNDS) {
+        if (attach_open(rival->target, false, &target, &failure) != 0) {
+            rival->strange += failure.what != ATTACH_CLAIMED || failure.other != getpid();
+            continue;
+        }
+        rival->won++;
+        rival->strange += ada_fetch_add_acq_rel(rival->holders, 1) != 0;
+        rival->strange += !segment_is_claimed_here(target.segments[0].device, target.segments[0].inode, NULL);
+        (void)ada_fetch_add_acq_rel(rival->holders, -1);
+        attach_close(&target);
+    }
+    return NULL;
+}
+
+static void attach_open__two_threads_one_process__then_one_at_a_time_has_it(void)
+{
+    size_t before = count_descriptors();
+    pid_t pid = start_child(have_segment);
+    Rival rivals[2] = {{.target = pid}, {.target = pid}};
+    int32_t holders = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        rivals[i].holders = &holders;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&rivals[i].thread, NULL, attach_again_and_again, &rivals[i]), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(rivals[i].thread, NULL);
+        CU_ASSERT_EQUAL(rivals[i].won, RIVAL_ROUNDS);
+        CU_ASSERT_EQUAL(rivals[i].strange, 0);
+    }
+    end_child(pid);
+    CU_ASSERT_EQUAL(count_descriptors(), before);
+}
+
+/* ---- segments that are being made ---------------------------------------------------------------- */
+
+#define SLOW_NUMBER 200 /* of the descriptor */
+
+/* A process that makes its segment step by step, as it is told to, and ends then. */
+static void make_segment_slowly(int orders)
+{
+    SegmentGeometry geometry;
+    SegmentConfig config;
+    char byte;
+    void *memory;
+    int fd = memfd_create(ADA_SEGMENT_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    segment_config_init(&config);
+    config.threads = 4;
+    if (fd < 0 || dup2(fd, SLOW_NUMBER) < 0 || close(fd) < 0 || segment_geometry_init(&geometry, &config) != 0 ||
+        write(orders, "m", 1) != 1 || read(orders, &byte, 1) != 1)
+        _exit(1);
+    if (ftruncate(SLOW_NUMBER, (off_t)geometry.segment_bytes) < 0 ||
+        fcntl(SLOW_NUMBER, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        _exit(2);
+    memory = mmap(NULL, geometry.segment_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, SLOW_NUMBER, 0);
+    if (memory == MAP_FAILED)
+        _exit(3);
+    segment_format(memory, &geometry, &config);
+    if (write(orders, "f", 1) != 1 || read(orders, &byte, 1) != 1)
+        _exit(4);
+    ada_store_release(&((SegmentHeader *)memory)->owner_pid, (uint32_t)getpid());
+    _exit(0);
+}
+
+static void attach_open_held__process_ended_since__then_its_segment_is_had(void)
+{
+    size_t before = count_descriptors();
+    AttachFailure failure;
+    AttachTarget target;
+    AttachHold hold;
+    int orders[2], status;
+    char byte;
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, orders), 0);
+    pid = fork();
+    if (pid == 0)
+        make_segment_slowly(orders[1]);
+    close(orders[1]);
+    CU_ASSERT_EQUAL_FATAL(read(orders[0], &byte, 1), 1);
+    CU_ASSERT_EQUAL(attach_hold(pid, SLOW_NUMBER + 1, &hold), -ENOENT);
+    CU_ASSERT_EQUAL_FATAL(attach_hold(pid, SLOW_NUMBER, &hold), 0);
+    CU_ASSERT_EQUAL(attach_open_held(&hold, &target, &failure), -1);
+    CU_ASSERT_EQUAL(failure.what, ATTACH_DAMAGED); /* as yet */
+    CU_ASSERT_EQUAL(write(orders[0], "g", 1), 1);
+    CU_ASSERT_EQUAL_FATAL(read(orders[0], &byte, 1), 1);
+    CU_ASSERT_EQUAL(attach_open_held(&hold, &target, &failure), -1);
+    CU_ASSERT_EQUAL(failure.what, ATTACH_NOT_HERE); /* it names nobody */
+    CU_ASSERT_EQUAL(write(orders[0], "g", 1), 1);
+    CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+    CU_ASSERT_EQUAL(status, 0);
+
+    CU_ASSERT_EQUAL_FATAL(attach_open_held(&hold, &target, &failure), 0);
+    CU_ASSERT_EQUAL(target.count, 1);
+    CU_ASSERT_EQUAL(target.identity.pid, pid);
+    CU_ASSERT_EQUAL(target.segments[0].number, SLOW_NUMBER);
+    CU_ASSERT_EQUAL(target.segments[0].segment.header->owner_pid, (uint32_t)pid);
+    CU_ASSERT_TRUE(is_claimed_to_others(target.segments[0].fd));
+    attach_drop(&hold); /* has nothing any more */
+    attach_close(&target);
+    CU_ASSERT_EQUAL(attach_hold(pid, SLOW_NUMBER, &hold), -ESRCH);
+    close(orders[0]);
+    CU_ASSERT_EQUAL(count_descriptors(), before);
 }
 
 /* ---- sessions on one process ---------------------------------------------------------------------- */
@@ -562,6 +743,9 @@ static const TestCase tests[] = {
     TEST(attach_open__other_user__then_no_right),
     TEST(segment_claim__holder_killed__then_free_though_others_share_its_descriptor),
     TEST(segment_claim__read_only__then_refused),
+    TEST(segment_release__other_descriptors__then_the_claim_lasts_until_its_own),
+    TEST(attach_open__two_threads_one_process__then_one_at_a_time_has_it),
+    TEST(attach_open_held__process_ended_since__then_its_segment_is_had),
     TEST(session__detach_and_attach_again__then_each_event_in_one_account),
     TEST(session__detach_amid_writing__then_each_event_in_one_account),
     TEST(session__thread_ended_while_detached__then_its_slot_is_given_back_unseen),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "kernel_fixture.h"
+#include "shared/segment_abi.h"
 
 #define SOME_THREADS 5u
 
@@ -897,6 +899,144 @@ static void kernel_assist__created_again_and_again__then_nothing_leaks(void)
     kernel_assist_destroy(NULL);
 }
 
+/* ---- segments ----------------------------------------------------------------------------------- */
+
+/* Loads with a configuration that asks for segments. False after skipping the test. */
+static bool start_with_segments(const KernelAssistConfig *config, KernelAssist **assist_out)
+{
+    if (!kernel_fixture_start(config, assist_out))
+        return false;
+    if (kernel_assist_tells_segments(*assist_out))
+        return true;
+    kernel_assist_destroy(*assist_out);
+    test_skip("no tracepoints of system calls here");
+    return false;
+}
+
+static int make_memfd(const char *name, unsigned flags)
+{
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+
+/* Memfds of other names, calls that fail, and then the segment's, whose name is in a page that was not touched before. */
+static int run_memfds(void *argument)
+{
+    const char *untouched;
+    int file, segment;
+
+    (void)argument;
+    (void)make_memfd("adatrace-v", 0);
+    (void)make_memfd("adatrace-v1x", 0);
+    (void)make_memfd("adatrace-v11111111111111111111111111111111111111111111111111", 0);
+    (void)make_memfd("", 0);
+    (void)make_memfd(NULL, 0);
+    (void)make_memfd(ADA_SEGMENT_NAME, ~0u);
+    file = make_memfd("name", 0);
+    if (file < 0 || write(file, ADA_SEGMENT_NAME, sizeof(ADA_SEGMENT_NAME)) != sizeof(ADA_SEGMENT_NAME))
+        return 1;
+    untouched = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+    if (untouched == MAP_FAILED)
+        return 2;
+    segment = make_memfd(untouched, MFD_CLOEXEC);
+    program_write((uint64_t)segment);
+    return segment < 0;
+}
+
+static void expect_segment(KernelAssist *assist, bool watched)
+{
+    WatchedProgram program = program_start(run_memfds, NULL);
+    SeenRecords seen = {0};
+    const SeenRecord *told;
+
+    if (watched)
+        CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
+    program_continue(&program);
+    seen_await(assist, &seen, ADA_KERNEL_SEGMENT, (uint32_t)program.pid, 1);
+    told = seen_find(&seen, ADA_KERNEL_SEGMENT, (uint32_t)program.pid, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(told);
+    CU_ASSERT_EQUAL(told->record.tgid, (uint32_t)program.pid);
+    CU_ASSERT_EQUAL(told->record.own_tid, (uint32_t)program.pid);
+    CU_ASSERT_EQUAL((uint64_t)told->record.descriptor, program_read(&program));
+    CU_ASSERT_EQUAL(told->record.flags, watched ? 0 : ADA_KERNEL_UNWATCHED);
+    CU_ASSERT_EQUAL(program_wait(&program), 0);
+    seen_consume(assist, &seen);
+    CU_ASSERT_EQUAL(seen_count(&seen, ADA_KERNEL_SEGMENT, (uint32_t)program.pid), 1);
+    seen_free(&seen);
+}
+
+static void kernel_assist__all_segments__then_each_is_told_and_no_other_memfd(void)
+{
+    KernelAssist *assist;
+
+    if (!start_with_segments(&(KernelAssistConfig){.all_segments = true}, &assist))
+        return;
+    expect_segment(assist, false);
+    expect_segment(assist, true);
+    kernel_assist_destroy(assist);
+}
+
+static void kernel_assist__segments__then_those_of_watched_processes_are_told(void)
+{
+    WatchedProgram other;
+    SeenRecords seen = {0};
+    KernelAssist *assist;
+
+    if (!start_with_segments(&(KernelAssistConfig){.segments = true}, &assist))
+        return;
+    other = program_start(run_memfds, NULL);
+    program_continue(&other);
+    (void)program_read(&other);
+    CU_ASSERT_EQUAL(program_wait(&other), 0);
+    expect_segment(assist, true);
+    seen_consume(assist, &seen);
+    CU_ASSERT_EQUAL(seen_count(&seen, ADA_KERNEL_SEGMENT, 0), 0);
+    seen_free(&seen);
+    kernel_assist_destroy(assist);
+}
+
+#define MANY_SEGMENTS 1000u
+
+static int run_many_memfds(void *argument)
+{
+    (void)argument;
+    for (uint32_t i = 0; i < MANY_SEGMENTS; i++)
+        close(make_memfd(ADA_SEGMENT_NAME, 0));
+    return 0;
+}
+
+static void kernel_assist__nobody_reads__then_segments_without_room_are_counted(void)
+{
+    AdaKernelCounters counters;
+    SeenRecords seen = {0};
+    WatchedProgram program;
+    KernelAssist *assist;
+
+    if (!start_with_segments(&(KernelAssistConfig){.segments = true, .lifecycle_ring_bytes = 4096}, &assist))
+        return;
+    program = program_start(run_many_memfds, NULL);
+    CU_ASSERT_EQUAL(kernel_assist_watch(assist, program.pid, 0), 0);
+    program_continue(&program);
+    CU_ASSERT_EQUAL(program_wait(&program), 0);
+    seen_consume(assist, &seen);
+    kernel_assist_counters(assist, &counters);
+    CU_ASSERT(counters.lifecycle_lost > MANY_SEGMENTS / 2);
+    CU_ASSERT_EQUAL(counters.lifecycle_attempted, MANY_SEGMENTS + 1); /* and its end */
+    CU_ASSERT_EQUAL(seen.count, counters.lifecycle_attempted - counters.lifecycle_lost);
+    CU_ASSERT_EQUAL(seen_count(&seen, ADA_KERNEL_SEGMENT, (uint32_t)program.pid), seen.count);
+    seen_free(&seen);
+    kernel_assist_destroy(assist);
+}
+
+static void kernel_assist__segments_not_asked_for__then_not_told(void)
+{
+    KernelAssist *assist;
+
+    if (!kernel_fixture_start(&defaults, &assist))
+        return;
+    CU_ASSERT_FALSE(kernel_assist_tells_segments(assist));
+    kernel_assist_destroy(assist);
+}
+
 static const TestCase tests[] = {
     TEST(kernel_assist__program_with_threads__then_births_and_ends_are_told),
     TEST(kernel_assist__switches_followed__then_births_and_ends_are_told),
@@ -918,5 +1058,9 @@ static const TestCase tests[] = {
     TEST(kernel_assist__sched_ring_full__then_no_lifecycle_record_is_lost),
     TEST(sched_records__naps__then_a_wakeup_and_two_switches_each),
     TEST(kernel_assist__created_again_and_again__then_nothing_leaks),
+    TEST(kernel_assist__all_segments__then_each_is_told_and_no_other_memfd),
+    TEST(kernel_assist__segments__then_those_of_watched_processes_are_told),
+    TEST(kernel_assist__nobody_reads__then_segments_without_room_are_counted),
+    TEST(kernel_assist__segments_not_asked_for__then_not_told),
 };
 TEST_MAIN("kernel_assist", tests)

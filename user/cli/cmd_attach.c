@@ -31,7 +31,8 @@ static const char usage[] =
     "                          ended, or this command is interrupted)\n"
     "      --discover COND[,COND]...\n"
     "                          record also all processes of which this is so, that run or will run:\n"
-    "                          name=GLOB, user=NAME, cgroup=GLOB; may be repeated\n"
+    "                          name=GLOB, user=NAME, cgroup=GLOB, all: it uses libadatrace; may be\n"
+    "                          repeated\n"
     "      --children          record also the processes that they start, as far as they use\n"
     "                          libadatrace\n" RECORD_OPTIONS_USAGE "  -h, --help              print this\n"
     "\n"
@@ -165,48 +166,28 @@ static void close_targets(AttachTarget *targets, size_t count)
     free(targets);
 }
 
-/* The segments of the first targets, of which another one may have descriptors, too. */
-static AttachKnown list_segments(const AttachTarget *targets, size_t count, AttachedSegment *room)
-{
-    AttachKnown known = {.items = room};
-
-    for (size_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < targets[i].count; k++)
-            room[known.count++] = targets[i].segments[k];
-    }
-    return known;
-}
-
 /* Opens all, or none. NULL: the error was said. */
 static AttachTarget *open_targets(const PidList *pids, bool bare)
 {
     AttachTarget *targets = calloc(pids->count + 1, sizeof(*targets));
-    AttachedSegment *room = calloc(pids->count * ATTACH_SEGMENTS_MAX + 1, sizeof(*room));
     AttachFailure failure;
     AttachExplanation why;
 
-    if (!targets || !room) {
+    if (!targets) {
         cli_error("attach", "out of memory");
-        goto fail;
+        return NULL;
     }
     for (size_t i = 0; i < pids->count; i++) {
-        AttachKnown known = list_segments(targets, i, room);
-
-        if (attach_open(pids->items[i], &known, bare, &targets[i], &failure) == 0)
+        if (attach_open(pids->items[i], bare, &targets[i], &failure) == 0)
             continue;
         attach_explain(pids->items[i], &failure, &why);
         cli_error("attach", "%s", why.text);
         for (size_t k = 0; k < i; k++)
             attach_close(&targets[k]);
-        goto fail;
+        free(targets);
+        return NULL;
     }
-    free(room);
     return targets;
-
-fail:
-    free(room);
-    free(targets);
-    return NULL;
 }
 
 /* ---- running ---------------------------------------------------------------------------------- */

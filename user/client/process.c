@@ -232,7 +232,8 @@ static bool make_segment(bool recording, Segment *segment, int *fd_out)
     if (segment_create(&config, segment, fd_out) != 0)
         return false;
     ada_store_relaxed(&segment->header->attached, recording);
-    ada_store_relaxed(&segment->header->owner_pid, (uint32_t)getpid());
+    /* Pairs with is_owned_by() in user/collector/attach.c: from here on a collector may take it, and change `attached`. */
+    ada_store_release(&segment->header->owner_pid, (uint32_t)getpid());
     return true;
 }
 

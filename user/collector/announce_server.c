@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "user/collector/segment_claim.h"
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* linux/socket.h of Linux 6.5 */
 #endif
@@ -203,7 +205,7 @@ static int take_descriptor(struct msghdr *packet)
             if (kept < 0)
                 kept = fd;
             else
-                close(fd);
+                segment_release(fd);
         }
     }
     return kept;
@@ -271,8 +273,7 @@ static int receive(const AnnounceServer *server, int connection, Announcement *a
         return -1;
     fd = take_descriptor(&packet);
     if (!message_is_valid(&message, &packet, size, fd) || !may_say(server, connection, message.type, &peer)) {
-        if (fd >= 0)
-            close(fd);
+        segment_release(fd);
         return -1;
     }
     *announcement = (Announcement){.type = message.type, .pidfd = -1, .segment = fd, .answer_to = -1};

@@ -29,7 +29,7 @@ typedef struct Announcement {
     uint32_t type; /* ADA_ANNOUNCE_OWN or _CLAIMED; or a question: _MARK or _METRICS */
     pid_t pid;     /* who announces, as the kernel attests, in our pid namespace; MARK: who is to be marked */
     int pidfd;     /* the receiver's to close; -1 when the process can't be had any more, and for questions */
-    int segment;   /* the receiver's to close; -1 for questions */
+    int segment;   /* the receiver's to segment_release(); -1 for questions */
     int answer_to; /* questions: the connection, for announce_server_answer() or _report(), which close it; else -1 */
 } Announcement;
 

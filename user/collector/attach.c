@@ -25,7 +25,6 @@
 typedef struct Search {
     AttachTarget *target;
     AttachFailure *failure;
-    const AttachKnown *known;
 } Search;
 
 /* Notes why something was not to be had, unless what is known already says more. */
@@ -59,22 +58,31 @@ static bool is_segment_name(const char *name)
            (name[length] == '\0' || name[length] == ' ' || name[length] == '\n');
 }
 
-static bool is_among(const AttachedSegment *items, size_t count, dev_t device, ino_t inode)
+static bool is_found(const AttachTarget *target, dev_t device, ino_t inode)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].device == device && items[i].inode == inode)
+    for (uint32_t i = 0; i < target->count; i++) {
+        if (target->segments[i].device == device && target->segments[i].inode == inode)
             return true;
     }
     return false;
 }
 
-/* We have its claim already, by a descriptor beside which no other may be closed. */
-static bool is_ours(const Search *search, dev_t device, ino_t inode)
+/*
+ * Whether this process has its claim already: for this search, for an earlier one, or in another thread. It is not opened again: the
+ * descriptor could not be closed before that claim ends.
+ */
+static bool is_ours(Search *search, dev_t device, ino_t inode)
 {
     const AttachTarget *target = search->target;
+    pid_t owner;
 
-    return is_among(target->segments, target->count, device, inode) ||
-           (search->known && is_among(search->known->items, search->known->count, device, inode));
+    if (is_found(target, device, inode))
+        return true;
+    if (!segment_is_claimed_here(device, inode, &owner))
+        return false;
+    if (owner == 0 || owner == target->identity.pid) /* else a parent's, for instance */
+        note(search, ATTACH_CLAIMED, -EBUSY, getpid());
+    return true;
 }
 
 /* Whether the segment says that it is this process's. */
@@ -82,7 +90,8 @@ static bool is_owned_by(const Segment *segment, const ProcessIdentity *identity)
 {
     uint64_t space = ada_load_relaxed(&segment->header->owner_namespace);
 
-    if (ada_load_relaxed(&segment->header->owner_pid) != (uint32_t)identity->namespace_pid)
+    /* Pairs with make_segment() in user/client/process.c: who is named has set up what a collector changes. */
+    if (ada_load_acquire(&segment->header->owner_pid) != (uint32_t)identity->namespace_pid)
         return false;
     return space == 0 || identity->pid_namespace == 0 || space == identity->pid_namespace;
 }
@@ -97,8 +106,8 @@ static void note_unfit(Search *search, int error)
         note(search, ATTACH_SYSTEM, error, 0);
 }
 
-/* A descriptor of what is called a segment: keeps it if it is one, this process's, and nobody else's to collect. */
-static void take_candidate(Search *search, int fd, int number)
+/* A descriptor of what is called a segment: takes it over if it is one, this process's, and nobody else's to collect. */
+static bool take_candidate(Search *search, int fd, int number)
 {
     AttachTarget *target = search->target;
     AttachedSegment found = {.fd = fd, .number = number};
@@ -107,15 +116,15 @@ static void take_candidate(Search *search, int fd, int number)
     int error;
 
     if (target->count == ATTACH_SEGMENTS_MAX)
-        goto close;
+        return false;
     error = fstat(fd, &status) < 0 ? -errno : segment_attach(fd, &found.segment);
     if (error) {
         note_unfit(search, error);
-        goto close;
+        return false;
     }
     if (!is_owned_by(&found.segment, &target->identity))
         goto unmap; /* a parent's, for instance */
-    error = segment_claim(fd, &holder);
+    error = segment_claim(fd, target->identity.pid, &holder);
     if (error) {
         note(search, error == -EBUSY ? ATTACH_CLAIMED : ATTACH_SYSTEM, error, holder);
         goto unmap;
@@ -123,12 +132,18 @@ static void take_candidate(Search *search, int fd, int number)
     found.device = status.st_dev;
     found.inode = status.st_ino;
     target->segments[target->count++] = found;
-    return;
+    return true;
 
 unmap:
     segment_unmap(&found.segment);
-close:
-    close(fd);
+    return false;
+}
+
+/* The same with a descriptor that is of no other use. */
+static void try_candidate(Search *search, int fd, int number)
+{
+    if (!take_candidate(search, fd, number))
+        segment_release(fd);
 }
 
 /* ---- descriptors -------------------------------------------------------------------------------- */
@@ -145,24 +160,31 @@ static int open_descriptor(const Search *search, int directory, const char *numb
     return fd < 0 ? -error : fd;
 }
 
-static void look_at_descriptor(Search *search, int directory, const char *number)
+/* Whether a link of /proc/PID/fd leads to what is called a segment. */
+static bool is_segment_link(int directory, const char *number)
 {
     char name[sizeof(SEGMENT_LINK) + 16];
     ssize_t length = readlinkat(directory, number, name, sizeof(name) - 1);
+
+    if (length < 0)
+        return false;
+    name[length] = '\0';
+    return is_segment_name(name);
+}
+
+static void look_at_descriptor(Search *search, int directory, const char *number)
+{
     struct stat status;
     int fd;
 
-    if (length < 0)
-        return;
-    name[length] = '\0';
-    if (!is_segment_name(name) || fstatat(directory, number, &status, 0) < 0 || !S_ISREG(status.st_mode) ||
-        is_ours(search, status.st_dev, status.st_ino))
+    if (!is_segment_link(directory, number) || fstatat(directory, number, &status, 0) < 0 ||
+        !S_ISREG(status.st_mode) || is_ours(search, status.st_dev, status.st_ino))
         return;
     fd = open_descriptor(search, directory, number);
     if (fd < 0)
         note(search, is_right_error(fd) ? ATTACH_NO_RIGHT : ATTACH_SYSTEM, fd, 0);
     else
-        take_candidate(search, fd, (int)strtol(number, NULL, 10));
+        try_candidate(search, fd, (int)strtol(number, NULL, 10));
 }
 
 static void search_descriptors(Search *search, const char *task)
@@ -269,11 +291,25 @@ static void search_mappings(Search *search)
                        mapping.end);
         fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd >= 0)
-            take_candidate(search, fd, -1);
+            try_candidate(search, fd, -1);
         else if (is_right_error(-errno))
             note(search, ATTACH_NO_RIGHT, -errno, 0);
     }
     (void)fclose(maps);
+}
+
+bool attach_uses_library(pid_t pid)
+{
+    FILE *maps = open_maps(pid);
+    bool found = false;
+    char line[512];
+    Mapping mapping;
+
+    while (maps && !found && fgets(line, sizeof(line), maps))
+        found = parse_mapping(line, &mapping);
+    if (maps)
+        (void)fclose(maps);
+    return found;
 }
 
 bool attach_has_segment(pid_t pid, int number, dev_t device, ino_t inode)
@@ -336,12 +372,11 @@ static int identify(pid_t pid, AttachTarget *target, AttachFailure *failure)
     return 0;
 }
 
-int attach_open(pid_t pid, const AttachKnown *known, bool bare, AttachTarget *target_out,
-                AttachFailure *failure_out)
+int attach_open(pid_t pid, bool bare, AttachTarget *target_out, AttachFailure *failure_out)
 {
     AttachTarget target = {.pidfd = -1};
     AttachFailure failure = {.what = ATTACH_NOT_HERE};
-    Search search = {.target = &target, .failure = &failure, .known = known};
+    Search search = {.target = &target, .failure = &failure};
 
     if (pid == getpid()) {
         (void)refuse(&failure, ATTACH_SELF, 0, 0);
@@ -369,12 +404,65 @@ fail:
     return -1;
 }
 
+/* ---- segments that are being made --------------------------------------------------------------- */
+
+int attach_hold(pid_t pid, int number, AttachHold *hold_out)
+{
+    AttachHold hold = {.number = number, .fd = -1};
+    char path[64];
+    int error;
+
+    hold.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (hold.pidfd < 0)
+        return -errno;
+    /* Before anything else: it may end at any moment. */
+    hold.fd = (int)syscall(SYS_pidfd_getfd, hold.pidfd, number, 0);
+    if (hold.fd < 0) { /* that takes the rights of tracing; this, of reading */
+        (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, number);
+        hold.fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    }
+    if (hold.fd < 0) {
+        error = -errno;
+        close(hold.pidfd);
+        return error;
+    }
+    error = process_identity_read(pid, &hold.identity);
+    if (error) {
+        attach_drop(&hold);
+        return error;
+    }
+    *hold_out = hold;
+    return 0;
+}
+
+int attach_open_held(AttachHold *hold, AttachTarget *target_out, AttachFailure *failure_out)
+{
+    AttachTarget target = {.pidfd = hold->pidfd, .identity = hold->identity};
+    AttachFailure failure = {.what = ATTACH_NOT_HERE, .identity = hold->identity};
+    Search search = {.target = &target, .failure = &failure};
+
+    if (!take_candidate(&search, hold->fd, hold->number)) {
+        *failure_out = failure;
+        return -1;
+    }
+    hold->pidfd = hold->fd = -1;
+    *target_out = target;
+    return 0;
+}
+
+void attach_drop(AttachHold *hold)
+{
+    segment_release(hold->fd);
+    if (hold->pidfd >= 0)
+        close(hold->pidfd);
+    hold->pidfd = hold->fd = -1;
+}
+
 void attach_close(AttachTarget *target)
 {
     for (uint32_t i = 0; i < target->count; i++) {
         segment_unmap(&target->segments[i].segment);
-        if (target->segments[i].fd >= 0)
-            close(target->segments[i].fd);
+        segment_release(target->segments[i].fd);
     }
     target->count = 0;
     if (target->pidfd >= 0)

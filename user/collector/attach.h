@@ -11,6 +11,7 @@
  * fork() may still have its parent's descriptor. A process may have several (two copies of the library).
  *
  * Every segment is checked (segment_attach()) and claimed (segment_claim()) before it is handed out.
+ * Its descriptor is closed by segment_release().
  */
 #ifndef ADA_COLLECTOR_ATTACH_H
 #define ADA_COLLECTOR_ATTACH_H
@@ -24,7 +25,7 @@
 
 typedef struct AttachedSegment {
     Segment segment;
-    int fd;     /* has the claim */
+    int fd;     /* has the claim; segment_release() closes it */
     int number; /* of the descriptor in the process; -1: it was found by its mapping */
     dev_t device;
     ino_t inode;
@@ -47,7 +48,7 @@ enum attach_failure {
     ATTACH_SELF,          /* this process */
     ATTACH_NO_RIGHT,      /* `error` */
     ATTACH_NOT_HERE,      /* it has no segment */
-    ATTACH_CLAIMED,       /* `other` collects it already; 0: somebody in another pid namespace */
+    ATTACH_CLAIMED, /* `other` collects it already, maybe this process; 0: somebody in another pid namespace */
     ATTACH_OTHER_VERSION, /* its library is not of our version */
     ATTACH_DAMAGED,       /* its segment contradicts itself */
     ATTACH_ENDED,         /* meanwhile */
@@ -62,21 +63,39 @@ typedef struct AttachFailure {
     ProcessIdentity identity; /* as far as it was read; name[0] is 0 if it was not */
 } AttachFailure;
 
-/* Descriptors of segments that this process has claims by: no other is opened and closed beside them. */
-typedef struct AttachKnown {
-    const AttachedSegment *items;
-    size_t count;
-} AttachKnown;
-
 /*
- * Opens all segments of the process, at least one; none is enough if `bare` is set. `known` may be NULL. 0; -1 and *failure_out:
- * nothing is left open.
+ * Opens all segments of the process, at least one; none is enough if `bare` is set. 0; -1 and *failure_out: nothing is left open. One that this
+ * process itself has claimed, in this thread or another, is ATTACH_CLAIMED by getpid(). Any thread.
  */
-int attach_open(pid_t pid, const AttachKnown *known, bool bare, AttachTarget *target_out,
-                AttachFailure *failure_out);
+int attach_open(pid_t pid, bool bare, AttachTarget *target_out, AttachFailure *failure_out);
 
 /* Unmaps and closes everything that was not taken over (segment.header NULL, fd -1). */
 void attach_close(AttachTarget *target);
+
+/*
+ * A memfd that may become a segment: its process has made it just now, and is still setting it up. Whoever holds it has the segment even if the
+ * process ends meanwhile.
+ */
+typedef struct AttachHold {
+    ProcessIdentity identity;
+    int pidfd;
+    int fd;
+    int number; /* of the descriptor in the process */
+} AttachHold;
+
+/* Takes hold of what the process has under that number. 0, or -errno: nothing is left open. -EBADF, -ENOENT: it is closed already. */
+int attach_hold(pid_t pid, int number, AttachHold *hold_out);
+
+/*
+ * The target of that one segment, once it is complete; the hold has nothing any more. -1 and *failure_out: the hold is as before. ATTACH_DAMAGED or
+ * ATTACH_NOT_HERE then mostly mean that it is not complete yet.
+ */
+int attach_open_held(AttachHold *hold, AttachTarget *target_out, AttachFailure *failure_out);
+
+void attach_drop(AttachHold *hold);
+
+/* Whether the process has a segment mapped, its own or a parent's, as far as we may look: for one out of many, before attach_open(). */
+bool attach_uses_library(pid_t pid);
 
 /*
  * Whether the process still has this segment open, under the number that it had (-1: none), or mapped: false once it execs. Also

@@ -31,13 +31,19 @@ static bool parse_user(const char *text, uid_t *user_out)
     return entry != NULL;
 }
 
+#define CONDITIONS "a condition is name=GLOB, user=NAME, cgroup=GLOB or all"
+
 /* NULL, or why it is none. */
 static const char *parse_condition(const char *text, DiscoverRule *rule)
 {
     const char *value = strchr(text, '=');
 
+    if (strcmp(text, "all") == 0) {
+        rule->all = true;
+        return NULL;
+    }
     if (!value || value[1] == '\0')
-        return "a condition is name=GLOB, user=NAME or cgroup=GLOB";
+        return CONDITIONS;
     value++;
     if (strncmp(text, "name=", 5) == 0) {
         rule->name = value;
@@ -47,7 +53,7 @@ static const char *parse_condition(const char *text, DiscoverRule *rule)
         rule->has_user = parse_user(value, &rule->user);
         return rule->has_user ? NULL : "there is no such user";
     } else {
-        return "a condition is name=GLOB, user=NAME or cgroup=GLOB";
+        return CONDITIONS;
     }
     return NULL;
 }
@@ -121,15 +127,34 @@ static bool is_in_cgroup(const ProcessIdentity *identity, const char *pattern)
     return found;
 }
 
-bool discover_rules_match(const DiscoverRules *rules, const ProcessIdentity *identity)
+bool discover_rules_match(const DiscoverRules *rules, const ProcessIdentity *identity, bool uses_library)
 {
     for (size_t i = 0; i < rules->count; i++) {
         const DiscoverRule *rule = &rules->items[i];
 
-        if ((!rule->has_user || rule->user == identity->user) &&
+        if ((uses_library || !rule->all) && (!rule->has_user || rule->user == identity->user) &&
             (!rule->name || has_name(identity, rule->name)) &&
             (!rule->cgroup || is_in_cgroup(identity, rule->cgroup)))
             return true;
     }
     return false;
+}
+
+static bool have(const DiscoverRules *rules, bool all)
+{
+    for (size_t i = 0; i < rules->count; i++) {
+        if (rules->items[i].all == all)
+            return true;
+    }
+    return false;
+}
+
+bool discover_rules_have_all(const DiscoverRules *rules)
+{
+    return have(rules, true);
+}
+
+bool discover_rules_have_others(const DiscoverRules *rules)
+{
+    return have(rules, false);
 }

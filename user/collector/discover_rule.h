@@ -5,6 +5,7 @@
  *     name=GLOB     the name of the process, or of its program's file
  *     user=NAME     its user, by name or number
  *     cgroup=GLOB   the path of one of its control groups, as /proc/PID/cgroup has it; '*' matches '/', too
+ *     all           it uses libadatrace; others of the rule may narrow that down
  *
  * joined by commas: 'name=worker*,user=www-data'. Of several rules one is enough.
  */
@@ -19,6 +20,7 @@ typedef struct DiscoverRule {
     char *text;         /* copy, cut into pieces; the patterns point into it */
     const char *name;   /* NULL: any */
     const char *cgroup; /* NULL: any */
+    bool all;           /* means only who uses the library: nobody is followed for what it may do later */
     bool has_user;
     uid_t user;
 } DiscoverRule;
@@ -34,7 +36,11 @@ typedef struct DiscoverRules {
 int discover_rules_add(DiscoverRules *rules, const char *text, const char **why_out);
 void discover_rules_fini(DiscoverRules *rules);
 
-/* Whether one of the rules means this process. What cannot be read of it matches nothing. */
-bool discover_rules_match(const DiscoverRules *rules, const ProcessIdentity *identity);
+/* Whether one of the rules means this process, which is known to use the library or not. What cannot be read of it matches nothing. */
+bool discover_rules_match(const DiscoverRules *rules, const ProcessIdentity *identity, bool uses_library);
+
+/* Whether some rule has `all`; and whether some rule has it not, so that it may mean any program. */
+bool discover_rules_have_all(const DiscoverRules *rules);
+bool discover_rules_have_others(const DiscoverRules *rules);
 
 #endif

@@ -81,6 +81,8 @@ static void obey(Recorder *recorder, uint32_t data)
         recorder_take_sched_records(recorder);
     else if (data == RECORDER_WATCH_INBOX)
         recorder_take_inbox(recorder);
+    else if (data >= RECORDER_WATCH_OWN && recorder->target->woken)
+        recorder->target->woken(recorder, data - RECORDER_WATCH_OWN);
     else if (data >= RECORDER_WATCH_PROCESS && data - RECORDER_WATCH_PROCESS < recorder->members.count)
         recorder_check_member(recorder, data - RECORDER_WATCH_PROCESS);
     /* RECORDER_WATCH_TARGET only wakes the loop. */
@@ -89,7 +91,7 @@ static void obey(Recorder *recorder, uint32_t data)
 static void poll_members(Recorder *recorder)
 {
     recorder_check_members(recorder);
-    if (recorder->target->poll)
+    if (recorder->poll_ms)
         recorder->target->poll(recorder);
 }
 
@@ -98,15 +100,15 @@ static void follow(Recorder *recorder)
     struct epoll_event events[16];
 
     while (!recorder->target->is_over(recorder)) {
-        bool polling = recorder->polling || recorder->target->poll;
-        int timeout = recorder_has_views(recorder) ? RECORDER_SCHED_MS : polling ? RECORDER_POLL_MS : -1;
+        uint32_t pause = recorder->polling ? RECORDER_POLL_MS : recorder->poll_ms;
+        int timeout = recorder_has_views(recorder) ? RECORDER_SCHED_MS : pause ? (int)pause : -1;
         int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]), timeout);
 
         for (int i = 0; i < count; i++)
             obey(recorder, events[i].data.u32);
         if (recorder_has_views(recorder))
             recorder_take_sched_records(recorder);
-        if (polling && ada_clock_monotonic_ns() - recorder->checked_at >= RECORDER_POLL_MS * 1000000ull)
+        if (pause && ada_clock_monotonic_ns() - recorder->checked_at >= pause * 1000000ull)
             poll_members(recorder);
     }
 }

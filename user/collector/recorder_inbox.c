@@ -8,6 +8,7 @@
 
 #include "user/base/array.h"
 #include "user/collector/recorder_internal.h"
+#include "user/collector/segment_claim.h"
 
 int recorder_inbox_init(RecorderInbox *inbox)
 {
@@ -18,7 +19,7 @@ int recorder_inbox_init(RecorderInbox *inbox)
 
 static void drop_announcement(const Announcement *announcement)
 {
-    close(announcement->segment);
+    segment_release(announcement->segment);
     if (announcement->pidfd >= 0)
         close(announcement->pidfd);
 }

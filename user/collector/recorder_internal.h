@@ -39,14 +39,14 @@ enum {
     RECORDER_WATCH_INBOX,
     RECORDER_WATCH_PROCESS,
 };
+#define RECORDER_WATCH_OWN 0x80000000u /* epoll data from here on is for RecorderTarget.woken() */
 
 /* A process as the control side knows it. */
 typedef struct Member {
     uint32_t number; /* in the session */
     pid_t pid;       /* attested; 0: nobody took the segment over yet */
     int pidfd;       /* -1: none, or no longer watched */
-    int segment;     /* descriptor that has the claim; -1: it was given up */
-    int announced;   /* another one of the same segment, which must not be closed before it; -1: none */
+    int segment;     /* descriptor that has the claim; -1: it was released */
     int descriptor;  /* AttachedSegment.number; -1: not known */
     dev_t device;    /* which memfd it has */
     ino_t inode;
@@ -54,6 +54,7 @@ typedef struct Member {
     bool superseded;   /* the process runs another program */
     uint64_t taken_ns; /* CLOCK_MONOTONIC: when we learnt of it, so that it ran by then */
     uint32_t tries;    /* since it was seen to have ended */
+    size_t next_free;  /* `ended`: the place is free, and so is items[next_free - 1]; 0: no other */
 } Member;
 
 /* What the kernel sees of one process, with config->sched. */
@@ -70,10 +71,13 @@ typedef struct Views {
     size_t capacity;
 } Views;
 
+/* Each keeps its place, which the epoll set knows, until it has ended; then the next one gets it. So there are as many as ever were at a time. */
 typedef struct Members {
     Member *items;
     size_t count;
     size_t capacity;
+    size_t first_free; /* index + 1; 0: none */
+    size_t live;
 } Members;
 
 /* What other threads told the recorder, and it did not look at yet. */
@@ -94,9 +98,11 @@ typedef struct RecorderTarget {
     int (*start)(Recorder *recorder, enum recorder_stage *stage);
     /* INT or TERM came; NULL: recorder_stop(). */
     void (*interrupted)(Recorder *recorder, const struct signalfd_siginfo *info);
-    /* A process that was not watched runs another program now, with kernel assistance and config->discover; may be NULL. */
-    void (*appeared)(Recorder *recorder, pid_t pid);
-    /* Every RECORDER_POLL_MS; NULL: there is nothing to look after, and only ends make the loop poll. */
+    /* What the kernel tells, as it comes: before anything that it ends is told to the session. May be NULL. */
+    void (*told)(Recorder *recorder, const AdaKernelLifecycle *record);
+    /* A descriptor that was watched as RECORDER_WATCH_OWN + number became readable. May be NULL. */
+    void (*woken)(Recorder *recorder, uint32_t number);
+    /* Every recorder->poll_ms at least, if that is not 0. */
     void (*poll)(Recorder *recorder);
     bool (*is_over)(Recorder *recorder);
     /* Nothing more is to come: tells the session how members ended. */
@@ -117,7 +123,8 @@ struct Recorder {
     sigset_t mask_before;
     Members members;
     uint32_t interrupts;
-    bool polling; /* some member's end is not known yet */
+    bool polling;     /* some member's end is not known yet */
+    uint32_t poll_ms; /* how often the target is to be asked; 0: only what is readable matters */
     int write_state;
     uint64_t marks; /* that config->on_marks() was called for */
     uint64_t checked_at;
@@ -143,9 +150,7 @@ struct Recorder {
     ProcessEnd command_end;
 
     /* recorder_attach.c */
-    struct Followed *followed;
-    size_t followed_count;
-    size_t followed_capacity;
+    struct Following *following;
     int timer; /* -1: no end was set */
     bool over;
 };
@@ -169,10 +174,14 @@ void recorder_take_inbox(Recorder *recorder);
 /* ---- recorder_members.c */
 
 /*
- * Hands a segment over to the session. `fd` is its descriptor, which has its claim, or gets it now. 0: the segment and
- * both descriptors are the recorder's; -EBUSY: another collector has it; others: session_attach(). All stays the caller's then.
+ * Hands a segment over to the session. `fd` is its descriptor, which has its claim, or gets it now; `descriptor` as Member.descriptor. 0: the segment
+ * and both descriptors are the recorder's; -EBUSY: another collector has it; others: session_attach(). All stays the caller's then.
  */
-int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd);
+int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, int descriptor, pid_t pid,
+                        int pidfd);
+
+/* A member with that pid whose program goes on; NULL: there is none. */
+Member *recorder_find_member(Recorder *recorder, pid_t pid);
 
 /* The member has ended: tells the session, once. Its claim goes with it. */
 void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end);
@@ -209,6 +218,8 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session);
 
 /* The process's threads are told of from now on, and those of its children if ADA_KERNEL_WITH_CHILDREN is in `flags`. */
 void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags);
+
+void recorder_unwatch_process(Recorder *recorder, pid_t pid);
 
 /* What happened up to now; images that this ended. */
 void recorder_take_kernel_events(Recorder *recorder);

@@ -11,16 +11,13 @@ static void on_record(void *context, const AdaKernelLifecycle *record, const Ada
 {
     Recorder *recorder = context;
 
-    if (record->type == ADA_KERNEL_EXEC && (record->flags & ADA_KERNEL_UNWATCHED)) {
-        if (recorder->target->appeared)
-            recorder->target->appeared(recorder, (pid_t)record->tgid);
-        return;
-    }
-    if (record->type == ADA_KERNEL_EXEC) {
-        /* The image that it runs now may have announced itself already. */
+    /* The image that it runs now may have announced itself already. */
+    if (record->type == ADA_KERNEL_EXEC && !(record->flags & ADA_KERNEL_UNWATCHED))
         recorder_supersede(recorder, (pid_t)record->tgid, record->time_ns);
+    if (recorder->target->told)
+        recorder->target->told(recorder, record);
+    if (record->type != ADA_KERNEL_FORK && record->type != ADA_KERNEL_EXIT)
         return;
-    }
     if (record->time_ns >= recorder->announced_ns)
         recorder_take_announcements(recorder);
     recorder_tell_views(recorder, record);
@@ -52,6 +49,12 @@ void recorder_watch_process(Recorder *recorder, pid_t pid, uint32_t flags)
         (void)kernel_assist_watch(recorder->kernel, pid, flags); /* without room: as without assistance */
 }
 
+void recorder_unwatch_process(Recorder *recorder, pid_t pid)
+{
+    if (recorder->kernel)
+        kernel_assist_unwatch(recorder->kernel, pid);
+}
+
 /* ---- starting --------------------------------------------------------------------------------- */
 
 /* The shortest time that a rule of this kind is about; UINT64_MAX: there is none. */
@@ -78,11 +81,15 @@ static const MarkRule *find_kernel_rule(const MarkRules *rules)
 
 int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
 {
+    const DiscoverRules *discover = recorder->config->discover;
     const MarkRules *rules = recorder->config->rules;
     KernelAssistConfig config = {
         .off_cpu_ns = shortest(rules, MARK_RULE_OFF_CPU),
         .runqueue_ns = shortest(rules, MARK_RULE_RUN_QUEUE),
-        .all_execs = recorder->config->discover != NULL,
+        .all_execs = discover && discover_rules_have_others(discover),
+        /* Costs all system calls something, so it is not for the images of a few processes: their execs are told. */
+        .segments = !recorder->config->argv && recorder->config->with_children,
+        .all_segments = discover != NULL,
         .uprobes = recorder->config->uprobes,
         .uprobe_count = recorder->config->uprobe_count,
         .syscalls = recorder->config->syscalls ? recorder->config->syscalls->bits : NULL,

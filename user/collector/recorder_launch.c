@@ -7,6 +7,7 @@
 
 #include "user/collector/launch.h"
 #include "user/collector/recorder_internal.h"
+#include "user/collector/segment_claim.h"
 
 /* The segment for the command: recording from the start, its first slot's pages in place. */
 static int prepare(Recorder *recorder, enum recorder_stage *stage)
@@ -24,10 +25,10 @@ static int prepare(Recorder *recorder, enum recorder_stage *stage)
     fd = launch_raise_descriptor(fd); /* before the claim, which the closing of another one would give up */
     ada_store_relaxed(&segment.header->attached, 1u);
     (void)segment_prefault_slot(&segment, 0); /* only a matter of speed */
-    error = recorder_add_member(recorder, &segment, fd, 0, -1);
+    error = recorder_add_member(recorder, &segment, fd, -1, 0, -1);
     if (error) {
         segment_unmap(&segment);
-        close(fd);
+        segment_release(fd);
         return error;
     }
     recorder->launched_segment = fd;

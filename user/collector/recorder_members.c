@@ -26,15 +26,23 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+static void release_segment(int *fd)
+{
+    segment_release(*fd);
+    *fd = -1;
+}
+
 void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
 {
     if (member->ended)
         return;
     member->ended = true;
+    member->next_free = recorder->members.first_free;
+    recorder->members.first_free = (size_t)(member - recorder->members.items) + 1;
+    recorder->members.live--;
     session_tell_kernel_events(recorder->session, &recorder->kernel_events); /* ends of its threads came first */
     close_fd(&member->pidfd); /* leaves the epoll set with it */
-    close_fd(&member->segment);
-    close_fd(&member->announced);
+    release_segment(&member->segment);
     session_process_ended(recorder->session, member->number, end);
 }
 
@@ -43,7 +51,7 @@ void recorder_supersede(Recorder *recorder, pid_t pid, uint64_t now)
     for (size_t i = 0; i < recorder->members.count; i++) {
         Member *member = &recorder->members.items[i];
 
-        member->superseded |= member->pid == pid && member->taken_ns <= now;
+        member->superseded |= !member->ended && member->pid == pid && member->taken_ns <= now;
     }
 }
 
@@ -55,16 +63,52 @@ void recorder_end_superseded(Recorder *recorder)
     }
 }
 
-int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_t pid, int pidfd)
+/* A place that nobody has any more, or a new one. 0 or -ENOMEM. */
+static int find_place(Members *members, size_t *index_out)
+{
+    int error;
+
+    if (members->first_free > 0) {
+        *index_out = members->first_free - 1;
+        return 0;
+    }
+    error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
+    if (!error)
+        *index_out = members->count;
+    return error;
+}
+
+static void put_member(Members *members, size_t index, const Member *member)
+{
+    if (index == members->count)
+        members->count++;
+    else
+        members->first_free = members->items[index].next_free;
+    members->items[index] = *member;
+    members->live++;
+}
+
+Member *recorder_find_member(Recorder *recorder, pid_t pid)
+{
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        Member *member = &recorder->members.items[i];
+
+        if (member->pid == pid && !member->ended && !member->superseded)
+            return member;
+    }
+    return NULL;
+}
+
+int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, int descriptor, pid_t pid, int pidfd)
 {
     Members *members = &recorder->members;
     Member member = {.pid = pid,
                      .pidfd = pidfd,
                      .segment = fd,
-                     .announced = -1,
-                     .descriptor = -1,
+                     .descriptor = descriptor,
                      .taken_ns = ada_clock_monotonic_ns()};
     struct stat status;
+    size_t index = 0;
     pid_t holder;
     int error;
 
@@ -72,16 +116,16 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
         return -errno;
     member.device = status.st_dev;
     member.inode = status.st_ino;
-    error = array_reserve_one(&members->items, &members->capacity, members->count, sizeof(members->items[0]));
+    error = find_place(members, &index);
     if (!error)
-        error = segment_claim(fd, &holder);
+        error = segment_claim(fd, pid, &holder);
     if (!error)
         error = session_attach(recorder->session, segment, pid, &member.number);
     if (error)
         return error;
-    members->items[members->count++] = member;
+    put_member(members, index, &member);
     if (pidfd >= 0)
-        (void)recorder_watch(recorder, pidfd, RECORDER_WATCH_PROCESS + (uint32_t)members->count - 1);
+        (void)recorder_watch(recorder, pidfd, RECORDER_WATCH_PROCESS + (uint32_t)index);
     return 0;
 }
 
@@ -89,12 +133,16 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, pid_
 
 void recorder_accept_own(Recorder *recorder, Announcement *announcement)
 {
+    struct stat status;
     Segment segment;
 
+    if (fstat(announcement->segment, &status) < 0 ||
+        segment_is_claimed_here(status.st_dev, status.st_ino, NULL))
+        return; /* it says so again */
     if (segment_attach(announcement->segment, &segment) != 0)
         return; /* not a segment of ours: whoever sent it is not traced */
     recorder_supersede(recorder, announcement->pid, UINT64_MAX);
-    if (recorder_add_member(recorder, &segment, announcement->segment, announcement->pid,
+    if (recorder_add_member(recorder, &segment, announcement->segment, -1, announcement->pid,
                             announcement->pidfd) != 0)
         segment_unmap(&segment);
     else
@@ -108,14 +156,13 @@ static void accept_claimed(Recorder *recorder, Announcement *announcement)
     Member *member = recorder->command ? &recorder->members.items[0] : NULL;
     struct stat status;
 
-    if (!member || member->pid != 0 || fstat(announcement->segment, &status) < 0 ||
+    if (!member || member->ended || member->pid != 0 || fstat(announcement->segment, &status) < 0 ||
         status.st_ino != member->inode || status.st_dev != member->device)
         return;
     member->pid = announcement->pid;
     member->taken_ns = ada_clock_monotonic_ns();
     member->pidfd = announcement->pidfd;
-    member->announced = announcement->segment; /* closing it would give the claim up */
-    announcement->pidfd = announcement->segment = -1;
+    announcement->pidfd = -1;
     if (member->pidfd >= 0)
         (void)recorder_watch(recorder, member->pidfd, RECORDER_WATCH_PROCESS);
     session_identify(recorder->session, member->number, member->pid);
@@ -123,10 +170,8 @@ static void accept_claimed(Recorder *recorder, Announcement *announcement)
 
 static void mark_member(Recorder *recorder, Announcement *announcement)
 {
-    bool known = false;
+    bool known = recorder_find_member(recorder, announcement->pid) != NULL;
 
-    for (size_t i = 0; i < recorder->members.count && !known; i++)
-        known = recorder->members.items[i].pid == announcement->pid && !recorder->members.items[i].ended;
     if (known)
         session_mark(recorder->session, announcement->pid);
     announce_server_answer(announcement, known);
@@ -188,7 +233,7 @@ void recorder_take_announcements(Recorder *recorder)
             accept_claimed(recorder, &announcement);
         else
             recorder_accept_own(recorder, &announcement);
-        close_fd(&announcement.segment);
+        release_segment(&announcement.segment);
         close_fd(&announcement.pidfd);
     }
     recorder->announced_ns = now;
@@ -200,13 +245,16 @@ void recorder_take_announcements(Recorder *recorder)
 void recorder_check_member(Recorder *recorder, size_t index)
 {
     Member *member = &recorder->members.items[index];
+    uint32_t number = member->number;
     ProcessEnd end;
 
     if (member->ended || member->pidfd < 0 || (recorder->command && member->pid == recorder->command) ||
         !process_has_ended(member->pidfd))
         return;
     recorder_take_kernel_events(recorder);    /* all its threads have ended: their records are there */
-    member = &recorder->members.items[index]; /* others may have come */
+    member = &recorder->members.items[index]; /* others may have come, */
+    if (member->ended || member->number != number)
+        return; /* and it have gone */
     end = process_ask_end(member->pidfd);
     if (end.kind != 0)
         recorder_end_member(recorder, member, end);
@@ -243,8 +291,7 @@ void recorder_members_fini(Recorder *recorder)
         Member *member = &recorder->members.items[i];
 
         close_fd(&member->pidfd);
-        close_fd(&member->segment);
-        close_fd(&member->announced);
+        release_segment(&member->segment);
     }
     free(recorder->members.items);
 }

@@ -25,6 +25,12 @@ int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags)
     return -EOPNOTSUPP;
 }
 
+bool kernel_assist_tells_segments(const KernelAssist *assist)
+{
+    (void)assist;
+    return false;
+}
+
 void kernel_assist_unwatch(KernelAssist *assist, pid_t pid)
 {
     (void)assist, (void)pid;

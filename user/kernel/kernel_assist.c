@@ -26,6 +26,7 @@ struct KernelAssist {
     struct ring_buffer *sched;
     struct bpf_link *look;                            /* the iterator */
     struct bpf_link *switches[2];                     /* while they are followed */
+    struct bpf_link *memfds[2];                       /* NULL: segments are not told */
     struct bpf_link *uprobes[2 * ADA_KERNEL_UPROBES]; /* NULL: none more */
     uint32_t follows;
     /* the maps, in memory; written by BPF, but for on_cpu[].ran, which the reader takes, and threads[].tid when they are watched no more */
@@ -113,6 +114,15 @@ static void choose_programs(const struct ada_kernel *skeleton, bool raw, bool sy
     }
 }
 
+/* They are attached by attach_memfds(), which may fail. */
+static void choose_memfd_programs(const struct ada_kernel *skeleton, bool wanted)
+{
+    (void)bpf_program__set_autoload(skeleton->progs.on_memfd_enter, wanted);
+    (void)bpf_program__set_autoload(skeleton->progs.on_memfd_exit, wanted);
+    bpf_program__set_autoattach(skeleton->progs.on_memfd_enter, false);
+    bpf_program__set_autoattach(skeleton->progs.on_memfd_exit, false);
+}
+
 /* Knobs and sizes. 0 or -errno. */
 static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *config, const struct btf *btf)
 {
@@ -141,8 +151,10 @@ static int configure(struct ada_kernel *skeleton, const KernelAssistConfig *conf
     (void)bpf_program__set_autoload(skeleton->progs.on_return, config->uprobe_count > 0);
     bpf_program__set_autoattach(skeleton->progs.on_call, false);
     bpf_program__set_autoattach(skeleton->progs.on_return, false);
+    choose_memfd_programs(skeleton, config->segments || config->all_segments);
     skeleton->rodata->knob_switch_has_state = has_state;
     skeleton->rodata->knob_all_execs = config->all_execs;
+    skeleton->rodata->knob_all_segments = config->all_segments;
     skeleton->rodata->knob_sched_records = config->sched_records;
     skeleton->rodata->knob_off_cpu_ns = config->off_cpu_ns;
     skeleton->rodata->knob_runqueue_ns = config->runqueue_ns;
@@ -364,12 +376,39 @@ static int attach_uprobes(KernelAssist *assist, const KernelAssistConfig *config
     return 0;
 }
 
+static void detach_memfds(KernelAssist *assist)
+{
+    for (size_t i = 0; i < sizeof(assist->memfds) / sizeof(assist->memfds[0]); i++) {
+        (void)bpf_link__destroy(assist->memfds[i]);
+        assist->memfds[i] = NULL;
+    }
+}
+
+/* Both or none: a kernel may lack these tracepoints, which is no error. */
+static void attach_memfds(KernelAssist *assist)
+{
+    const struct ada_kernel *skeleton = assist->skeleton;
+
+    assist->memfds[0] = bpf_program__attach(skeleton->progs.on_memfd_exit);
+    if (assist->memfds[0])
+        assist->memfds[1] = bpf_program__attach(skeleton->progs.on_memfd_enter);
+    if (!assist->memfds[1])
+        detach_memfds(assist);
+}
+
+bool kernel_assist_tells_segments(const KernelAssist *assist)
+{
+    return assist->memfds[0] != NULL;
+}
+
 static int attach(KernelAssist *assist, const KernelAssistConfig *config)
 {
     int error = ada_kernel__attach(assist->skeleton);
 
     if (error)
         return error;
+    if (config->segments || config->all_segments)
+        attach_memfds(assist);
     assist->look = bpf_program__attach_iter(assist->skeleton->progs.on_task, NULL);
     if (!assist->look)
         return -errno;
@@ -425,6 +464,7 @@ void kernel_assist_destroy(KernelAssist *assist)
     ring_buffer__free(assist->lifecycle);
     ring_buffer__free(assist->sched);
     detach_switches(assist);
+    detach_memfds(assist);
     for (uint32_t i = 0; i < 2 * ADA_KERNEL_UPROBES; i++)
         (void)bpf_link__destroy(assist->uprobes[i]);
     (void)bpf_link__destroy(assist->look);
@@ -541,7 +581,8 @@ static uint64_t lifecycle_misses(const struct ada_kernel *skeleton)
 {
     return misses(skeleton->progs.on_fork) + misses(skeleton->progs.on_fork_raw) +
            misses(skeleton->progs.on_exec) + misses(skeleton->progs.on_exec_raw) +
-           misses(skeleton->progs.on_exit) + misses(skeleton->progs.on_exit_raw);
+           misses(skeleton->progs.on_exit) + misses(skeleton->progs.on_exit_raw) +
+           misses(skeleton->progs.on_memfd_enter) + misses(skeleton->progs.on_memfd_exit);
 }
 
 void kernel_assist_counters(const KernelAssist *assist, AdaKernelCounters *sum_out)

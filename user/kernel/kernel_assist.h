@@ -44,8 +44,10 @@ typedef struct KernelAssistConfig {
     const KernelUprobe *uprobes; /* calls of these are recorded there, numbered as here; every process that calls one pays for it */
     uint32_t uprobe_count; /* at most ADA_KERNEL_UPROBES */
     bool all_execs;        /* new programs of all processes are told, not only of those that are watched */
-    bool raw_tracepoints;  /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
-    const char *btf;       /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
+    bool segments;     /* segments that watched processes make are told: see kernel_assist_tells_segments() */
+    bool all_segments; /* and those of all others */
+    bool raw_tracepoints; /* never `tp_btf`, as on a kernel whose BTF does not describe the events */
+    const char *btf;      /* where the kernel's BTF is: /sys/kernel/btf/vmlinux */
 } KernelAssistConfig;
 
 /*
@@ -63,6 +65,13 @@ void kernel_assist_destroy(KernelAssist *assist);
  * (ADA_KERNEL_WITH_CHILDREN). It is watched no more when it has ended. -E2BIG: ADA_KERNEL_TARGETS are.
  */
 int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags);
+
+/*
+ * Whether segments are told, as config->segments or all_segments asked for. Not if the kernel was built without tracepoints of system calls
+ * (CONFIG_FTRACE_SYSCALLS), or tracefs, which says where they are, is not mounted or not to be read. While they are told, each
+ * system call of every process takes the kernel's slow way, some 70 ns more (docs/architecture.md).
+ */
+bool kernel_assist_tells_segments(const KernelAssist *assist);
 
 /* Nothing happens for one that is not watched. Records that are in a ring already are still to come. */
 void kernel_assist_unwatch(KernelAssist *assist, pid_t pid);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/collector/segment_claim.h"
 #include "user/service/service_manager.h"
 #include "user/service/session_table.h"
 
@@ -150,7 +151,7 @@ static void take_signals(Service *service)
 static void drop_announcement(const Announcement *announcement)
 {
     if (announcement->segment >= 0)
-        close(announcement->segment);
+        segment_release(announcement->segment);
     if (announcement->pidfd >= 0)
         close(announcement->pidfd);
 }

@@ -14,6 +14,7 @@
 
 #include "user/base/thread.h"
 #include "user/collector/attach_explain.h"
+#include "user/collector/segment_claim.h"
 #include "user/service/session_output.h"
 
 struct SessionRun {
@@ -398,7 +399,7 @@ void session_run_announce(SessionRun *run, const Announcement *announcement)
     if (run->recorder) {
         recorder_announce(run->recorder, announcement);
     } else {
-        close(announcement->segment);
+        segment_release(announcement->segment);
         if (announcement->pidfd >= 0)
             close(announcement->pidfd);
     }
