@@ -24,6 +24,7 @@ typedef struct DirectoryFixture {
     char path[96]; /* base/trace */
     TraceDirectoryConfig config;
     TraceDirectory *directory;
+    bool others_remove; /* files that are told may be gone */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     Told complete;           /* by lock, while there is a directory */

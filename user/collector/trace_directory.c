@@ -50,11 +50,15 @@ void trace_directory_tell_complete(TraceDirectory *directory, KeptFile *file)
     }
 }
 
-/* Those that will not be compressed. */
-static void tell_owed(TraceDirectory *directory)
+/* `stopping`: nothing more will be compressed. */
+static void tell_owed(TraceDirectory *directory, bool stopping)
 {
-    for (size_t i = 0; i < directory->kept.count; i++)
-        trace_directory_tell_complete(directory, &directory->kept.items[i]);
+    for (size_t i = 0; i < directory->kept.count; i++) {
+        KeptFile *file = &directory->kept.items[i];
+
+        if (stopping || !directory->config.compress || file->kind == TRACE_FILE_GZIP)
+            trace_directory_tell_complete(directory, file);
+    }
 }
 
 /* ---- bringing files to the disk --------------------------------------------------------------- */
@@ -117,8 +121,7 @@ static void take(TraceDirectory *directory, const TraceFile *file)
     kept.owed = complete;
     trace_directory_keep(directory, &kept);
     trace_directory_apply_limits(directory);
-    if (!directory->config.compress)
-        tell_owed(directory);
+    tell_owed(directory, false);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------- */
@@ -244,7 +247,7 @@ static void *directory_main(void *argument)
         }
     }
     pthread_mutex_unlock(&directory->lock);
-    tell_owed(directory);
+    tell_owed(directory, true);
     return NULL;
 }
 
@@ -454,8 +457,7 @@ static int take_over(TraceDirectory *directory)
         directory->opened = kept_files_highest(&found);
         trace_directory_adopt(directory, &found);
         trace_directory_apply_limits(directory);
-        if (!directory->config.compress)
-            tell_owed(directory);
+        tell_owed(directory, false);
     }
     kept_files_clear(&found);
     return error;

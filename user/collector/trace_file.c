@@ -78,7 +78,8 @@ bool trace_file_is_at(int directory, const char *name, ino_t inode)
 {
     struct stat status;
 
-    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == inode;
+    return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == inode &&
+           S_ISREG(status.st_mode) && status.st_uid == geteuid();
 }
 
 int trace_file_remove(int directory, const char *name)

@@ -28,7 +28,7 @@ int trace_file_open(int directory, const char *name, int flags);
 /* It is a regular file of our effective user with one name only: what we made. */
 bool trace_file_is_ours(const struct stat *status);
 
-/* The name leads to this file itself. */
+/* The name still leads to this file of ours, and not to what got its inode number after it. */
 bool trace_file_is_at(int directory, const char *name, ino_t inode);
 
 /* 0 also if it is gone already. Errors of unlinkat(2), negative. */

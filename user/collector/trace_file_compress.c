@@ -14,7 +14,8 @@
 #include "user/lane/test_point.h"
 
 #define CHUNK (128u << 10)
-#define LEVEL 1
+#define LEVEL \
+    1 /* of a trace it leaves 15 %, at 8 ns per byte; level 6 leaves 14 %, and takes four times as long */
 #define WINDOW_BITS 15
 #define AS_GZIP 16 /* added to the window bits: zlib.h */
 #define MEMORY_LEVEL 8
