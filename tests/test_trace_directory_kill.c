@@ -26,9 +26,9 @@
 #include "user/lane/test_point.h"
 
 #define FILES 8u          /* of one run of the child */
-#define ROUNDS 60u        /* of kills at any moment */
+#define ROUNDS 40u        /* of kills at any moment */
 #define UNIT 64u          /* a file is a multiple of it; what is behind is torn */
-#define BYTES_MAX 400000u /* several chunks of the compressor */
+#define BYTES_MAX 300000u /* several chunks of the compressor */
 #define RUN_FILES_MAX 4096u
 
 /* Shared with the child, which writes it. */
