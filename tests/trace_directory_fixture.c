@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "test_support.h"
+#include "user/collector/trace_file.h"
 
 /* ---- what is told ----------------------------------------------------------------------------- */
 
@@ -31,9 +32,10 @@ static void tell(DirectoryFixture *fixture, Told *told, const char *line)
 static void on_complete(void *context, const char *name, uint32_t number, uint64_t bytes)
 {
     DirectoryFixture *fixture = context;
+    enum trace_file_kind kind;
     uint32_t parsed = 0;
 
-    CU_ASSERT_EQUAL(sscanf(name, "trace-%u.", &parsed), 1);
+    CU_ASSERT(trace_file_name_parse(name, &parsed, &kind));
     CU_ASSERT_EQUAL(parsed, number);
     CU_ASSERT(fixture->others_remove || directory_fixture_size(fixture, name) == (int64_t)bytes);
     fixture->complete_bytes = bytes;

@@ -92,12 +92,10 @@ static int open_result(int place, uint32_t number)
     fd = trace_file_open(place, name, O_WRONLY | O_CREAT);
     if (fd < 0)
         return fd;
-    if (fstat(fd, &status) < 0)
+    if (fstat(fd, &status) < 0 || (trace_file_is_ours(&status) && ftruncate(fd, 0) < 0))
         error = -errno;
     else if (!trace_file_is_ours(&status))
         error = -EPERM;
-    else if (ftruncate(fd, 0) < 0)
-        error = -errno;
     if (!error)
         return fd;
     close(fd);
