@@ -53,7 +53,8 @@ static void finished(void *context, int fd, bool complete)
 
 static int create_directory(const RecordOptions *options, RecordingOutput *output)
 {
-    int fd, error = trace_directory_create(options->output, options->keep_bytes, &output->directory);
+    const TraceDirectoryConfig config = {.path = options->output, .keep_bytes = options->keep_bytes};
+    int fd, error = trace_directory_create(&config, &output->directory);
 
     if (error)
         return error;

@@ -4,239 +4,505 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "user/base/array.h"
 #include "user/base/thread.h"
+#include "user/collector/trace_directory_internal.h"
+#include "user/lane/atomic.h"
+#include "user/lane/clock.h"
+#include "user/lane/test_point.h"
 
-#define NAME_SIZE 40u /* "trace-4294967295.adat.partial" */
+#define NAMES_TRIED 16u /* that others have taken */
+#define NS_PER_S 1000000000ull
 
-typedef struct TraceFile {
-    uint32_t number;
-    int fd;
-    bool complete;
-} TraceFile;
+/* ---- what is told ----------------------------------------------------------------------------- */
 
-typedef struct KeptFile {
-    uint32_t number;
-    uint64_t bytes;
-} KeptFile;
-
-typedef struct FileQueue {
-    TraceFile *items;
-    size_t count;
-    size_t capacity;
-} FileQueue;
-
-struct TraceDirectory {
-    char *path;
-    int fd;
-    uint64_t keep_bytes;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-
-    /* the recorder's */
-    uint32_t opened;      /* how many so far: the number of the last one */
-    TraceFile present[2]; /* open; number 0: none */
-
-    /* guarded by lock */
-    FileQueue finished; /* waiting for the disk */
-    bool stopping;
-
-    /* the thread's, until it has ended */
-    KeptFile *kept; /* oldest first */
-    size_t kept_count;
-    size_t kept_capacity;
-    uint64_t kept_bytes;
-    int error;
-};
-
-static void format_name(char name[NAME_SIZE], uint32_t number, bool complete)
+void trace_directory_tell_error(TraceDirectory *directory, const char *what, const char *name, int error)
 {
-    (void)snprintf(name, NAME_SIZE, "trace-%06u.adat%s", number, complete ? "" : ".partial");
-}
+    const TraceDirectoryCalls *calls = &directory->config.calls;
 
-static void note_error(TraceDirectory *directory, int error)
-{
     if (directory->error == 0)
         directory->error = error;
+    if (calls->on_error)
+        calls->on_error(calls->context, what, name, error);
+}
+
+void trace_directory_tell_complete(TraceDirectory *directory, KeptFile *file)
+{
+    const TraceDirectoryCalls *calls = &directory->config.calls;
+    char name[TRACE_FILE_NAME_SIZE];
+
+    if (!file->owed)
+        return;
+    file->owed = false;
+    trace_file_name_format(name, file->number, file->kind);
+    if (calls->on_complete)
+        calls->on_complete(calls->context, name, file->number, file->bytes);
+    if (directory->config.compress &&
+        file->kind == TRACE_FILE_COMPLETE) { /* nothing is to be done for it any more */
+        trace_file_name_format(name, file->number, TRACE_FILE_GZIP_PARTIAL);
+        (void)trace_file_remove(directory->place, name);
+    }
+}
+
+/* `stopping`: nothing more will be compressed. */
+static void tell_owed(TraceDirectory *directory, bool stopping)
+{
+    for (size_t i = 0; i < directory->kept.count; i++) {
+        KeptFile *file = &directory->kept.items[i];
+
+        if (stopping || !directory->config.compress || file->kind == TRACE_FILE_GZIP)
+            trace_directory_tell_complete(directory, file);
+    }
 }
 
 /* ---- bringing files to the disk --------------------------------------------------------------- */
 
-static void drop_oldest(TraceDirectory *directory)
-{
-    char name[NAME_SIZE];
-
-    while (directory->keep_bytes > 0 && directory->kept_bytes > directory->keep_bytes &&
-           directory->kept_count > 1) {
-        format_name(name, directory->kept[0].number, true);
-        if (unlinkat(directory->fd, name, 0) < 0 && errno != ENOENT) /* somebody else may have made room */
-            note_error(directory, -errno);
-        directory->kept_bytes -= directory->kept[0].bytes;
-        directory->kept_count--;
-        memmove(directory->kept, directory->kept + 1, directory->kept_count * sizeof(directory->kept[0]));
-    }
-}
-
-static void keep(TraceDirectory *directory, uint32_t number, uint64_t bytes)
-{
-    if (array_reserve_one(&directory->kept, &directory->kept_capacity, directory->kept_count,
-                          sizeof(directory->kept[0])) != 0) {
-        note_error(directory, -ENOMEM); /* it is never removed */
-        return;
-    }
-    directory->kept[directory->kept_count++] = (KeptFile){.number = number, .bytes = bytes};
-    directory->kept_bytes += bytes;
-    drop_oldest(directory);
-}
-
 /* Its contents are on the disk before its name says so. */
-static int complete_file(const TraceDirectory *directory, const TraceFile *file)
+static int complete_file(const TraceDirectory *directory, const TraceFile *file, const char *partial)
 {
-    char partial[NAME_SIZE], complete[NAME_SIZE];
+    char complete[TRACE_FILE_NAME_SIZE];
+    struct stat status;
+    int error;
 
-    format_name(partial, file->number, false);
-    format_name(complete, file->number, true);
-    if (fsync(file->fd) < 0 ||
-        renameat2(directory->fd, partial, directory->fd, complete, RENAME_NOREPLACE) < 0 ||
-        fsync(directory->fd) < 0)
+    trace_file_name_format(complete, file->number, TRACE_FILE_COMPLETE);
+    if (fsync(file->fd) < 0 || fstat(file->fd, &status) < 0)
         return -errno;
-    return 0;
+    if (!trace_file_is_at(file->place, partial, status.st_ino))
+        return -ENOENT;
+    ADA_TEST_POINT("complete.synced");
+    if (directory->config.compress)
+        compressor_note(file->place, file->number);
+    error = trace_file_rename(file->place, partial, complete);
+    ADA_TEST_POINT("complete.renamed");
+    return error;
 }
 
 /* Nothing could be written to it: while the disk is full, there would be one more each second. */
-static int drop_empty(const TraceDirectory *directory, const TraceFile *file)
+static int give_up_file(const TraceFile *file, const char *partial)
 {
-    char name[NAME_SIZE];
+    struct stat status;
 
-    format_name(name, file->number, false);
-    return unlinkat(directory->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+    if (fsync(file->fd) < 0 || fstat(file->fd, &status) < 0)
+        return -errno;
+    return status.st_size == 0 ? trace_file_remove(file->place, partial) : 0;
+}
+
+static void close_file(const TraceFile *file)
+{
+    close(file->fd);
+    close(file->place);
 }
 
 static void take(TraceDirectory *directory, const TraceFile *file)
 {
+    char partial[TRACE_FILE_NAME_SIZE];
     struct stat status = {0};
-    int error = 0;
+    bool complete = file->complete;
+    KeptFile kept;
+    int error;
 
+    trace_file_name_format(partial, file->number, TRACE_FILE_PARTIAL);
+    error = complete ? complete_file(directory, file, partial) : give_up_file(file, partial);
+    if (error) {
+        trace_directory_tell_error(directory, "complete", partial, error);
+        complete = false;
+    }
     (void)fstat(file->fd, &status); /* cannot fail: it is open */
-    if (file->complete)
-        error = complete_file(directory, file);
-    else if (status.st_size == 0)
-        error = drop_empty(directory, file);
-    else if (fsync(file->fd) < 0)
-        error = -errno;
-    close(file->fd);
+    close_file(file);
+    if (file->moves != directory->placed || status.st_nlink == 0 || status.st_size == 0)
+        return; /* in a directory that nobody finds, or nowhere */
+    kept = kept_file_of(file->number, complete ? TRACE_FILE_COMPLETE : TRACE_FILE_PARTIAL, &status);
+    kept.owed = complete;
+    trace_directory_keep(directory, &kept);
+    trace_directory_apply_limits(directory);
+    tell_owed(directory, false);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------- */
+
+/* The directory was removed or replaced, and another one is there: what it holds counts from now on. */
+static void move(TraceDirectory *directory, int place, uint32_t moves)
+{
+    KeptFiles found = {0};
+    int error;
+
+    close(directory->place);
+    directory->place = place;
+    directory->placed = moves;
+    kept_files_clear(&directory->kept);
+    trace_directory_tell_error(directory, "find", directory->config.path, -ENOENT);
+    error = trace_directory_scan(place, &found);
     if (error)
-        note_error(directory, error);
-    else if (file->complete)
-        keep(directory, file->number, (uint64_t)status.st_size);
+        trace_directory_tell_error(directory, "read", directory->config.path, error);
+    for (size_t i = 0; i < found.count; i++)
+        if (found.items[i].kind == TRACE_FILE_COMPLETE || found.items[i].kind == TRACE_FILE_GZIP)
+            trace_directory_keep(directory, &found.items[i]);
+    kept_files_clear(&found);
+}
+
+static void look(TraceDirectory *directory)
+{
+    trace_directory_apply_limits(directory);
+    directory->next_look = ada_clock_monotonic_ns() + directory->config.look_ns;
+}
+
+enum step { STEP_WAIT, STEP_MOVE, STEP_TAKE, STEP_SETTLE, STEP_COMPRESS, STEP_LOOK, STEP_END };
+
+/* With the lock. */
+static enum step next_step(TraceDirectory *directory)
+{
+    enum compressor_state compressing = directory->compressor.state;
+
+    if (compressing == COMPRESSOR_DONE)
+        return STEP_SETTLE;
+    if (directory->moved_to >= 0) /* before files that are there; what is compressed is in the old one */
+        return compressing == COMPRESSOR_IDLE ? STEP_MOVE : STEP_WAIT;
+    if (directory->finished.count > 0)
+        return STEP_TAKE;
+    if (directory->stopping)
+        return compressing == COMPRESSOR_IDLE ? STEP_END : STEP_WAIT;
+    if (trace_directory_has_timed_limits(directory) && ada_clock_monotonic_ns() >= directory->next_look)
+        return STEP_LOOK;
+    return compressor_has_work(directory) ? STEP_COMPRESS : STEP_WAIT;
+}
+
+/* With the lock, which is given up meanwhile. */
+static void wait_for_change(TraceDirectory *directory)
+{
+    struct timespec until = {.tv_sec = (time_t)(directory->next_look / NS_PER_S),
+                             .tv_nsec = (long)(directory->next_look % NS_PER_S)};
+
+    if (directory->stopping || !trace_directory_has_timed_limits(directory))
+        pthread_cond_wait(&directory->changed, &directory->lock);
+    else
+        (void)pthread_cond_timedwait(&directory->changed, &directory->lock, &until);
+}
+
+/* With the lock, which is given up meanwhile. */
+static void take_all(TraceDirectory *directory)
+{
+    FileQueue todo = directory->finished;
+
+    directory->finished = (FileQueue){0};
+    pthread_mutex_unlock(&directory->lock);
+    for (size_t i = 0; i < todo.count; i++)
+        take(directory, &todo.items[i]);
+    free(todo.items);
+    pthread_mutex_lock(&directory->lock);
+}
+
+/* The same. */
+static void move_on(TraceDirectory *directory)
+{
+    int place = directory->moved_to;
+    uint32_t moves = directory->moves;
+
+    directory->moved_to = -1;
+    if (!directory->stopping)
+        ada_store_relaxed(&directory->compressor.cancelled, 0u);
+    pthread_mutex_unlock(&directory->lock);
+    move(directory, place, moves);
+    pthread_mutex_lock(&directory->lock);
+}
+
+static void unlocked(TraceDirectory *directory, void (*run)(TraceDirectory *directory))
+{
+    pthread_mutex_unlock(&directory->lock);
+    run(directory);
+    pthread_mutex_lock(&directory->lock);
 }
 
 static void *directory_main(void *argument)
 {
     TraceDirectory *directory = argument;
+    enum step step;
 
     pthread_mutex_lock(&directory->lock);
-    for (;;) {
-        FileQueue todo = directory->finished;
-
-        if (todo.count == 0) {
-            if (directory->stopping)
-                break;
-            pthread_cond_wait(&directory->changed, &directory->lock);
-            continue;
+    while ((step = next_step(directory)) != STEP_END) {
+        switch (step) {
+        case STEP_MOVE:
+            move_on(directory);
+            break;
+        case STEP_TAKE:
+            take_all(directory);
+            break;
+        case STEP_SETTLE:
+            unlocked(directory, compressor_settle);
+            break;
+        case STEP_COMPRESS:
+            unlocked(directory, compressor_begin);
+            break;
+        case STEP_LOOK:
+            unlocked(directory, look);
+            break;
+        default:
+            wait_for_change(directory);
+            break;
         }
-        directory->finished = (FileQueue){0};
-        pthread_mutex_unlock(&directory->lock);
-        for (size_t i = 0; i < todo.count; i++)
-            take(directory, &todo.items[i]);
-        free(todo.items);
-        pthread_mutex_lock(&directory->lock);
     }
     pthread_mutex_unlock(&directory->lock);
+    tell_owed(directory, true);
     return NULL;
+}
+
+/* ---- the directory itself --------------------------------------------------------------------- */
+
+static int check_place(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if ((status.st_uid != geteuid() && status.st_uid != 0) || (status.st_mode & S_IWOTH))
+        return -EPERM;
+    return 0;
+}
+
+/* Its name in the directory above survives a crash, too. Best effort: we may not be allowed to open that. */
+static void sync_parent(int fd)
+{
+    int parent = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (parent < 0)
+        return;
+    (void)fsync(parent);
+    close(parent);
+}
+
+/* The descriptor of the directory, which is ours alone, or -errno; *made_out says if it was made. */
+static int open_place(const TraceDirectoryConfig *config, bool *made_out)
+{
+    bool made = mkdir(config->path, 0750) == 0;
+    int fd, error = 0;
+
+    if (!made && (!config->adopt || errno != EEXIST))
+        return -errno;
+    fd = open(config->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        error = -errno;
+    else if (!made)
+        error = check_place(fd);
+    /* File systems without locks are not refused. */
+    if (!error && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        error = -EBUSY;
+    if (error) {
+        if (fd >= 0)
+            close(fd);
+        if (made)
+            (void)rmdir(config->path);
+        return error;
+    }
+    if (made)
+        sync_parent(fd);
+    *made_out = made;
+    return fd;
+}
+
+/* The path leads to the directory that is open. What cannot be found out is taken for a yes. */
+static bool is_there(const TraceDirectory *directory)
+{
+    struct stat ours, found;
+
+    if (fstat(directory->fd, &ours) < 0)
+        return true;
+    if (lstat(directory->config.path, &found) < 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return found.st_ino == ours.st_ino && found.st_dev == ours.st_dev;
+}
+
+static int duplicate(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 ? -errno : copy;
+}
+
+/* Goes on in a directory that is made anew, or is there instead. */
+static int open_another_place(TraceDirectory *directory)
+{
+    KeptFiles found = {0};
+    int fd = open_place(&directory->config, &directory->made);
+    int copy, error;
+
+    if (fd < 0)
+        return fd;
+    error = trace_directory_scan(fd, &found);
+    if (kept_files_highest(&found) > directory->opened)
+        directory->opened = kept_files_highest(&found);
+    kept_files_clear(&found);
+    copy = error ? error : duplicate(fd);
+    if (copy < 0) {
+        close(fd);
+        return copy;
+    }
+    close(directory->fd);
+    directory->fd = fd;
+    pthread_mutex_lock(&directory->lock);
+    if (directory->moved_to >= 0)
+        close(directory->moved_to);
+    directory->moved_to = copy;
+    directory->moves++;
+    ada_store_relaxed(&directory->compressor.cancelled, 1u);
+    pthread_cond_signal(&directory->changed);
+    pthread_mutex_unlock(&directory->lock);
+    return 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------------ */
 
+static int open_new(TraceDirectory *directory, uint32_t *number_out)
+{
+    char name[TRACE_FILE_NAME_SIZE];
+    int fd = -EEXIST;
+
+    for (uint32_t i = 0; i < NAMES_TRIED && fd == -EEXIST; i++) {
+        if (directory->opened == UINT32_MAX)
+            return -EOVERFLOW;
+        trace_file_name_format(name, directory->opened + 1, TRACE_FILE_PARTIAL);
+        fd = trace_file_open(directory->fd, name, O_RDWR | O_CREAT | O_EXCL);
+        if (fd >= 0 || fd == -EEXIST)
+            directory->opened++;
+    }
+    *number_out = directory->opened;
+    return fd;
+}
+
 int trace_directory_open_next(TraceDirectory *directory)
 {
-    TraceFile *place = directory->present[0].number == 0 ? &directory->present[0] : &directory->present[1];
-    char name[NAME_SIZE];
-    int fd;
+    TraceFile *file = directory->present[0].number == 0 ? &directory->present[0] : &directory->present[1];
+    uint32_t number;
+    int place, fd;
 
-    if (place->number != 0)
+    if (file->number != 0)
         return -EBUSY;
-    format_name(name, directory->opened + 1, false);
-    fd = openat(directory->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (fd < 0)
-        return -errno;
-    *place = (TraceFile){.number = ++directory->opened, .fd = fd};
+    if (!is_there(directory)) {
+        int error = directory->config.adopt ? open_another_place(directory) : -ENOENT;
+
+        if (error)
+            return error;
+    }
+    place = duplicate(directory->fd);
+    if (place < 0)
+        return place;
+    fd = open_new(directory, &number);
+    if (fd < 0) {
+        close(place);
+        return fd;
+    }
+    *file = (TraceFile){.number = number, .fd = fd, .place = place, .moves = directory->moves};
     return fd;
 }
 
 void trace_directory_finished(TraceDirectory *directory, int fd, bool complete)
 {
-    TraceFile *place =
+    TraceFile *present =
         &directory->present[directory->present[0].number != 0 && directory->present[0].fd == fd ? 0 : 1];
-    TraceFile file = *place;
+    TraceFile file = *present;
     FileQueue *queue = &directory->finished;
 
     file.complete = complete;
-    place->number = 0;
+    present->number = 0;
     pthread_mutex_lock(&directory->lock);
     if (array_reserve_one(&queue->items, &queue->capacity, queue->count, sizeof(queue->items[0])) == 0) {
         queue->items[queue->count++] = file;
         pthread_cond_signal(&directory->changed);
     } else {
-        close(fd); /* without memory for a note it stays partial, as after a crash */
+        close_file(&file); /* without memory for a note it stays partial, as after a crash */
     }
     pthread_mutex_unlock(&directory->lock);
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
+static void init_locks(TraceDirectory *directory)
+{
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&directory->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&directory->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 static void free_directory(TraceDirectory *directory)
 {
     pthread_cond_destroy(&directory->changed);
     pthread_mutex_destroy(&directory->lock);
+    for (size_t i = 0; i < 2; i++)
+        if (directory->present[i].number != 0)
+            close(directory->present[i].place); /* the file itself is the caller's */
+    if (directory->place >= 0)
+        close(directory->place);
     if (directory->fd >= 0)
         close(directory->fd);
-    free(directory->kept);
-    free(directory->path);
+    kept_files_clear(&directory->kept);
+    free((char *)directory->config.path);
     free(directory);
 }
 
-int trace_directory_create(const char *path, uint64_t keep_bytes, TraceDirectory **directory_out)
+/* What is there, and where numbers go on. */
+static int take_over(TraceDirectory *directory)
+{
+    KeptFiles found = {0};
+    int error = trace_directory_scan(directory->place, &found);
+
+    if (!error) {
+        directory->opened = kept_files_highest(&found);
+        trace_directory_adopt(directory, &found);
+        trace_directory_apply_limits(directory);
+        tell_owed(directory, false);
+    }
+    kept_files_clear(&found);
+    return error;
+}
+
+static int start_threads(TraceDirectory *directory)
+{
+    int error = directory->config.compress ? compressor_start(directory) : 0;
+
+    if (error)
+        return error;
+    error = thread_start_without_signals(&directory->thread, directory_main, directory);
+    if (error && directory->config.compress)
+        compressor_end(directory);
+    return error;
+}
+
+int trace_directory_create(const TraceDirectoryConfig *config, TraceDirectory **directory_out)
 {
     TraceDirectory *directory = calloc(1, sizeof(*directory));
     int error = -ENOMEM;
 
     if (!directory)
         return -ENOMEM;
-    directory->fd = -1;
-    directory->keep_bytes = keep_bytes;
-    directory->path = strdup(path);
-    pthread_mutex_init(&directory->lock, NULL);
-    pthread_cond_init(&directory->changed, NULL);
-    if (!directory->path)
+    directory->fd = directory->place = directory->moved_to = -1;
+    directory->config = *config;
+    directory->config.path = strdup(config->path);
+    if (config->look_ns == 0)
+        directory->config.look_ns = TRACE_DIRECTORY_LOOK_NS;
+    directory->next_look = ada_clock_monotonic_ns() + directory->config.look_ns;
+    init_locks(directory);
+    if (!directory->config.path)
         goto fail;
-    if (mkdir(path, 0750) < 0) {
-        error = -errno;
+    error = directory->fd = open_place(config, &directory->made);
+    if (error < 0)
         goto fail;
-    }
-    directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    error = directory->fd < 0 ? -errno
-                              : thread_start_without_signals(&directory->thread, directory_main, directory);
-    if (error) {
-        (void)rmdir(path);
+    error = directory->place = duplicate(directory->fd);
+    if (error >= 0)
+        error = take_over(directory);
+    directory->first = directory->opened;
+    if (error >= 0)
+        error = start_threads(directory);
+    if (error < 0) {
+        if (directory->made)
+            (void)rmdir(config->path);
         goto fail;
     }
     *directory_out = directory;
@@ -251,9 +517,12 @@ static int stop(TraceDirectory *directory)
 {
     pthread_mutex_lock(&directory->lock);
     directory->stopping = true;
+    ada_store_relaxed(&directory->compressor.cancelled, 1u);
     pthread_cond_signal(&directory->changed);
     pthread_mutex_unlock(&directory->lock);
     pthread_join(directory->thread, NULL);
+    if (directory->config.compress)
+        compressor_end(directory);
     return directory->error;
 }
 
@@ -270,15 +539,16 @@ int trace_directory_destroy(TraceDirectory *directory)
 
 void trace_directory_drop(TraceDirectory *directory)
 {
-    char name[NAME_SIZE];
+    char name[TRACE_FILE_NAME_SIZE];
 
     (void)stop(directory);
-    for (uint32_t number = 1; number <= directory->opened; number++) {
-        format_name(name, number, false);
-        (void)unlinkat(directory->fd, name, 0);
-        format_name(name, number, true);
-        (void)unlinkat(directory->fd, name, 0);
+    for (uint32_t number = directory->first; number < directory->opened; number++) {
+        for (enum trace_file_kind kind = 0; kind < TRACE_FILE_KINDS; kind++) {
+            trace_file_name_format(name, number + 1, kind);
+            (void)trace_file_remove(directory->fd, name);
+        }
     }
-    (void)rmdir(directory->path);
+    if (directory->made)
+        (void)rmdir(directory->config.path);
     free_directory(directory);
 }
