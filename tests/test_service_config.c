@@ -187,7 +187,7 @@ static void service_config__one_line__then_defaults(void)
     CU_ASSERT_EQUAL_FATAL(config->session_count, 1);
     CU_ASSERT_STRING_EQUAL(session->name, "web-1");
     CU_ASSERT(session->enabled);
-    CU_ASSERT(session->attach.all);
+    CU_ASSERT(discover_rules_have_all(&session->attach.rules));
     CU_ASSERT_EQUAL(session->index, 0);
     CU_ASSERT_EQUAL(session->detail, ADA_DETAIL_MARKED);
     CU_ASSERT_EQUAL(session->marks.count, 0);
@@ -289,7 +289,7 @@ static void service_config__every_key__then_taken(void)
     CU_ASSERT_EQUAL(config->metrics_interval, 250000000u);
     CU_ASSERT_STRING_EQUAL(config->run_user, "daemon");
     CU_ASSERT_EQUAL_FATAL(config->session_count, 2);
-    CU_ASSERT_FALSE(session->enabled || session->attach.all);
+    CU_ASSERT_FALSE(session->enabled || discover_rules_have_all(&session->attach.rules));
     CU_ASSERT_EQUAL(session->attach.texts.count, 3);
     CU_ASSERT_EQUAL(session->attach.pids.count, 3);
     CU_ASSERT_EQUAL(session->detail, ADA_DETAIL_ALWAYS);
@@ -386,7 +386,7 @@ static void session_attach__unit__then_its_control_group_and_below(void)
     CU_ASSERT(has_cgroup(session, 2, "*/user.slice"));
     CU_ASSERT(has_cgroup(session, 3, "*/user.slice/*"));
     CU_ASSERT(has_cgroup(session, 4, "/x*"));
-    CU_ASSERT(session->attach.all);
+    CU_ASSERT(discover_rules_have_all(&session->attach.rules));
     expect_round_trip(config);
     service_config_destroy(config);
 }

@@ -146,7 +146,7 @@ int session_attach_add(SessionAttach *attach, const char *text, const char **why
         return -EINVAL;
     }
     if (strcmp(text, "all") == 0)
-        attach->all = true;
+        error = discover_rules_add(&attach->rules, text, why_out);
     else if (strncmp(text, "pid=", 4) == 0)
         error = add_pids(&attach->pids, text + 4, why_out);
     else

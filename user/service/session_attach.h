@@ -23,7 +23,6 @@
 
 /* Starts as {0}. */
 typedef struct SessionAttach {
-    bool all;
     PidList pids;
     DiscoverRules rules; /* a condition `unit` makes two: its control group, and those below */
     TextList texts;      /* the lines as they were given */

@@ -156,7 +156,7 @@ static int open_targets(SessionRun *run)
     for (size_t i = 0; i < pids->count; i++) {
         bool bare = service_session_sees_kernel(run->config.session);
 
-        if (attach_open(pids->items[i], NULL, bare, &run->targets[run->target_count], &failure) == 0) {
+        if (attach_open(pids->items[i], bare, &run->targets[run->target_count], &failure) == 0) {
             run->target_count++;
             continue;
         }
@@ -390,7 +390,7 @@ bool session_run_matches(const SessionRun *run, const ProcessIdentity *identity)
         if (attach->pids.items[i] == identity->pid)
             return true;
     }
-    return discover_rules_match(&attach->rules, identity);
+    return discover_rules_match(&attach->rules, identity, true); /* it announced a segment */
 }
 
 void session_run_announce(SessionRun *run, const Announcement *announcement)

@@ -47,7 +47,7 @@ enum session_run_state session_run_state(SessionRun *run);
 
 const ServiceSession *session_run_definition(const SessionRun *run);
 
-/* Whether the session is about this process. */
+/* Whether the session is about this process, which uses libadatrace. */
 bool session_run_matches(const SessionRun *run, const ProcessIdentity *identity);
 
 /* A process that it is about announced its segment. Takes over the descriptors; they are closed if it does not run. */
