@@ -44,6 +44,7 @@ typedef struct SessionConfig {
     const WeightRules *weights;   /* the same */
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
+    uint64_t housekeeping_ns;     /* between accounts of threads that go on, and the like; 0: a second */
     bool wants_children;          /* see traced_process_begin() */
     /* eventfd(2) that is written to when session_write_error() changes or there are session_take_anomalies(); -1: nobody wants to know */
     int state_fd;

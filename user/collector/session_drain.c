@@ -18,7 +18,6 @@
 
 /* After an iteration that found lanes short of rings the next one mostly comes soon: how long to look out for it. */
 #define SESSION_LINGER_NS 50000ull
-#define SESSION_HOUSEKEEPING_NS NS_PER_S
 /* More processes than it can wait for at once it looks after itself. */
 #define SESSION_UNWATCHED_NS (10 * NS_PER_MS)
 /* Ledger entries of threads that are done with go out when there are so many, or with housekeeping. */
@@ -281,11 +280,16 @@ static void measure_cycles(Session *session, uint64_t now)
             (double)elapsed / (double)(ada_clock_cycles() - session->first_anchor.tsc);
 }
 
+static uint64_t housekeeping_ns(const Session *session)
+{
+    return session->config.housekeeping_ns ? session->config.housekeeping_ns : NS_PER_S;
+}
+
 static void keep_house(Session *session, uint64_t now)
 {
     if ((int64_t)(now - session->next_housekeeping) < 0)
         return;
-    session->next_housekeeping = now + SESSION_HOUSEKEEPING_NS;
+    session->next_housekeeping = now + housekeeping_ns(session);
     session->ledger_due = true;
     session_measure_memory(session);
     session_write_clock_anchor(session);
@@ -519,7 +523,7 @@ void *session_drain_main(void *argument)
 
     /* Ticks are to come when they are due, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
-    session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
+    session->next_housekeeping = ada_clock_monotonic_ns() + housekeeping_ns(session);
     session_measure_memory(session);
     session_begin_files(session);
     for (;;) {

@@ -851,7 +851,7 @@ bool traced_process_settle(TracedProcess *process)
     return is_settled(process);
 }
 
-void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
+void traced_process_write_death(TracedProcess *process, DrainBatch *batch)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_DEATH, .process = process->process};
     AdatDeath death = {
@@ -863,6 +863,7 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
         .monotonic_ns = ada_clock_monotonic_ns(),
     };
 
+    process_description_write(&process->description, batch); /* the file may have begun since it was closed */
     drain_batch_put(batch, &header, &death, sizeof(death));
 }
 

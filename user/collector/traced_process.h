@@ -144,7 +144,7 @@ bool traced_process_settle(TracedProcess *process);
 bool traced_process_gone(const TracedProcess *process);
 
 /* Writes the death record of a finished process. */
-void traced_process_write_death(const TracedProcess *process, DrainBatch *batch);
+void traced_process_write_death(TracedProcess *process, DrainBatch *batch);
 
 /*
  * ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. Asks after
