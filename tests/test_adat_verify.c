@@ -272,7 +272,7 @@ static void verify__payloads_of_wrong_size__then_reported(void)
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 256, NULL);
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 375,
                          "ledger block of 375 bytes");
-    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 376, NULL);
+    expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_LEDGER}, zeros, 384, NULL);
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 127, "mark block of 127 bytes");
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 128, NULL);
     expect_block_problem(&(AdatBlockHeader){.type = ADAT_BLOCK_MARK}, zeros, 136, "mark block of 136 bytes");

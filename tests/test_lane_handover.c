@@ -62,7 +62,7 @@ static int visit(LaneFixture *fixture, uint32_t limit)
     ADA_TEST_POINT("test.copied");
     fixture->record_count += copied;
     ADA_TEST_POINT("test.written");
-    lane_reader_settle(reader);
+    ada_store_relaxed(&reader->lane->settled_records, reader->next_record);
     ADA_TEST_POINT("test.settled");
     lane_reader_return_rings(reader);
     ADA_TEST_POINT("test.returned");

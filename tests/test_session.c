@@ -631,7 +631,8 @@ static void session__file_without_an_end__then_last_figures_in_it(void)
     Session *session = start_session(&trace);
     bool observed = false;
 
-    (void)attach(session, &client, 820, 821);
+    (void)attach(session, &client, (uint32_t)getpid(),
+                 (uint32_t)gettid()); /* it is there, and is not taken for ended */
     record(&client, 0, 1000);
     /* After the last block: none tells of it. */
     ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 50ull);

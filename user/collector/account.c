@@ -31,6 +31,7 @@ int account_book_add_entries(AccountBook *book, const AdatLedgerEntry entries[2]
         book->entry_count--;
         return -ENOMEM;
     }
+    book->entries_added += 2;
     return 0;
 }
 

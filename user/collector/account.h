@@ -8,6 +8,7 @@
 #ifndef ADA_COLLECTOR_ACCOUNT_H
 #define ADA_COLLECTOR_ACCOUNT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "user/drain/drain_metrics.h"
@@ -34,11 +35,14 @@ typedef struct ProcessAccount {
     uint32_t threads;
 } ProcessAccount;
 
-/* What goes into a ledger. */
+/* What a ledger that is a snapshot tells: of each thread its index lane, then its detail lane. */
 typedef struct LedgerEntries {
     AdatLedgerEntry *items;
     size_t count;
     size_t capacity;
+    ThreadDrainState **threads;
+    size_t thread_count;
+    size_t thread_capacity;
 } LedgerEntries;
 
 typedef struct AccountBook {
@@ -57,6 +61,8 @@ typedef struct AccountBook {
     uint64_t processes_omitted;
 
     AdatLedgerEntry *entries; /* not in the file yet */
+    uint64_t entries_added;   /* ever */
+    bool entries_urgent;      /* somebody waits for them to be in the file, and they are not in the batch */
     size_t entry_count;
     size_t entry_capacity;
 

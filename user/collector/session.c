@@ -41,9 +41,9 @@ static int post(Session *session, const Command *command)
 }
 
 static int attach(Session *session, const TracedProcessConfig *config, const Segment *segment, pid_t pid,
-                  uint32_t *number_out)
+                  ProcessEnd end, uint32_t *number_out)
 {
-    Command command = {.type = COMMAND_ATTACH, .pid = pid};
+    Command command = {.type = COMMAND_ATTACH, .pid = pid, .end = end};
     int error;
 
     pthread_mutex_lock(&session->lock);
@@ -61,7 +61,12 @@ static int attach(Session *session, const TracedProcessConfig *config, const Seg
 
 int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out)
 {
-    return attach(session, &session->process_config, segment, pid, number_out);
+    return attach(session, &session->process_config, segment, pid, (ProcessEnd){0}, number_out);
+}
+
+int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end, uint32_t *number_out)
+{
+    return attach(session, &session->process_config, segment, pid, end, number_out);
 }
 
 int session_attach_view(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out)
@@ -72,7 +77,7 @@ int session_attach_view(Session *session, const Segment *segment, pid_t pid, uin
     config.rules = NULL;
     config.deaths = NULL;
     config.hints = &session->no_hints;
-    return attach(session, &config, segment, pid, number_out);
+    return attach(session, &config, segment, pid, (ProcessEnd){0}, number_out);
 }
 
 void session_identify(Session *session, uint32_t number, pid_t pid)
@@ -267,6 +272,7 @@ void session_destroy(Session *session)
     death_book_fini(&session->deaths);
     kernel_hints_fini(&session->hints);
     free(session->live.items);
+    free(session->live.threads);
     adat_writer_destroy(session->batch.writer);
     pthread_mutex_destroy(&session->lock);
     free(session);

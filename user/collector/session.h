@@ -44,10 +44,16 @@ typedef struct SessionConfig {
     const WeightRules *weights;   /* the same */
     MetricsHub *metrics_hub;      /* where snapshots are published; outlives the session; NULL: nowhere */
     uint64_t metrics_interval_ns; /* between snapshots; 0: none are collected */
+    uint64_t housekeeping_ns;     /* between accounts of threads that go on, and the like; 0: a second */
     bool wants_children;          /* see traced_process_begin() */
     /* eventfd(2) that is written to when session_write_error() or session_marks() change or there are session_take_anomalies(); -1: nobody wants to know */
     int state_fd;
     KernelAssist *kernel; /* watches the processes; outlives the session; NULL: the kernel tells nothing */
+    /*
+     * What the files of collectors before this one have of the processes that are handed over; outlives the session; NULL: nobody has looked.
+     * Without it, what one had written and not noted when it was killed is recorded twice.
+     */
+    const AdatRecovery *recovered;
     const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
 } SessionConfig;
 
@@ -93,6 +99,12 @@ int session_start(Session *session);
  * attests, 0 if that comes later. -ENOMEM: the segment stays the caller's.
  */
 int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);
+
+/*
+ * The same for a process that is gone, of which somebody kept the segment: it is drained to its end. `end` says how it ended, as far as is
+ * known (ADAT_DEATH_UNKNOWN: it is not).
+ */
+int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end, uint32_t *number_out);
 
 /* The same for what the kernel sees of a process: a KernelView's segment. */
 int session_attach_view(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);

@@ -18,7 +18,6 @@
 
 /* After an iteration that found lanes short of rings the next one mostly comes soon: how long to look out for it. */
 #define SESSION_LINGER_NS 50000ull
-#define SESSION_HOUSEKEEPING_NS NS_PER_S
 /* More processes than it can wait for at once it looks after itself. */
 #define SESSION_UNWATCHED_NS (10 * NS_PER_MS)
 /* Ledger entries of threads that are done with go out when there are so many, or with housekeeping. */
@@ -36,14 +35,16 @@ static TracedProcess *find_process(const Session *session, uint32_t number)
     return NULL;
 }
 
-static void add_process(Session *session, TracedProcess *process)
+/* `end`: it has ended already, if that is known. */
+static void add_process(Session *session, TracedProcess *process, ProcessEnd end)
 {
     if (array_reserve_one(&session->processes, &session->process_capacity, session->process_count,
                           sizeof(session->processes[0])) != 0) {
         traced_process_destroy(process); /* no memory even for a pointer: it is not traced */
         return;
     }
-    traced_process_begin(process, session->config.wants_children);
+    traced_process_end(process, end);
+    traced_process_begin(process, session->config.wants_children, session->config.recovered);
     session->processes[session->process_count++] = process;
     session->result.processes++;
 }
@@ -64,7 +65,7 @@ static void obey(Session *session, Command *command)
 
     switch (command->type) {
     case COMMAND_ATTACH:
-        add_process(session, command->process);
+        add_process(session, command->process, command->end);
         break;
     case COMMAND_IDENTIFY:
         if (process)
@@ -180,6 +181,9 @@ static void put_ledger(Session *session, uint16_t flags)
 
     if (count > SESSION_LEDGER_ENTRIES_MAX)
         count = SESSION_LEDGER_ENTRIES_MAX;
+    /* Who waits for them goes on if they cannot be written: slots would stay taken as long as a disk is full. */
+    session->accounts.entries_urgent = count < session->accounts.entry_count;
+    session->ledger_tried = session->accounts.entries_added - session->accounts.entry_count + count;
     bytes = sizeof(*summary) + count * sizeof(AdatLedgerEntry);
     summary = malloc(bytes);
     if (!summary)
@@ -206,11 +210,13 @@ static void put_live_ledger(Session *session)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_LEDGER};
     LedgerEntries *live = &session->live;
+    DrainBatch *batch = &session->batch;
+    uint32_t epoch = batch->epoch;
     size_t count = 0;
 
-    live->count = 0;
+    live->count = live->thread_count = 0;
     for (size_t i = 0; i < session->process_count; i++)
-        traced_process_tell_accounts(session->processes[i], &session->batch, live);
+        traced_process_tell_accounts(session->processes[i], batch, live);
     for (size_t at = 0; at < live->count; at += count) {
         AdatDrainSummary *summary;
 
@@ -220,9 +226,12 @@ static void put_live_ledger(Session *session)
             return; /* told when they have changed again */
         session_summarize(session, summary);
         memcpy(summary + 1, live->items + at, count * sizeof(AdatLedgerEntry));
-        (void)drain_batch_put(&session->batch, &header, summary,
-                              sizeof(*summary) + count * sizeof(AdatLedgerEntry));
+        (void)drain_batch_put(batch, &header, summary, sizeof(*summary) + count * sizeof(AdatLedgerEntry));
         free(summary);
+        if (batch->epoch != epoch)
+            return; /* what describes the threads is lost: told again once they are described */
+        for (size_t i = at; i < at + count; i += 2)
+            traced_process_told_account(live->threads[i / 2], live->items + i, batch);
     }
 }
 
@@ -232,6 +241,8 @@ static void settle_ledger(Session *session)
     if (session->ledger_count > 0 && session->ledger_epoch == session->batch.epoch)
         account_book_entries_written(&session->accounts, session->ledger_count);
     session->ledger_count = 0;
+    for (size_t i = 0; i < session->process_count; i++)
+        traced_process_settle_closed(session->processes[i], session->ledger_tried);
 }
 
 static void before_write(void *context)
@@ -241,7 +252,8 @@ static void before_write(void *context)
 
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_complete(session->processes[i], &session->batch);
-    if (entries >= SESSION_LEDGER_ENTRIES || (entries > 0 && session->ledger_due))
+    if (entries >= SESSION_LEDGER_ENTRIES ||
+        (entries > 0 && (session->ledger_due || session->accounts.entries_urgent)))
         put_ledger(session, ADAT_FLAG_CLOSED);
     if (session->deaths.count >= SESSION_LEDGER_ENTRIES || (session->deaths.count > 0 && session->ledger_due))
         session_put_kernel(session);
@@ -271,11 +283,16 @@ static void measure_cycles(Session *session, uint64_t now)
             (double)elapsed / (double)(ada_clock_cycles() - session->first_anchor.tsc);
 }
 
+static uint64_t housekeeping_ns(const Session *session)
+{
+    return session->config.housekeeping_ns ? session->config.housekeeping_ns : NS_PER_S;
+}
+
 static void keep_house(Session *session, uint64_t now)
 {
     if ((int64_t)(now - session->next_housekeeping) < 0)
         return;
-    session->next_housekeeping = now + SESSION_HOUSEKEEPING_NS;
+    session->next_housekeeping = now + housekeeping_ns(session);
     session->ledger_due = true;
     session_measure_memory(session);
     session_write_clock_anchor(session);
@@ -351,7 +368,7 @@ static bool iterate(Session *session)
             forget_process(session, i);
     }
     if (!iteration.pressed && !iteration.more)
-        return false;
+        return session->accounts.entries_urgent; /* slots are given back when these are written */
     session->last_busy = ada_clock_monotonic_ns();
     return true;
 }
@@ -518,7 +535,7 @@ void *session_drain_main(void *argument)
 
     /* Ticks are to come when they are due, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
-    session->next_housekeeping = ada_clock_monotonic_ns() + SESSION_HOUSEKEEPING_NS;
+    session->next_housekeeping = ada_clock_monotonic_ns() + housekeeping_ns(session);
     session_measure_memory(session);
     session_begin_files(session);
     for (;;) {

@@ -4,6 +4,7 @@
 
 #include "user/collector/session_internal.h"
 #include "user/lane/clock.h"
+#include "user/lane/test_point.h"
 
 static uint64_t due_after(uint64_t now, uint64_t duration_ns)
 {
@@ -35,9 +36,18 @@ static void finish(Session *session)
 
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_next_file(session->processes[i]);
+    ADA_TEST_POINT("files.closing");
     error = session_close_file(session);
+    ADA_TEST_POINT("files.closed");
     /* Entries that a full disk kept out of this file are not about the next one. */
     account_book_entries_written(&session->accounts, session->accounts.entry_count);
+    session->ledger_tried = session->accounts.entries_added;
+    /* Before the file becomes a complete one, into which nobody will look for what was not noted. */
+    for (size_t i = 0; i < session->process_count; i++) {
+        traced_process_settle_closed(session->processes[i], session->ledger_tried);
+        if (error == 0)
+            traced_process_settle_file(session->processes[i]);
+    }
     session->finished_bytes += adat_writer_bytes(writer);
     session->config.files->finished(session->config.files->context, adat_writer_release(writer), error == 0);
 }

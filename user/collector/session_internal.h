@@ -29,7 +29,7 @@ typedef struct Command {
     enum command_type type;
     uint32_t number;
     pid_t pid;
-    ProcessEnd end;
+    ProcessEnd end;         /* COMMAND_ENDED; COMMAND_ATTACH: if it has */
     TracedProcess *process; /* COMMAND_ATTACH */
     KernelEvents events;    /* COMMAND_KERNEL */
     KernelMark mark;        /* COMMAND_MARK_THREAD */
@@ -79,6 +79,7 @@ struct Session {
     LedgerEntries live;
     size_t ledger_count; /* entries that are in the batch */
     uint32_t ledger_epoch;
+    uint64_t ledger_tried; /* entries of the account book, of all ever added, that are in the batch, in the file, or lost with a batch */
     bool ledger_due;
     DeathBook deaths;
     KernelHints hints;

@@ -13,14 +13,25 @@
 #include "user/collector/clock_anchor.h"
 #include "user/collector/process_description.h"
 #include "user/collector/process_kernel.h"
+#include "user/collector/segment_recovery.h"
 #include "user/metrics/sched_figures.h"
 #include "user/drain/thread_marks.h"
 #include "user/lane/clock.h"
+#include "user/lane/test_point.h"
 #include "user/registry/thread_registry.h"
 
 /* Processes whose threads are quiet have their turn every so many iterations; others are looked at in each. */
 #define PROCESS_TURNS 8u
 #define PROCESS_HOT_ITERATIONS 16u
+
+/* A thread whose account is closed, but maybe not in the file yet. */
+typedef struct ClosedThread {
+    uint64_t entries; /* of the account book, up to its own */
+    ThreadLaneSet *lanes;
+    uint32_t slot;
+    bool gives_back; /* the slot */
+    AdatLaneProgress told[2];
+} ClosedThread;
 
 struct TracedProcess {
     Segment segment;
@@ -33,7 +44,10 @@ struct TracedProcess {
     uint32_t threads_found;
     uint32_t threads_here; /* not NULL in `threads` */
     uint64_t known[ADA_BITMAP_WORDS]; /* the same as bits: in each iteration as many words are looked at, and not as many threads */
-    uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: never looked at again */
+    uint64_t done[ADA_BITMAP_WORDS]; /* slots that were drained and not given back: not to be looked at again */
+    ClosedThread *closed_threads;    /* in the order of their entries */
+    size_t closed_count;
+    size_t closed_capacity;
     AccountBook *accounts;           /* the session's */
     const uint32_t *epoch;           /* of the session's batch */
     ada_global_metrics_t *metrics;   /* the session's */
@@ -41,6 +55,8 @@ struct TracedProcess {
     const char *quarantine;
     uint32_t next_check;          /* slot: see traced_process_check_threads() */
     uint64_t unregistered_before; /* events without a slot that are in another collector's account */
+    uint64_t unregistered_told;   /* the same, in the account book */
+    uint64_t unregistered_entries; /* as ClosedThread.entries; 0: nothing is to be settled */
     bool closed;                  /* the accounts of an ended process were closed */
     bool visited;                 /* in the present iteration */
     bool mark_requested;
@@ -95,7 +111,6 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
     process->accounts = config->accounts;
     process->epoch = config->epoch;
     process->metrics = config->metrics;
-    process->unregistered_before = ada_load_relaxed(&segment->header->settled_unregistered);
     process->source.segment = &process->segment;
     process->source.process = number;
     process->source.clock_kind = ada_load_relaxed(&segment->header->clock_kind);
@@ -124,6 +139,7 @@ void traced_process_destroy(TracedProcess *process)
     segment_reaper_take(process->reaper, &process->segment);
     process_description_fini(&process->description);
     free(process->last);
+    free(process->closed_threads);
     free(process->threads);
     free(process);
 }
@@ -138,14 +154,11 @@ static void sweep_slot(const Segment *segment, uint32_t slot)
         (void)thread_registry_release(segment, lanes);
 }
 
-void traced_process_begin(TracedProcess *process, bool wants_children)
+static void open_gate(TracedProcess *process, bool wants_children)
 {
     SegmentHeader *header = process->segment.header;
     ThreadRegistry *registry = segment_registry(&process->segment);
-    uint32_t slots = thread_registry_words(&process->segment) * 64;
 
-    for (uint32_t slot = 0; slot < slots && slot < process->segment.geometry.slot_capacity; slot++)
-        sweep_slot(&process->segment, slot);
     ada_store_relaxed(&header->collector_sleeping, ADA_COLLECTOR_AWAKE);
     ada_store_relaxed(&header->wants_children, wants_children);
     ada_store_relaxed(&registry->shutdown_requested, 0u);
@@ -153,6 +166,19 @@ void traced_process_begin(TracedProcess *process, bool wants_children)
     ada_store_relaxed(&header->attached, 1u);
     /* Last: who finds the gate open may register. It needs no order, as a thread that is refused tries again with its next event. */
     ada_store_relaxed(&header->enabled, 1u);
+}
+
+void traced_process_begin(TracedProcess *process, bool wants_children, const AdatRecovery *recovered)
+{
+    uint32_t slots = thread_registry_words(&process->segment) * 64;
+
+    if (recovered && !process->is_view)
+        segment_recover(&process->segment, process->pid, recovered);
+    process->unregistered_before = ada_load_relaxed(&process->segment.header->settled_unregistered);
+    for (uint32_t slot = 0; slot < slots && slot < process->segment.geometry.slot_capacity; slot++)
+        sweep_slot(&process->segment, slot);
+    if (!traced_process_gone(process))
+        open_gate(process, wants_children);
 }
 
 void traced_process_identify(TracedProcess *process, pid_t pid)
@@ -520,9 +546,18 @@ static void measure_ended(TracedProcess *process, const ThreadDrainState *state,
     metrics_global_add_ended(process->metrics, &thread);
 }
 
-static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, const AdatAccount *account)
+static const LaneDrain *lane_of(const ThreadDrainState *state, uint32_t lane)
 {
-    return adat_account_entry(account, state->process, state->thread, lane);
+    return lane == ADA_LANE_INDEX ? &state->index : &state->detail;
+}
+
+static AdatLedgerEntry ledger_entry(const ThreadDrainState *state, uint32_t lane, const AdatAccount *account,
+                                    uint64_t next_record)
+{
+    AdatLedgerEntry entry = adat_account_entry(account, state->process, state->thread, lane);
+
+    entry.next_record = next_record;
+    return entry;
 }
 
 /* Of a thread that may go on, the account ends where the next collector's begins. *total_out is that over all files. */
@@ -532,13 +567,15 @@ static AdatLedgerEntry close_lane(const TracedProcess *process, ThreadDrainState
     AdatLedgerEntry entry;
     AdatAccount account;
 
-    if (final || process->quarantine)
-        thread_drain_account(state, lane_kind, final, &account);
+    if (final)
+        thread_drain_end(state, lane_kind, &account);
+    else if (process->quarantine)
+        thread_drain_account(state, lane_kind, false, &account);
     else
         thread_drain_leave(state, lane_kind, &account);
-    entry = ledger_entry(state, lane_kind, &account);
+    entry = ledger_entry(state, lane_kind, &account, lane_of(state, lane_kind)->told.next_record);
     thread_drain_add_earlier(state, lane_kind, &account);
-    *total_out = ledger_entry(state, lane_kind, &account);
+    *total_out = ledger_entry(state, lane_kind, &account, entry.next_record);
     return entry;
 }
 
@@ -552,11 +589,57 @@ static void describe_again(const TracedProcess *process, const ThreadDrainState 
     }
 }
 
-/* A slot is given back once its thread wrote its last; the others of a process that goes on stay taken. */
-static bool give_slot_back(const TracedProcess *process, const ThreadDrainState *state)
+/* Whoever comes after us begins behind the account; a slot may be another thread's from here on. */
+static void settle_closed(TracedProcess *process, const ClosedThread *closed)
 {
-    return state->producer_gone && !traced_process_gone(process) && !process->quarantine &&
-           thread_registry_release(&process->segment, state->lanes);
+    if (process->quarantine)
+        return;
+    thread_drain_settle_lane(&closed->lanes->index, &closed->told[ADA_LANE_INDEX]);
+    ADA_TEST_POINT("closed.index");
+    thread_drain_settle_lane(&closed->lanes->detail, &closed->told[ADA_LANE_DETAIL]);
+    ADA_TEST_POINT("closed.settled");
+    if (closed->gives_back && !traced_process_gone(process) &&
+        thread_registry_release(&process->segment, closed->lanes))
+        process->done[closed->slot / 64] &= ~(1ull << closed->slot % 64);
+}
+
+/* A slot is given back once its thread wrote its last; the others of a process that goes on stay taken. */
+static void settle_later(TracedProcess *process, const ThreadDrainState *state)
+{
+    const ClosedThread closed = {
+        .entries = process->accounts->entries_added,
+        .lanes = state->lanes,
+        .slot = state->slot,
+        .gives_back = state->producer_gone,
+        .told = {state->index.told, state->detail.told},
+    };
+
+    if (process->quarantine)
+        return;
+    if (array_reserve_one(&process->closed_threads, &process->closed_capacity, process->closed_count,
+                          sizeof(closed)) != 0) {
+        settle_closed(process, &closed); /* should we be killed now, its last losses are in no file */
+        return;
+    }
+    process->closed_threads[process->closed_count++] = closed;
+    process->accounts->entries_urgent = true;
+}
+
+void traced_process_settle_closed(TracedProcess *process, uint64_t entries)
+{
+    size_t count = 0;
+
+    while (count < process->closed_count && process->closed_threads[count].entries <= entries)
+        settle_closed(process, &process->closed_threads[count++]);
+    process->closed_count -= count;
+    if (count > 0 && process->closed_count > 0)
+        memmove(process->closed_threads, process->closed_threads + count,
+                process->closed_count * sizeof(process->closed_threads[0]));
+    if (process->unregistered_entries > 0 && process->unregistered_entries <= entries) {
+        ada_store_relaxed(&process->segment.header->settled_unregistered, process->unregistered_told);
+        process->unregistered_entries = 0;
+        ADA_TEST_POINT("closed.unregistered");
+    }
 }
 
 static void note_visits(const ThreadDrainState *state, AdatLedgerEntry *entry)
@@ -591,40 +674,69 @@ void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state
     process->threads[state->slot] = NULL;
     process->known[state->slot / 64] &= ~(1ull << state->slot % 64);
     process->threads_here--;
-    if (!give_slot_back(process, state))
-        process->done[state->slot / 64] |= 1ull << state->slot % 64;
+    process->done[state->slot / 64] |= 1ull << state->slot % 64;
+    settle_later(process, state);
+}
+
+static uint64_t attempted_of(const AdatLedgerEntry lanes[2])
+{
+    return lanes[ADA_LANE_INDEX].attempted + lanes[ADA_LANE_DETAIL].attempted;
+}
+
+static uint64_t settled_of(const AdatLedgerEntry lanes[2])
+{
+    return attempted_of(lanes) - lanes[ADA_LANE_INDEX].pending - lanes[ADA_LANE_DETAIL].pending;
+}
+
+/* Without memory: not now. */
+static void add_live(LedgerEntries *entries, ThreadDrainState *state, const AdatLedgerEntry lanes[2])
+{
+    if (array_reserve_one(&entries->threads, &entries->thread_capacity, entries->thread_count,
+                          sizeof(entries->threads[0])) != 0)
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        if (array_reserve_one(&entries->items, &entries->capacity, entries->count + i, sizeof(lanes[0])) != 0)
+            return;
+        entries->items[entries->count + i] = lanes[i];
+    }
+    entries->count += 2;
+    entries->threads[entries->thread_count++] = state;
 }
 
 static void tell_account(const TracedProcess *process, ThreadDrainState *state, DrainBatch *batch,
                          LedgerEntries *entries)
 {
     AdatLedgerEntry lanes[2];
-    uint64_t attempted = 0, settled = 0;
 
     for (uint32_t lane = 0; lane < 2; lane++) {
         AdatAccount account;
 
         thread_drain_tell(state, lane, &account);
-        lanes[lane] = ledger_entry(state, lane, &account);
-        attempted += lanes[lane].attempted;
-        settled += lanes[lane].attempted - lanes[lane].pending;
+        lanes[lane] = ledger_entry(state, lane, &account, lane_of(state, lane)->proposed.next_record);
     }
-    if (state->told_epoch == *process->epoch && state->told_attempted == attempted &&
-        state->told_settled == settled)
+    if (state->told_epoch == *process->epoch && state->told_attempted == attempted_of(lanes) &&
+        state->told_settled == settled_of(lanes))
         return;
-    for (uint32_t lane = 0; lane < 2; lane++) {
-        if (array_reserve_one(&entries->items, &entries->capacity, entries->count, sizeof(lanes[0])) != 0)
-            return;
-        entries->items[entries->count++] = lanes[lane];
-    }
-    state->told_epoch = *process->epoch;
-    state->told_attempted = attempted;
-    state->told_settled = settled;
+    /* A file need not know a thread of which it has nothing. */
+    if (state->described != *process->epoch && settled_of(lanes) == 0)
+        return;
+    thread_drain_describe(state, batch); /* first: who reads a file that ends within the batch knows it, too */
+    add_live(entries, state, lanes);
+}
+
+void traced_process_told_account(ThreadDrainState *state, const AdatLedgerEntry entries[2], DrainBatch *batch)
+{
+    thread_drain_told(state);
+    state->told_epoch = batch->epoch;
+    state->told_attempted = attempted_of(entries);
+    state->told_settled = settled_of(entries);
     drain_batch_touch(batch, state); /* settled with the write that has the entries */
 }
 
 void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries)
 {
+    if (!process->quarantine && process->threads_here > 0)
+        process_description_write(&process->description, batch);
     for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
         expect_threads(process, slot);
         if (!process->threads[slot])
@@ -647,7 +759,8 @@ void traced_process_next_file(TracedProcess *process)
             AdatAccount account;
 
             thread_drain_next_file(state, lane, &account);
-            entries[lane] = ledger_entry(state, lane, &account);
+            entries[lane] =
+                ledger_entry(state, lane, &account, lane_of(state, lane)->told.next_record);
         }
         if (entries[0].attempted == 0 && entries[1].attempted == 0)
             continue; /* this file need not know it */
@@ -655,6 +768,20 @@ void traced_process_next_file(TracedProcess *process)
         describe_again(process, state);
         if (account_book_add_entries(process->accounts, entries) != 0)
             quarantine(process, "no memory for the account of a thread");
+    }
+}
+
+void traced_process_settle_file(TracedProcess *process)
+{
+    for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
+        ThreadDrainState *state = process->threads[slot];
+
+        if (!state)
+            continue;
+        left--;
+        thread_drain_settle(&state->index);
+        thread_drain_settle(&state->detail);
+        ADA_TEST_POINT("files.settled");
     }
 }
 
@@ -682,23 +809,38 @@ static void account_unregistered(TracedProcess *process)
 
     if (events == 0)
         return;
-    ada_store_relaxed(&process->segment.header->settled_unregistered, counted);
     memcpy(account.name, "(no slot)", sizeof("(no slot)"));
     account.index = (AdatLedgerEntry){
-        .process = process->process, .lane = ADA_LANE_INDEX, .attempted = events, .dropped_full = events};
+        .process = process->process,
+        .lane = ADA_LANE_INDEX,
+        .attempted = events,
+        .dropped_full = events,
+        .next_record = counted,
+    };
     account.detail = (AdatLedgerEntry){.process = process->process, .lane = ADA_LANE_DETAIL};
     entries[ADA_LANE_INDEX] = account.index;
     entries[ADA_LANE_DETAIL] = account.detail;
     process->ended.index.attempted += events;
     process->ended.index.dropped_full += events;
-    if (account_book_add_thread(process->accounts, &account, entries) != 0)
+    if (account_book_add_thread(process->accounts, &account, entries) != 0) {
         quarantine(process, "no memory for the account of a thread");
+        return;
+    }
+    process->unregistered_told = counted;
+    process->unregistered_entries = process->accounts->entries_added;
+    process->accounts->entries_urgent = true;
+}
+
+/* Nothing waits for entries that are not in the file. */
+static bool is_settled(const TracedProcess *process)
+{
+    return process->closed_count == 0 && process->unregistered_entries == 0;
 }
 
 bool traced_process_settle(TracedProcess *process)
 {
     if (process->closed)
-        return true;
+        return is_settled(process);
     if (process->quarantine)
         abandon_threads(process);
     /* A thread that was found in this iteration is drained in the next. */
@@ -706,10 +848,10 @@ bool traced_process_settle(TracedProcess *process)
         return false;
     account_unregistered(process);
     process->closed = true;
-    return true;
+    return is_settled(process);
 }
 
-void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
+void traced_process_write_death(TracedProcess *process, DrainBatch *batch)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_DEATH, .process = process->process};
     AdatDeath death = {
@@ -721,6 +863,7 @@ void traced_process_write_death(const TracedProcess *process, DrainBatch *batch)
         .monotonic_ns = ada_clock_monotonic_ns(),
     };
 
+    process_description_write(&process->description, batch); /* the file may have begun since it was closed */
     drain_batch_put(batch, &header, &death, sizeof(death));
 }
 

@@ -56,11 +56,11 @@ int traced_process_create(const TracedProcessConfig *config, const Segment *segm
 void traced_process_destroy(TracedProcess *process);
 
 /*
- * Opens the gate: from here on its threads record. What they recorded before is left to the account of the collector that was
+ * Opens the gate, unless it has ended: from here on its threads record. What they recorded before is left to the account of the collector that was
  * there before, but for what that had not settled when it was killed. `wants_children`: children of fork() record from their first event
- * on, and are to be found.
+ * on, and are to be found. `recovered`: what the files of collectors before this one have of it; NULL: nobody has looked.
  */
-void traced_process_begin(TracedProcess *process, bool wants_children);
+void traced_process_begin(TracedProcess *process, bool wants_children, const AdatRecovery *recovered);
 
 /* Sets the pid that the kernel attests. */
 void traced_process_identify(TracedProcess *process, pid_t pid);
@@ -100,22 +100,32 @@ void traced_process_prepare(TracedProcess *process, DrainBatch *batch);
 void traced_process_complete(TracedProcess *process, DrainBatch *batch);
 
 /*
- * Adds the present accounts of its threads, as far as they changed since the last call, to *entries, which go into the batch.
- * Without memory some are missing.
+ * Adds the present accounts of its threads, as far as they changed since they were last told, to *entries, which are to go into the batch,
+ * where the threads are described. Without memory some are missing.
  */
 void traced_process_tell_accounts(TracedProcess *process, DrainBatch *batch, LedgerEntries *entries);
 
+/* Entries of a thread are in the batch. */
+void traced_process_told_account(ThreadDrainState *state, const AdatLedgerEntry entries[2], DrainBatch *batch);
+
 /*
  * The file ends here, and another follows: what its threads' accounts came to in this one goes into the account book. The batch must have
- * been flushed.
+ * been flushed. Once the file has them: traced_process_settle_file().
  */
 void traced_process_next_file(TracedProcess *process);
+void traced_process_settle_file(TracedProcess *process);
 
 /* The process that a thread belongs to. */
 TracedProcess *traced_process_of(const ThreadDrainState *state);
 
-/* Closes the account of a thread that is drained and gives its slot back. `final`: the thread writes no more. */
+/*
+ * Closes the account of a thread that is drained. `final`: the thread writes no more. What was closed is noted in the segment, and the slot given
+ * back, when the account is in the file; so a collector that is killed between leaves it to the next one.
+ */
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final);
+
+/* So many entries of the account book, of all that were ever added, are in the file, or could not be written. */
+void traced_process_settle_closed(TracedProcess *process, uint64_t entries);
 
 /* A lane of it holds impossible values: quarantine. */
 void traced_process_give_up(TracedProcess *process);
@@ -127,14 +137,14 @@ void traced_process_mark(TracedProcess *process);
 void traced_process_mark_thread(TracedProcess *process, DrainBatch *batch, uint32_t tid, uint64_t ticks,
                                 const char *reason);
 
-/* After an iteration. True: the process is finished, all accounts are closed, and it may be destroyed. */
+/* After an iteration. True: the process is finished, all accounts are closed and settled, and it may be destroyed. */
 bool traced_process_settle(TracedProcess *process);
 
 /* Whether its threads can write no more. */
 bool traced_process_gone(const TracedProcess *process);
 
 /* Writes the death record of a finished process. */
-void traced_process_write_death(const TracedProcess *process, DrainBatch *batch);
+void traced_process_write_death(TracedProcess *process, DrainBatch *batch);
 
 /*
  * ACTIVE slots of threads that the kernel no longer knows become DRAINING: threads that ended without destructors. Asks after

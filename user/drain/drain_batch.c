@@ -5,6 +5,7 @@
 
 #include "user/drain/thread_drain.h"
 #include "user/lane/clock.h"
+#include "user/lane/test_point.h"
 
 /* Of as many as are copied at a time: the first, which waits longest, and some more. Each costs 4 ns. */
 #define SAMPLES_EACH 4u
@@ -25,12 +26,15 @@ void drain_batch_next_file(DrainBatch *batch, AdatWriter *writer)
 
 static void settle_lane(LaneDrain *lane, bool written)
 {
-    if (written)
+    if (written) {
         lane->in_file += lane->batched;
-    else
+        thread_drain_settle(lane); /* before the rings, whose contents are gone then */
+    } else {
         lane->dropped_io += lane->batched;
+        lane->told = lane->settled; /* no file tells; should we be killed, whoever is next finds a hole */
+    }
     lane->batched = 0;
-    thread_drain_settle(lane); /* before the rings, whose contents are gone then */
+    ADA_TEST_POINT("batch.settled");
     lane_reader_return_rings(&lane->reader);
 }
 
@@ -55,8 +59,11 @@ static void take_latencies(DrainBatch *batch)
 int drain_batch_flush(DrainBatch *batch)
 {
     bool had_something = adat_writer_buffered(batch->writer) > 0;
-    int error = adat_writer_flush(batch->writer);
+    int error;
 
+    ADA_TEST_POINT("batch.full");
+    error = adat_writer_flush(batch->writer);
+    ADA_TEST_POINT("batch.written");
     batch->failing = error != 0;
     if (error) {
         batch->failures++;

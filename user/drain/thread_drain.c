@@ -6,6 +6,7 @@
 
 #include "user/drain/thread_marks.h"
 #include "user/file/event_pack.h"
+#include "user/lane/test_point.h"
 #include "user/registry/thread_registry.h"
 
 /* ---- one thread ------------------------------------------------------------------------------- */
@@ -54,6 +55,15 @@ static LaneLosses losses_since(const LaneLosses *now, const LaneLosses *before)
     };
 }
 
+/* Where the account of the collector before us ends. */
+static void begin_lane(LaneDrain *drain)
+{
+    drain->first_record = drain->reader.first_record;
+    drain->before = settled_losses(drain->reader.lane);
+    drain->told = (AdatLaneProgress){.next_record = drain->first_record, .losses = drain->before};
+    drain->settled = drain->told;
+}
+
 void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t slot, uint32_t thread)
 {
     const Segment *segment = source->segment;
@@ -77,10 +87,8 @@ void thread_drain_init(ThreadDrainState *state, DrainSource *source, uint32_t sl
     lane_reader_init(&state->detail.reader, &lanes->detail,
                      segment_at(segment, segment_rings_offset(geometry, slot, ADA_LANE_DETAIL)),
                      ADA_LANE_DETAIL, geometry->detail_ring_count, geometry->detail_ring_bytes);
-    state->index.before = state->index.told = settled_losses(&lanes->index);
-    state->detail.before = state->detail.told = settled_losses(&lanes->detail);
-    state->index.first_record = state->index.reader.first_record;
-    state->detail.first_record = state->detail.reader.first_record;
+    begin_lane(&state->index);
+    begin_lane(&state->detail);
     state->peek.next_record = state->detail.reader.first_record;
     if (ada_load_relaxed(&lanes->metrics.rates.window_start) !=
         0) /* of a collector before us, maybe amid an update */
@@ -100,7 +108,11 @@ ThreadDescription thread_drain_description(const ThreadDrainState *state)
                 .generation = state->generation,
                 .registered_at = state->registered_at,
             },
-        .start.first_record = {state->index.first_record, state->detail.first_record},
+        .start =
+            {
+                .first_record = {state->index.first_record, state->detail.first_record},
+                .losses = {state->index.before, state->detail.before},
+            },
     };
 
     memcpy(description.thread.name, state->name, sizeof(description.thread.name));
@@ -109,13 +121,14 @@ ThreadDescription thread_drain_description(const ThreadDrainState *state)
 
 size_t thread_description_bytes(const ThreadDescription *description)
 {
-    const uint64_t *first = description->start.first_record;
+    static const AdatThreadStart beginning;
 
-    return first[0] | first[1] ? sizeof(*description) : sizeof(description->thread);
+    return memcmp(&description->start, &beginning, sizeof(beginning)) ? sizeof(*description)
+                                                                      : sizeof(description->thread);
 }
 
-/* Writes the THREAD block if it was not written yet, was lost, or says another name; by its name it has its weight. */
-static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
+/* By its name it has its weight. */
+void thread_drain_describe(ThreadDrainState *state, DrainBatch *batch)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
     ThreadDescription block;
@@ -135,8 +148,9 @@ static void describe_thread(ThreadDrainState *state, DrainBatch *batch)
     if (state->source->weights)
         state->weight = weight_rules_find(state->source->weights, name);
     block = thread_drain_description(state);
-    state->described = batch->epoch;
-    drain_batch_put(batch, &header, &block, thread_description_bytes(&block));
+    /* If there was no room, what was before it was written, or lost: it is in the batch that is there now. */
+    if (drain_batch_put(batch, &header, &block, thread_description_bytes(&block)) == 0)
+        state->described = batch->epoch;
 }
 
 int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
@@ -194,15 +208,15 @@ static void account_gone(const ThreadDrainState *state, uint32_t lane_kind, cons
     account->recycled_unmarked = gone - overwritten;
 }
 
-static AdatBlockHeader block_header(const ThreadDrainState *state, LaneDrain *drain, const LaneChunk *chunk)
+/* `counted`: the thread's losses. */
+static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDrain *drain,
+                                    const LaneChunk *chunk, const LaneLosses *counted)
 {
     const LaneReader *reader = &drain->reader;
-    const LaneLosses counted = counted_losses(state, reader->kind);
-    const LaneLosses losses = losses_since(&counted, &drain->before);
+    const LaneLosses losses = losses_since(counted, &drain->before);
     AdatAccount account = {.dropped_full = losses.full};
 
     account_gone(state, reader->kind, &losses, passed_records(drain, chunk->first_record), &account);
-    drain->told = counted;
     return (AdatBlockHeader){
         .type = reader->kind == ADA_LANE_INDEX ? ADAT_BLOCK_INDEX : ADAT_BLOCK_DETAIL,
         .process = state->process,
@@ -306,6 +320,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     LaneReader *reader = &drain->reader;
     AdatWriter *writer = batch->writer;
     AdatBlockHeader header;
+    LaneLosses counted;
     LaneChunk chunk;
     Taken taken = {0};
     size_t size;
@@ -329,7 +344,8 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     size = size_to_take(reader, &chunk, adat_writer_room(writer), wanted->bytes);
     if (size == 0)
         return CHUNK_BATCH_FULL;
-    header = block_header(state, drain, &chunk);
+    counted = counted_losses(state, reader->kind);
+    header = block_header(state, drain, &chunk, &counted);
     copy = adat_writer_begin_block(writer, &header, size); /* there is room: size was chosen so */
     if (reader->kind == ADA_LANE_INDEX)
         take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
@@ -345,6 +361,8 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     adat_writer_end_block(writer, taken.payload);
     lane_reader_consume(reader, &chunk, taken.records, (uint32_t)taken.bytes);
     drain->batched += taken.records;
+    drain->told = (AdatLaneProgress){.next_record = reader->next_record, .losses = counted};
+    ADA_TEST_POINT("drain.taken");
     drain_batch_touch(batch, state);
     batch->metrics->records += taken.records;
     wanted->bytes -= taken.bytes < wanted->bytes ? taken.bytes : wanted->bytes;
@@ -467,7 +485,7 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
     bool index_more;
     int error;
 
-    describe_thread(state, batch);
+    thread_drain_describe(state, batch);
     error = thread_marks_scan_details(state, batch);
     if (!error)
         error = visit_lane(state, &state->index, batch, &index, &visit);
@@ -553,22 +571,19 @@ static void begin_account(const LaneDrain *drain, const LaneLosses *losses, Adat
 /* What an account is for. */
 typedef enum AccountUse {
     ACCOUNT_LIVE, /* as much as is known now */
-    ACCOUNT_TOLD, /* another collector may go on from it: what is gone beyond where we have come to is in its account */
+    ACCOUNT_TOLD, /* another collector may go on from it: what lies beyond where we have come to will be in its account */
     ACCOUNT_FINAL, /* the producer is gone, and its lanes are drained */
 } AccountUse;
 
 /* `losses` were read before the positions: what is counted as taken back was written before. */
-static uint64_t count_gone(const ThreadDrainState *state, const LaneDrain *drain, AccountUse use,
-                           const LaneLosses *losses, uint64_t rest)
+static uint64_t count_gone(const LaneDrain *drain, AccountUse use, const LaneLosses *losses, uint64_t rest)
 {
     uint64_t passed = passed_records(drain, drain->reader.next_record);
     uint64_t counted = losses->overwritten + losses->recycled;
 
     if (use == ACCOUNT_FINAL)
         return rest;
-    if (counted < passed || (use == ACCOUNT_TOLD && is_wanted_whole(state, drain->reader.kind)))
-        counted = passed;
-    return minimum(counted, rest);
+    return minimum(use == ACCOUNT_TOLD || counted < passed ? passed : counted, rest);
 }
 
 static void account_by(const ThreadDrainState *state, uint32_t lane_kind, AccountUse use,
@@ -579,7 +594,7 @@ static void account_by(const ThreadDrainState *state, uint32_t lane_kind, Accoun
     LanePosition position = own_position(drain, use == ACCOUNT_FINAL);
     uint64_t rest = since(position.written, consumed_here(drain)); /* completed, but not taken over */
     uint64_t begun = since(position.reserved, position.written);
-    uint64_t gone = count_gone(state, drain, use, &losses, rest);
+    uint64_t gone = count_gone(drain, use, &losses, rest);
 
     begin_account(drain, &losses, account);
     account_gone(state, lane_kind, &losses, gone, account);
@@ -590,6 +605,11 @@ static void account_by(const ThreadDrainState *state, uint32_t lane_kind, Accoun
     account->attempted = adat_account_sum(account);
 }
 
+static LaneDrain *lane_drain(ThreadDrainState *state, uint32_t lane_kind)
+{
+    return lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+}
+
 void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
                           AdatAccount *account_out)
 {
@@ -598,26 +618,90 @@ void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, boo
     account_by(state, lane_kind, final ? ACCOUNT_FINAL : ACCOUNT_LIVE, &counted, account_out);
 }
 
-void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+/* Of payloads that nobody marked most are taken back by the thread: they are no longer pending. */
+static void skip_taken_back(ThreadDrainState *state, LaneDrain *drain, const LaneLosses *counted)
 {
-    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    const LaneLosses losses = losses_since(counted, &drain->before);
 
-    drain->told = counted_losses(state, lane_kind);
-    account_by(state, lane_kind, ACCOUNT_TOLD, &drain->told, account_out);
+    if (!is_wanted_whole(state, drain->reader.kind) &&
+        losses.overwritten + losses.recycled > passed_records(drain, drain->reader.next_record))
+        lane_reader_skip_taken_back(&drain->reader, state->producer_gone);
 }
 
-/* ---- leaving a thread that goes on --------------------------------------------------------------- */
+void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+{
+    LaneDrain *drain = lane_drain(state, lane_kind);
+    const LaneLosses counted = counted_losses(state, lane_kind);
+
+    skip_taken_back(state, drain, &counted);
+    account_by(state, lane_kind, ACCOUNT_TOLD, &counted, account_out);
+    drain->proposed = (AdatLaneProgress){.next_record = drain->reader.next_record, .losses = counted};
+}
+
+void thread_drain_told(ThreadDrainState *state)
+{
+    state->index.told = state->index.proposed;
+    state->detail.told = state->detail.proposed;
+}
+
+/* ---- what the next collector is told ------------------------------------------------------------ */
+
+void thread_drain_settle_lane(Lane *lane, const AdatLaneProgress *progress)
+{
+    ada_store_relaxed(&lane->settled_records, progress->next_record);
+    ADA_TEST_POINT("settle.records");
+    ada_store_relaxed(&lane->settled_full, progress->losses.full);
+    ADA_TEST_POINT("settle.full");
+    ada_store_relaxed(&lane->settled_nested, progress->losses.nested);
+    ada_store_relaxed(&lane->settled_overwritten, progress->losses.overwritten);
+    ada_store_relaxed(&lane->settled_recycled, progress->losses.recycled);
+}
 
 void thread_drain_settle(LaneDrain *drain)
 {
-    Lane *lane = drain->reader.lane;
-
-    lane_reader_settle(&drain->reader);
-    ada_store_relaxed(&lane->settled_full, drain->told.full);
-    ada_store_relaxed(&lane->settled_nested, drain->told.nested);
-    ada_store_relaxed(&lane->settled_overwritten, drain->told.overwritten);
-    ada_store_relaxed(&lane->settled_recycled, drain->told.recycled);
+    drain->settled = drain->told;
+    thread_drain_settle_lane(drain->reader.lane, &drain->settled);
 }
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A file may say what it likes: no more than there is. */
+static uint64_t advance(uint64_t noted, uint64_t in_file, uint64_t most)
+{
+    return larger(noted, minimum(in_file, most));
+}
+
+bool thread_drain_recover(ThreadLaneSet *lanes, uint32_t lane_kind, const AdatLaneProgress *in_file)
+{
+    Lane *lane = lane_kind == ADA_LANE_INDEX ? &lanes->index : &lanes->detail;
+    const ada_metrics_counters_t *counters = &lanes->metrics.lanes[lane_kind].counters;
+    const LaneLosses noted = settled_losses(lane);
+    uint64_t begun = larger(lane_position(lane).reserved, lane_events_reserved(lane));
+    AdatLaneProgress progress;
+
+    if (in_file->next_record > begun)
+        return false;
+    progress = (AdatLaneProgress){
+        .next_record = larger(ada_load_relaxed(&lane->settled_records), in_file->next_record),
+        .losses =
+            {
+                .full = advance(noted.full, in_file->losses.full, ada_load_relaxed(&counters->dropped_full)),
+                .nested =
+                    advance(noted.nested, in_file->losses.nested, ada_load_relaxed(&counters->dropped_nested)),
+                .overwritten = advance(noted.overwritten, in_file->losses.overwritten,
+                                       ada_load_relaxed(&counters->overwritten)),
+                .recycled =
+                    advance(noted.recycled, in_file->losses.recycled, ada_load_relaxed(&counters->recycled)),
+            },
+    };
+    thread_drain_settle_lane(lane, &progress);
+    return true;
+}
+
+/* ---- leaving a thread ---------------------------------------------------------------------------- */
 
 void thread_drain_note_end(ThreadDrainState *state)
 {
@@ -648,8 +732,9 @@ static void close_account(ThreadDrainState *state, LaneDrain *drain, AdatAccount
     LaneLosses losses;
 
     /* After the position: what was taken back below it is counted. */
-    drain->told = counted_losses(state, kind);
-    losses = losses_since(&drain->told, &drain->before);
+    drain->told =
+        (AdatLaneProgress){.next_record = drain->reader.next_record, .losses = counted_losses(state, kind)};
+    losses = losses_since(&drain->told.losses, &drain->before);
     begin_account(drain, &losses, account_out);
     account_gone(state, kind, &losses, passed_records(drain, drain->reader.next_record), account_out);
     account_out->attempted = adat_account_sum(account_out);
@@ -657,7 +742,7 @@ static void close_account(ThreadDrainState *state, LaneDrain *drain, AdatAccount
 
 void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
 {
-    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    LaneDrain *drain = lane_drain(state, lane_kind);
     LaneReader *reader = &drain->reader;
 
     /* Payloads that nobody marked are in the account, as those that were recycled are, and no longer wanted. */
@@ -668,21 +753,33 @@ void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount
             reader->next_record = written;
     }
     close_account(state, drain, account_out);
-    thread_drain_settle(drain);
+}
+
+void thread_drain_end(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
+{
+    LaneDrain *drain = lane_drain(state, lane_kind);
+    const LaneLosses counted = counted_losses(state, lane_kind);
+
+    account_by(state, lane_kind, ACCOUNT_FINAL, &counted, account_out);
+    /* What was begun is in the account, too. */
+    drain->told =
+        (AdatLaneProgress){.next_record = lane_events_reserved(drain->reader.lane), .losses = counted};
 }
 
 /* ---- another file --------------------------------------------------------------------------------- */
 
 void thread_drain_next_file(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
 {
-    LaneDrain *drain = lane_kind == ADA_LANE_INDEX ? &state->index : &state->detail;
+    LaneDrain *drain = lane_drain(state, lane_kind);
+    const LaneLosses counted = counted_losses(state, lane_kind);
 
+    skip_taken_back(state, drain, &counted);
     close_account(state, drain, account_out);
     adat_account_add(&drain->earlier, account_out);
     drain->has_earlier = true;
     drain->first_record = drain->reader.next_record;
     drain->consumed_before = drain->reader.consumed;
-    drain->before = drain->told;
+    drain->before = drain->told.losses;
     drain->in_file = 0;
     drain->dropped_io = 0;
 }

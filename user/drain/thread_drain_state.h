@@ -25,6 +25,7 @@
 #include "user/drain/mark_matcher.h"
 #include "user/drain/weight_rule.h"
 #include "user/file/adat_account.h"
+#include "user/file/adat_recover.h"
 #include "user/lane/lane_reader.h"
 #include "user/lane/segment.h"
 
@@ -44,20 +45,17 @@ enum thread_drain_phase {
 typedef struct DrainSource DrainSource;
 
 /* Records that the thread itself counts as lost. */
-typedef struct LaneLosses {
-    uint64_t full;
-    uint64_t nested;
-    uint64_t overwritten;
-    uint64_t recycled;
-} LaneLosses;
+typedef AdatLaneLosses LaneLosses;
 
 typedef struct LaneDrain {
     LaneReader reader;
     uint64_t in_file;
     uint64_t dropped_io;
     uint32_t batched;      /* records copied into the batch, not written yet */
-    LaneLosses before;     /* of the thread's counters: in another collector's account */
-    LaneLosses told;       /* the counters as the batch, or the file, last had them */
+    LaneLosses before;     /* of the thread's counters: in another collector's account, or in another file */
+    AdatLaneProgress told; /* how far the account in the file goes, once the batch is there, too */
+    AdatLaneProgress settled;  /* the same, of what is in the file: as the lane has it noted */
+    AdatLaneProgress proposed; /* of an entry that is on its way into the batch: see thread_drain_tell() */
     uint64_t first_record; /* where the account in this file begins: 0, or where that in another file ended */
     uint64_t consumed_before; /* of reader.consumed: in the files before this one */
     bool has_earlier;

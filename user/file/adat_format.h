@@ -127,11 +127,25 @@ typedef struct AdatThread {
 } AdatThread;
 ADA_ABI_ASSERT(sizeof(AdatThread) == 48, "");
 
-/* Follows AdatThread if the thread had recorded before this file was begun: numbers of the first records that are the file's. */
+/* What a thread had counted as lost of one lane, since it took its slot. */
+typedef struct AdatLaneLosses {
+    uint64_t full; /* refused for want of room */
+    uint64_t nested;
+    uint64_t overwritten;
+    uint64_t recycled;
+} AdatLaneLosses;
+ADA_ABI_ASSERT(sizeof(AdatLaneLosses) == 32, "");
+
+/*
+ * Follows AdatThread if the thread had recorded, or lost, something before this file was begun: where the file's accounts of its lanes
+ * begin (ADA_LANE_*). With it the file tells how far the lanes are, whatever other files there are: see user/file/adat_recover.h.
+ */
 typedef struct AdatThreadStart {
-    uint64_t first_record[2]; /* ADA_LANE_*; earlier ones are in another file, or were lost before */
+    uint64_t first_record[2]; /* numbers of the first records that are the file's; earlier ones are in another file, or were lost */
+    AdatLaneLosses losses[2];
 } AdatThreadStart;
-ADA_ABI_ASSERT(sizeof(AdatThreadStart) == 16, "");
+ADA_ABI_ASSERT(sizeof(AdatThreadStart) == 80, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatThreadStart, losses) == 16, "");
 
 /* One instant on three clocks: readers interpolate between anchors. */
 typedef struct AdatClock {
@@ -235,10 +249,12 @@ typedef struct AdatLedgerEntry {
     uint64_t bytes; /* taken over, both lanes */
     uint64_t wait_total;
     uint64_t wait_max; /* iterations */
+    uint64_t next_record; /* records of the lane below this one are in the account; of thread 0: events that its process had counted */
 } AdatLedgerEntry;
-ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 120, "");
+ADA_ABI_ASSERT(sizeof(AdatLedgerEntry) == 128, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, attempted) == 16, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, visits) == 80, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatLedgerEntry, next_record) == 120, "");
 
 /* What became of kernel assistance up to this block. */
 typedef struct AdatKernelSummary {

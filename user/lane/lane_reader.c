@@ -83,11 +83,6 @@ static bool find_position(const LaneReader *reader, uint32_t ring, uint64_t skip
     return true;
 }
 
-void lane_reader_settle(LaneReader *reader)
-{
-    ada_store_relaxed(&reader->lane->settled_records, reader->next_record);
-}
-
 /* ---- taking ------------------------------------------------------------------------------------- */
 
 void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
@@ -326,6 +321,26 @@ void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t re
     }
     /* Read by a producer that takes a ring back, which then holds drain_owner; and by ada_flush() (acquire). */
     ada_store_release(&reader->lane->drained_records, reader->next_record);
+}
+
+void lane_reader_skip_taken_back(LaneReader *reader, bool producer_gone)
+{
+    uint64_t oldest;
+    uint32_t ring;
+    int found;
+
+    if (lane_reader_inherits(reader) || lane_reader_begin(reader, producer_gone) != 1)
+        return;
+    found = spsc_queue_peek(&reader->submit, &ring);
+    if (found == 0)
+        ring = ada_load_acquire(&reader->lane->active_ring_index); /* as in lane_reader_next() */
+    if (found >= 0 && ring < reader->ring_count &&
+        (found > 0 || ada_load_relaxed(&reader->lane->rings[ring].sequence) == reader->submit.head)) {
+        oldest = ada_load_relaxed(&reader->lane->rings[ring].base_record);
+        if (is_before(reader->next_record, oldest))
+            reader->next_record = oldest;
+    }
+    lane_reader_end(reader);
 }
 
 void lane_reader_mark(LaneReader *reader)

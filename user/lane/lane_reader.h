@@ -76,7 +76,8 @@ typedef struct LaneChunk {
  *     order
  *   - holding drain_owner: it is freed here. Taking a ring is noted before it is done, so the ring that was noted last may still
  *     be in the queue, and is not taken then
- *   - between the write and the note that what was written is settled: then it comes once more
+ *   - between the write and the note that what was written is settled: then it comes once more, unless the note was made good before
+ *     (thread_drain_recover())
  */
 void lane_reader_init(LaneReader *reader, Lane *lane, const char *rings, uint32_t kind, uint32_t ring_count,
                       uint32_t ring_bytes);
@@ -144,10 +145,9 @@ void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t re
 void lane_reader_pass(LaneReader *reader, const LaneChunk *chunk);
 
 /*
- * What was taken over is in the file, or is known to be lost: tells the collector that comes after this one. Only when nothing
- * that was taken over is on its way.
+ * Passes over what the producer has taken back by now, if the drain is free (`producer_gone`: in any case). Such records count as lost, by their numbers.
  */
-void lane_reader_settle(LaneReader *reader);
+void lane_reader_skip_taken_back(LaneReader *reader, bool producer_gone);
 
 /*
  * Marks a detail lane for the collector: what its rings hold now, the rest of the ring that is being filled, and

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "user/file/crc.h"
 #include "user/reader/reader.h"
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -24,34 +23,6 @@ static int check_regular(int fd, uint64_t *bytes_out)
     if (!S_ISREG(st.st_mode))
         return -ENOTSUP;
     *bytes_out = (uint64_t)st.st_size;
-    return 0;
-}
-
-static int read_file_header(int fd, AdatFileHeader *header_out)
-{
-    AdatFileHeader header = {0}, plain;
-    ssize_t got = read_at(fd, &header, sizeof(header), 0);
-    size_t magic_bytes;
-
-    if (got < 0)
-        return (int)got;
-    if (got == 0)
-        return -ENODATA;
-    magic_bytes = (size_t)got < sizeof(header.magic) ? (size_t)got : sizeof(header.magic);
-    if (memcmp(header.magic, ADAT_MAGIC, magic_bytes) != 0)
-        return -EINVAL;
-    if ((size_t)got < sizeof(header))
-        return -ENODATA;
-
-    plain = header;
-    plain.crc32 = 0;
-    if (header.crc32 != adat_crc32(0, &plain, sizeof(plain)))
-        return -EBADMSG;
-    if (header.oldest_compatible > ADAT_MAJOR)
-        return -EPROTONOSUPPORT;
-    if (header.header_bytes < sizeof(header) || header.header_bytes % 8 != 0)
-        return -EBADMSG;
-    *header_out = header;
     return 0;
 }
 
@@ -91,7 +62,7 @@ int adat_reader_open_fd(int fd, AdatReader **reader_out)
     reader->last_time = INT64_MIN;
     err = check_regular(fd, &reader->info.file_bytes);
     if (!err)
-        err = read_file_header(fd, &reader->info.header);
+        err = file_header_read(fd, &reader->info.header);
     if (!err)
         err = scan_blocks(reader);
     if (!err)

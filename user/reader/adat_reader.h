@@ -23,23 +23,11 @@
 #include <stdint.h>
 
 #include "user/file/adat_account.h"
+#include "user/file/block_scan.h"
 
 typedef struct AdatReader AdatReader;
 
 /* ---- opening ---------------------------------------------------------------------------------- */
-
-/* Why the bytes after the valid prefix are not part of it. */
-typedef enum AdatCut {
-    ADAT_CUT_NONE,
-    ADAT_CUT_SHORT,    /* the file ends within a block: its recorder was killed, or it was truncated */
-    ADAT_CUT_MAGIC,    /* no block starts here */
-    ADAT_CUT_LENGTH,   /* a block claims to be longer than ADAT_PAYLOAD_MAX */
-    ADAT_CUT_CRC,      /* a block's checksum does not match */
-    ADAT_CUT_SEQUENCE, /* an intact block, but not the one that belongs here */
-    ADAT_CUT_FOOTER,   /* behind a part of the index stands neither a block nor a valid footer */
-    ADAT_CUT_AFTER,    /* something follows the footer */
-    ADAT_CUT_COUNT,
-} AdatCut;
 
 typedef struct AdatFileInfo {
     AdatFileHeader header;
