@@ -15,11 +15,12 @@
 #define ADA_CONTROL_ANSWER_MAX (64u << 20) /* bytes of an answer in a file */
 
 /* Values of error.code. */
-#define ADA_CONTROL_BAD_JSON "bad-json"           /* not one JSON object, or more than a request may have */
-#define ADA_CONTROL_TOO_LARGE "too-large"         /* a packet longer than ADA_CONTROL_PACKET_MAX */
-#define ADA_CONTROL_BAD_VERSION "bad-version"     /* "version" is missing, or not one that is spoken here */
+#define ADA_CONTROL_BAD_JSON "bad-json"       /* not one JSON object, or more than a request may have */
+#define ADA_CONTROL_TOO_LARGE "too-large"     /* a packet longer than ADA_CONTROL_PACKET_MAX */
+#define ADA_CONTROL_BAD_VERSION "bad-version" /* "version" is missing, or not one that is spoken here */
 #define ADA_CONTROL_UNKNOWN_COMMAND "unknown-command"
-#define ADA_CONTROL_BAD_REQUEST "bad-request"     /* a field is missing, of a wrong type, unknown, or twice there */
+#define ADA_CONTROL_BAD_REQUEST \
+    "bad-request" /* a field is missing, of a wrong type, unknown, or twice there */
 #define ADA_CONTROL_NOT_PERMITTED "not-permitted" /* what is asked for is not this user's */
 #define ADA_CONTROL_BUSY "busy"                   /* too many connections, or requests */
 #define ADA_CONTROL_NOT_FOUND "not-found"         /* no such session or process */

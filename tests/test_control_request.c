@@ -140,8 +140,10 @@ static void control_request__wrong__then_one_clear_line(void)
         {HEAD "\"command\":\"attach\",\"options\":[]}", "bad-request", "not an object", 7},
         {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"sched\":true}}", "bad-request", "'sched'", 7},
         {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"mark\":[]}}", "bad-request", "no value", 7},
-        {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"a\":\"\\n\"}}", "bad-request", "control char", 7},
-        {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"a\":\"1\",\"a\":\"2\"}}", "bad-request", "twice", 7},
+        {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"a\":\"\\n\"}}", "bad-request",
+         "control char", 7},
+        {HEAD "\"command\":\"attach\",\"pids\":[1],\"options\":{\"a\":\"1\",\"a\":\"2\"}}", "bad-request",
+         "twice", 7},
         {HEAD "\"command\":\"a\\n\\u001b[2J\"}", "unknown-command", "'a??[2J'", 7},
     };
 
@@ -163,7 +165,8 @@ static void control_request__wrong__then_one_clear_line(void)
 /* Each prefix of a request is none, and so is one with any byte made NUL. */
 static void control_request__cut_off_or_with_nul__then_refused(void)
 {
-    static const char whole[] = HEAD "\"command\":\"attach\",\"pids\":[12,13],\"options\":{\"mark\":[\"a\\\"b\"]}}";
+    static const char whole[] =
+        HEAD "\"command\":\"attach\",\"pids\":[12,13],\"options\":{\"mark\":[\"a\\\"b\"]}}";
     size_t size = sizeof(whole) - 1;
     ControlRequest request;
     ControlRefusal refusal;

@@ -81,7 +81,8 @@ static int send_file(int connection, uint64_t id, const struct iovec *parts, siz
     fd = size > ADA_CONTROL_ANSWER_MAX ? -EFBIG : make_file(parts, count);
     if (fd < 0) {
         (void)control_refuse(&refusal, ADA_CONTROL_FAILED,
-                             "cannot make a file in memory for an answer of %zu bytes: %s", size, strerror(-fd));
+                             "cannot make a file in memory for an answer of %zu bytes: %s", size,
+                             strerror(-fd));
         return control_answer_refuse(connection, true, id, &refusal);
     }
     packet.iov_len = (size_t)snprintf(text, sizeof(text), "{\"version\":%u,\"id\":%llu,\"answer_bytes\":%zu}",
@@ -94,8 +95,9 @@ static int send_file(int connection, uint64_t id, const struct iovec *parts, siz
 int control_answer_send(int connection, uint64_t id, const char *result, size_t size)
 {
     char head[96];
-    int length = snprintf(head, sizeof(head), "{\"version\":%u,\"id\":%llu,\"ok\":true,\"result\":",
-                          ADA_CONTROL_VERSION, (unsigned long long)id);
+    int length = snprintf(head, sizeof(head),
+                          "{\"version\":%u,\"id\":%llu,\"ok\":true,\"result\":", ADA_CONTROL_VERSION,
+                          (unsigned long long)id);
     struct iovec parts[] = {
         {head, (size_t)length},
         {(void *)(uintptr_t)(result ? result : "{}"), result ? size : 2},

@@ -5,8 +5,9 @@
 #include "user/export/metrics_json.h"
 
 static const char *const state_names[] = {
-    [SESSION_STATE_STARTING] = "starting", [SESSION_STATE_RUNNING] = "running", [SESSION_STATE_STOPPING] = "stopping",
-    [SESSION_STATE_STOPPED] = "stopped",   [SESSION_STATE_FAILED] = "failed",
+    [SESSION_STATE_STARTING] = "starting", [SESSION_STATE_RUNNING] = "running",
+    [SESSION_STATE_STOPPING] = "stopping", [SESSION_STATE_STOPPED] = "stopped",
+    [SESSION_STATE_FAILED] = "failed",
 };
 static const char *const flight_names[] = {
     [FLIGHT_STATE_OFF] = "off", [FLIGHT_STATE_WAITING] = "waiting", [FLIGHT_STATE_WRITING] = "writing"};
@@ -137,7 +138,8 @@ static void begin(JsonWriter *json, FILE *out)
     json_u64(json, "version", CONTROL_JSON_VERSION);
 }
 
-void control_json_write_status(const ServiceStatus *service, const SessionStatus *sessions, size_t count, FILE *out)
+void control_json_write_status(const ServiceStatus *service, const SessionStatus *sessions, size_t count,
+                               FILE *out)
 {
     JsonWriter json;
 

@@ -45,8 +45,8 @@ typedef struct SessionStatus {
     const char *name;
     enum session_state state;
     const char *failure; /* why, of SESSION_STATE_FAILED; else NULL */
-    uid_t owner;         /* who may control it, besides root and the control group; sessions of the configuration are root's */
-    bool configured;     /* it is in the configuration; false: made by `attach` */
+    uid_t owner; /* who may control it, besides root and the control group; sessions of the configuration are root's */
+    bool configured;           /* it is in the configuration; false: made by `attach` */
     const char *const *attach; /* the texts of `attach` */
     size_t attach_count;
     uint64_t started_at_ns; /* CLOCK_REALTIME; 0: not started yet */
@@ -95,7 +95,8 @@ const char *session_state_name(enum session_state state);
 const char *flight_state_name(enum flight_state state);
 
 /* The result of list and status: {"version":1,"service":{...},"sessions":[...]}, one line. */
-void control_json_write_status(const ServiceStatus *service, const SessionStatus *sessions, size_t count, FILE *out);
+void control_json_write_status(const ServiceStatus *service, const SessionStatus *sessions, size_t count,
+                               FILE *out);
 
 /*
  * The result of commands that are about one session: {"version":1,"session":{...},"file":PATH}. `file` is the one that was finished

@@ -13,7 +13,7 @@
 #define SO_PEERPIDFD 77 /* linux/socket.h of Linux 6.5 */
 #endif
 
-#define GROUPS_USUAL 64u     /* how many groups are asked for at first */
+#define GROUPS_USUAL 64u       /* how many groups are asked for at first */
 #define GROUP_ENTRY_MAX 65536u /* bytes of a line of group(5) */
 
 static bool is_in(const gid_t *groups, size_t count, gid_t group)
@@ -93,9 +93,9 @@ const char *control_privileged_option(const ControlRequest *request)
 {
     /* What is not here needs rights: so does a key that is new. */
     static const char *const harmless[] = {
-        "detail",    "mark", "mark_wakers", "sched",     "syscalls",    "scheduler",   "weight",          "policy",
-        "threads",   "index", "ring_size",   "compress", "rotate_size", "rotate_time", "flight_recorder", "pre_roll",
-        "post_roll",
+        "detail",      "mark",        "mark_wakers",     "sched",    "syscalls",  "scheduler",
+        "weight",      "policy",      "threads",         "index",    "ring_size", "compress",
+        "rotate_size", "rotate_time", "flight_recorder", "pre_roll", "post_roll",
     };
 
     for (size_t i = 0; i < request->option_count; i++) {

@@ -25,8 +25,8 @@ enum request_field {
 };
 
 static const char *const field_names[] = {
-    [FIELD_VERSION] = "version", [FIELD_ID] = "id",     [FIELD_COMMAND] = "command",
-    [FIELD_SESSION] = "session", [FIELD_PID] = "pid",   [FIELD_NAME] = "name",
+    [FIELD_VERSION] = "version", [FIELD_ID] = "id",           [FIELD_COMMAND] = "command",
+    [FIELD_SESSION] = "session", [FIELD_PID] = "pid",         [FIELD_NAME] = "name",
     [FIELD_PIDS] = "pids",       [FIELD_OPTIONS] = "options",
 };
 _Static_assert(sizeof(field_names) / sizeof(field_names[0]) == FIELDS, "a name for each");
@@ -47,7 +47,8 @@ static const struct {
     [CONTROL_STOP] = {"stop", BIT(FIELD_SESSION), BIT(FIELD_SESSION), false},
     [CONTROL_ATTACH] = {"attach", BIT(FIELD_PIDS) | BIT(FIELD_NAME) | BIT(FIELD_OPTIONS),
                         BIT(FIELD_PIDS) | BIT(FIELD_OPTIONS), false},
-    [CONTROL_DETACH] = {"detach", BIT(FIELD_SESSION) | BIT(FIELD_PID), BIT(FIELD_SESSION) | BIT(FIELD_PID), true},
+    [CONTROL_DETACH] = {"detach", BIT(FIELD_SESSION) | BIT(FIELD_PID), BIT(FIELD_SESSION) | BIT(FIELD_PID),
+                        true},
     [CONTROL_MARK] = {"mark", BIT(FIELD_SESSION) | BIT(FIELD_PID), BIT(FIELD_SESSION) | BIT(FIELD_PID), true},
     [CONTROL_SNAPSHOT] = {"snapshot", BIT(FIELD_SESSION), BIT(FIELD_SESSION), false},
     [CONTROL_ROTATE] = {"rotate", BIT(FIELD_SESSION), BIT(FIELD_SESSION), false},
@@ -86,7 +87,8 @@ bool control_session_name_is_valid(const char *name)
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t length = strlen(name);
 
-    return length > 0 && length <= SERVICE_SESSION_NAME_MAX && name[0] != '.' && strspn(name, allowed) == length;
+    return length > 0 && length <= SERVICE_SESSION_NAME_MAX && name[0] != '.' &&
+           strspn(name, allowed) == length;
 }
 
 /* ---- text ------------------------------------------------------------------------------------- */
@@ -111,7 +113,8 @@ static size_t scan_string(Scan *scan, const uint8_t *at, size_t left, ControlRef
     if (*at != '\\')
         return length;
     if (left >= 6 && memcmp(at, "\\u0000", 6) == 0) { /* would end the text before its end */
-        control_refuse(refusal, ADA_CONTROL_BAD_JSON, "the request has a text with a NUL character: leave it out");
+        control_refuse(refusal, ADA_CONTROL_BAD_JSON,
+                       "the request has a text with a NUL character: leave it out");
         return 0;
     }
     return left > 1 ? 2 : 1;
@@ -148,9 +151,9 @@ static int check_text(const char *text, size_t size, ControlRefusal *refusal)
         else if ((c == '}' || c == ']') && scan.depth > 0)
             scan.depth--;
         if (scan.depth > DEPTH_MAX)
-            return control_refuse(refusal, ADA_CONTROL_BAD_JSON,
-                                  "the request is nested deeper than %u levels at byte %zu: no command needs that",
-                                  DEPTH_MAX, i);
+            return control_refuse(
+                refusal, ADA_CONTROL_BAD_JSON,
+                "the request is nested deeper than %u levels at byte %zu: no command needs that", DEPTH_MAX, i);
         i++;
     }
     return 0;
@@ -223,9 +226,10 @@ static int take_head(const cJSON *const fields[FIELDS], ControlRequest *request,
                               "field 'version' is missing or no number: this service speaks version %u",
                               ADA_CONTROL_VERSION);
     if (version != ADA_CONTROL_VERSION)
-        return control_refuse(refusal, ADA_CONTROL_BAD_VERSION,
-                              "version %llu is not spoken here, but %u: use the adatrace that came with the service",
-                              (unsigned long long)version, ADA_CONTROL_VERSION);
+        return control_refuse(
+            refusal, ADA_CONTROL_BAD_VERSION,
+            "version %llu is not spoken here, but %u: use the adatrace that came with the service",
+            (unsigned long long)version, ADA_CONTROL_VERSION);
     if (!request->has_id)
         return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
                               "field 'id' is missing or no whole number from 0 to 2^53 - 1");
@@ -235,7 +239,8 @@ static int take_head(const cJSON *const fields[FIELDS], ControlRequest *request,
         command++;
     if (command == CONTROL_COMMANDS)
         return control_refuse(refusal, ADA_CONTROL_UNKNOWN_COMMAND,
-                              "unknown command '%.64s': see docs/control-protocol.md for those that there are", name);
+                              "unknown command '%.64s': see docs/control-protocol.md for those that there are",
+                              name);
     request->command = command;
     return 0;
 }
@@ -250,8 +255,8 @@ static int check_fields(const cJSON *const fields[FIELDS], enum control_command 
         if (!fields[field])
             continue;
         if (!(BIT(field) & (ALWAYS | commands[command].may)))
-            return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "'%s' has no field '%s': leave it out", name,
-                                  field_names[field]);
+            return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "'%s' has no field '%s': leave it out",
+                                  name, field_names[field]);
         given |= BIT(field) & commands[command].may;
     }
     if (commands[command].one_of && !(given & commands[command].one_of)) {
@@ -263,13 +268,14 @@ static int check_fields(const cJSON *const fields[FIELDS], enum control_command 
                               rest ? field_names[__builtin_ctz(rest)] : "", rest ? "'" : "");
     }
     if (commands[command].exclusively && (given & (given - 1)))
-        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "'%s' takes one of 'session' and 'pid', not both",
-                              name);
+        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
+                              "'%s' takes one of 'session' and 'pid', not both", name);
     return 0;
 }
 
 /* NULL stays NULL. */
-static int take_session_name(const cJSON *item, const char *field, const char **name_out, ControlRefusal *refusal)
+static int take_session_name(const cJSON *item, const char *field, const char **name_out,
+                             ControlRefusal *refusal)
 {
     const char *name = cJSON_GetStringValue(item);
 
@@ -322,8 +328,8 @@ static int take_pids(const cJSON *array, ControlRequest *request, ControlRefusal
     if (!array)
         return 0;
     if (!cJSON_IsArray(array) || count == 0 || (unsigned)count > CONTROL_PIDS_MAX)
-        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "field 'pids' is not an array of 1 to %u processes",
-                              CONTROL_PIDS_MAX);
+        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
+                              "field 'pids' is not an array of 1 to %u processes", CONTROL_PIDS_MAX);
     request->pids = calloc(2 * (size_t)count, sizeof(*request->pids)); /* half of it to sort in */
     if (!request->pids)
         return -ENOMEM;
@@ -336,7 +342,8 @@ static int take_pids(const cJSON *array, ControlRequest *request, ControlRefusal
         request->pid_count++;
     }
     if (has_double(request->pids, request->pid_count, request->pids + count))
-        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "field 'pids' has a process twice: give it once");
+        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
+                              "field 'pids' has a process twice: give it once");
     return 0;
 }
 
@@ -346,7 +353,8 @@ static int add_option(ControlRequest *request, const char *key, const cJSON *ite
 
     if (!value || has_control_characters(value))
         return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
-                              "option '%.64s' is not a text, or an array of texts, without control characters", key);
+                              "option '%.64s' is not a text, or an array of texts, without control characters",
+                              key);
     if (request->option_count == CONTROL_OPTIONS_MAX)
         return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "there are more than %u options",
                               CONTROL_OPTIONS_MAX);
@@ -384,8 +392,8 @@ static int take_options(const cJSON *map, ControlRequest *request, ControlRefusa
         if (!cJSON_IsArray(option)) {
             error = add_option(request, option->string, option, refusal);
         } else if (cJSON_GetArraySize(option) == 0) {
-            error = control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "option '%.64s' has no value: leave it out",
-                                   option->string);
+            error = control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
+                                   "option '%.64s' has no value: leave it out", option->string);
         } else {
             cJSON_ArrayForEach(item, option)
             {
@@ -403,7 +411,8 @@ static int take_options(const cJSON *map, ControlRequest *request, ControlRefusa
 static int check_names(const cJSON *unknown, const char *twice, ControlRefusal *refusal)
 {
     if (twice)
-        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "field '%s' is there twice: give it once", twice);
+        return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST, "field '%s' is there twice: give it once",
+                              twice);
     if (unknown)
         return control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
                               "unknown field '%.64s': this service knows version, id, command, session, pid, name, "
@@ -424,7 +433,8 @@ static int take_fields(const cJSON *const fields[FIELDS], ControlRequest *reques
         error = take_pids(fields[FIELD_PIDS], request, refusal);
     if (!error)
         error = take_options(fields[FIELD_OPTIONS], request, refusal);
-    if (!error && request->command == CONTROL_ATTACH && request->pid_count == 0 && !has_option(request, "attach"))
+    if (!error && request->command == CONTROL_ATTACH && request->pid_count == 0 &&
+        !has_option(request, "attach"))
         error = control_refuse(refusal, ADA_CONTROL_BAD_REQUEST,
                                "'attach' names no process: give 'pids', or the option 'attach'");
     return error;
@@ -451,7 +461,8 @@ static int parse_object(const char *text, size_t size, cJSON **root_out, Control
     return 0;
 }
 
-int control_request_parse(const char *text, size_t size, ControlRequest *request_out, ControlRefusal *refusal_out)
+int control_request_parse(const char *text, size_t size, ControlRequest *request_out,
+                          ControlRefusal *refusal_out)
 {
     const cJSON *fields[FIELDS] = {NULL};
     const cJSON *unknown;

@@ -18,8 +18,8 @@
 
 #include "shared/control_abi.h"
 
-#define CONTROL_PIDS_MAX 1024u   /* of one request */
-#define CONTROL_OPTIONS_MAX 512u /* values of all keys together */
+#define CONTROL_PIDS_MAX 1024u             /* of one request */
+#define CONTROL_OPTIONS_MAX 512u           /* values of all keys together */
 #define CONTROL_ID_MAX 9007199254740991ull /* 2^53 - 1: what every JSON library keeps exactly */
 
 enum control_command {
@@ -67,7 +67,8 @@ typedef struct ControlRefusal {
  * Reads a packet, which needs no NUL at its end. 0; -EINVAL, and *refusal_out; -ENOMEM. Whatever it returns, *request_out is for
  * control_request_fini().
  */
-int control_request_parse(const char *text, size_t size, ControlRequest *request_out, ControlRefusal *refusal_out);
+int control_request_parse(const char *text, size_t size, ControlRequest *request_out,
+                          ControlRefusal *refusal_out);
 void control_request_fini(ControlRequest *request);
 
 /* "list" ... */

@@ -20,8 +20,7 @@
 #define IDLE_NS 60000000000ull
 #define RATE 50u
 #define BURST 100u
-#define EVENTS_PER_TURN 64u  /* of one control_server_serve(): the loop has other work, too */
-#define ACCEPTS_PER_EVENT 16u
+#define EVENTS_PER_TURN 64u /* of one control_server_serve(): the loop has other work, too */
 
 #define NO_PLACE UINT32_MAX
 #define EVENT_LISTENER UINT64_MAX /* epoll data; others are generation << 32 | place */
@@ -157,8 +156,7 @@ static uint32_t find_victim(const ControlServer *server, const ControlPeer *peer
 
         if (ready == 0 || (user != NO_PLACE && connection->user != user))
             continue;
-        if (ready > best ||
-            (ready == best && goes_first(server, connection, &server->connections[victim]))) {
+        if (ready > best || (ready == best && goes_first(server, connection, &server->connections[victim]))) {
             victim = i;
             best = ready;
         }
@@ -224,8 +222,7 @@ static bool take_in(ControlServer *server, int fd, const ControlPeer *peer, uint
     return true;
 }
 
-/* False: nobody waits any more. */
-static bool accept_one(ControlServer *server)
+static void accept_one(ControlServer *server)
 {
     int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     uint64_t now = now_ns();
@@ -238,23 +235,22 @@ static bool accept_one(ControlServer *server)
         if (fd >= 0)
             close(fd);
         server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        return false;
+        return;
     }
     if (fd < 0)
-        return errno == EINTR || errno == ECONNABORTED;
+        return;
     if (control_peer_of(fd, server->group, &peer) != 0) {
         close(fd);
-        return true;
+        return;
     }
     if (!peer.privileged && !control_rates_take(&server->rates, peer.uid, now)) {
         refuse_connection(fd, "this user connects to the service's control socket too often: wait a second");
     } else if (take_in(server, fd, &peer, now)) {
-        return true;
+        return;
     }
     if (peer.pidfd >= 0)
         close(peer.pidfd);
     close(fd);
-    return true;
 }
 
 /* ---- requests --------------------------------------------------------------------------------- */
@@ -287,8 +283,9 @@ static void handle(ControlServer *server, uint32_t place, const ControlRequest *
     ControlRefusal refusal;
 
     if (request->command == CONTROL_RELOAD && !connection->peer.privileged) {
-        (void)control_refuse(&refusal, ADA_CONTROL_NOT_PERMITTED,
-                             "reloading the configuration is for root and the control group: ask as one of them");
+        (void)control_refuse(
+            &refusal, ADA_CONTROL_NOT_PERMITTED,
+            "reloading the configuration is for root and the control group: ask as one of them");
         refuse(server, place, &refusal);
         return;
     }
@@ -386,8 +383,7 @@ void control_server_serve(ControlServer *server)
         uint32_t place = (uint32_t)event.data.u64;
 
         if (event.data.u64 == EVENT_LISTENER) {
-            for (uint32_t k = 0; k < ACCEPTS_PER_EVENT && accept_one(server); k++)
-                ;
+            accept_one(server); /* one, and then whoever has asked meanwhile: epoll takes turns */
         } else if (event.data.u64 == EVENT_TIMER) {
             uint64_t expirations;
 
@@ -512,7 +508,8 @@ void control_server_answer(ControlServer *server, ControlTicket ticket, const ch
     end_request(server, ticket.place, control_answer_send(connection->fd, connection->id, result, size));
 }
 
-void control_server_refuse(ControlServer *server, ControlTicket ticket, const char *code, const char *format, ...)
+void control_server_refuse(ControlServer *server, ControlTicket ticket, const char *code, const char *format,
+                           ...)
 {
     ControlRefusal refusal = {.code = code};
     va_list args;

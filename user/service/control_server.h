@@ -41,13 +41,13 @@ typedef void (*ControlHandle)(void *context, const ControlPeer *peer, const Cont
                               ControlTicket ticket);
 
 typedef struct ControlServerConfig {
-    const char *path;  /* where the socket is made, unless */
-    int listener;      /* one is given that listens: it is taken over; -1: none */
-    gid_t group;       /* its members are privileged; CONTROL_NO_GROUP */
-    uint32_t clients;  /* connections at a time: 1..1024 */
-    uint64_t idle_ns;  /* 0: 60 s */
-    uint32_t rate;     /* of requests and connections of an unprivileged user in a second; 0: 50 */
-    uint32_t burst;    /* so many at once; 0: 100 */
+    const char *path; /* where the socket is made, unless */
+    int listener;     /* one is given that listens: it is taken over; -1: none */
+    gid_t group;      /* its members are privileged; CONTROL_NO_GROUP */
+    uint32_t clients; /* connections at a time: 1..1024 */
+    uint64_t idle_ns; /* 0: 60 s */
+    uint32_t rate;    /* of requests and connections of an unprivileged user in a second; 0: 50 */
+    uint32_t burst;   /* so many at once; 0: 100 */
     ControlHandle handle;
     void *context;
 } ControlServerConfig;
@@ -74,7 +74,7 @@ bool control_server_awaits(const ControlServer *server, ControlTicket ticket);
 void control_server_answer(ControlServer *server, ControlTicket ticket, const char *result, size_t size);
 
 /* Answers with an error: one of ADA_CONTROL_*, and one line that says what failed, on what, why, and what to do. The same. */
-void control_server_refuse(ControlServer *server, ControlTicket ticket, const char *code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void control_server_refuse(ControlServer *server, ControlTicket ticket, const char *code, const char *format,
+                           ...) __attribute__((format(printf, 4, 5)));
 
 #endif
