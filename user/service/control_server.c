@@ -120,19 +120,19 @@ static uint32_t user_of(const ControlServer *server, uid_t uid)
 
 /*
  * How readily a connection gives way to a peer: 0, not at all; else the more the sooner. Silent ones before those whose request is
- * in progress, unprivileged ones before privileged ones.
+ * in progress, unprivileged ones before privileged ones; those of root in progress never.
  */
 static uint32_t readiness(const Connection *connection, const ControlPeer *peer)
 {
+    bool silent = connection->serial == 0;
+
     if (connection->fd < 0)
         return 0;
-    if (connection->serial == 0 && !connection->peer.privileged)
-        return 3;
-    if (!peer->privileged)
-        return 0;
     if (!connection->peer.privileged)
+        return silent ? 4 : peer->privileged ? 3 : 0;
+    if (silent && peer->privileged)
         return 2;
-    return connection->serial == 0 ? 1 : 0;
+    return peer->uid == 0 && connection->peer.uid != 0 ? 1 : 0;
 }
 
 /* Whether `one` should go rather than `other`, which are equally ready: whose user has more, then who has been silent for longer. */

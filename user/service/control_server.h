@@ -14,7 +14,7 @@
  * Who gets a place: of `clients` connections a user without privileges may hold a quarter; beyond that the one of his that has
  * been silent for longest gives way. When all places are taken, who comes gets that of the silent connection of the unprivileged
  * user who has most of them. Privileged peers get one in any case, if need be from an unprivileged user whose request is in
- * progress. Requests and connections of an unprivileged user are limited to `rate` in a second. Connections that are silent for
+ * progress; root from anybody. Requests and connections of an unprivileged user are limited to `rate` in a second. Connections that are silent for
  * `idle_ns` are closed.
  *
  * One thread at a time may use a server.
