@@ -165,7 +165,8 @@ check "list to a full disk" wrong 1 "No space left" list_to_full
 
 # ---- the end ----
 
-exec {SERVICE[1]}>&-
+input=${SERVICE[1]}
+exec {input}>&-
 wait "$service_pid"
 check "the service ends" equal $? 0
 check "its socket is gone" test ! -e "$socket"

@@ -51,7 +51,7 @@ static int mark_by_service(const MarkOptions *options)
     }
     elsewhere =
         !options->session && ((control_no_service(error) && !control_socket_is_chosen(options->socket)) ||
-                              (error == -EREMOTEIO && strcmp(answer.code, ADA_CONTROL_NOT_FOUND) == 0));
+                              control_refused(error, &answer, ADA_CONTROL_NOT_FOUND));
     if (error && !elsewhere)
         control_explain("mark", path, error, &answer);
     control_answer_fini(&answer);

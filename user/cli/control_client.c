@@ -224,11 +224,16 @@ bool control_no_service(int error)
     return error == -ENOENT || error == -ECONNREFUSED || error == -ENOTDIR;
 }
 
+bool control_refused(int error, const ControlAnswer *answer, const char *code)
+{
+    return error == -EREMOTEIO && answer->code && strcmp(answer->code, code) == 0;
+}
+
 void control_explain(const char *command, const char *path, int error, const ControlAnswer *answer)
 {
     const char *why = strerror(-error);
 
-    if (error == -EREMOTEIO && strcmp(answer->code, ADA_CONTROL_BAD_VERSION) != 0) {
+    if (error == -EREMOTEIO && !control_refused(error, answer, ADA_CONTROL_BAD_VERSION)) {
         cli_error(command, "the service at '%s' refuses: %s", path, answer->message);
         return;
     }

@@ -59,6 +59,9 @@ void control_answer_fini(ControlAnswer *answer);
 /* Whether an error means that no service runs. */
 bool control_no_service(int error);
 
+/* Whether the service refused with that code, one of ADA_CONTROL_*. */
+bool control_refused(int error, const ControlAnswer *answer, const char *code);
+
 /* Says for a command why control_ask() failed. */
 void control_explain(const char *command, const char *path, int error, const ControlAnswer *answer);
 

@@ -266,11 +266,11 @@ static int error_of(int error, const ControlAnswer *answer)
 {
     if (error != -EREMOTEIO)
         return error;
-    if (strcmp(answer->code, ADA_CONTROL_NOT_FOUND) == 0)
+    if (control_refused(error, answer, ADA_CONTROL_NOT_FOUND))
         return -ENOENT;
-    if (strcmp(answer->code, ADA_CONTROL_BUSY) == 0)
+    if (control_refused(error, answer, ADA_CONTROL_BUSY))
         return -EAGAIN;
-    return strcmp(answer->code, ADA_CONTROL_NOT_PERMITTED) == 0 ? -EACCES : -EPROTO;
+    return control_refused(error, answer, ADA_CONTROL_NOT_PERMITTED) ? -EACCES : -EPROTO;
 }
 
 /* Asks the service for the status of a session, or of that of a process. As control_ask(). */

@@ -205,7 +205,7 @@ static const cJSON *find_fields(const cJSON *root, const cJSON *fields[FIELDS], 
 /* Whole numbers alone: 1.5, -1 and 1e300 are none. */
 static bool take_number(const cJSON *item, uint64_t min, uint64_t max, uint64_t *value)
 {
-    double number = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    double number = item && cJSON_IsNumber(item) ? item->valuedouble : -1;
 
     if (!(number >= (double)min && number <= (double)max) || number != (double)(uint64_t)number)
         return false;
@@ -365,7 +365,9 @@ static int add_option(ControlRequest *request, const char *key, const cJSON *ite
 static bool has_option(const ControlRequest *request, const char *key)
 {
     for (size_t i = 0; i < request->option_count; i++) {
-        if (strcmp(request->options[i].key, key) == 0)
+        const char *other = request->options[i].key;
+
+        if (other && strcmp(other, key) == 0)
             return true;
     }
     return false;

@@ -469,7 +469,7 @@ void control_server_destroy(ControlServer *server)
 {
     if (!server)
         return;
-    for (uint32_t i = 0; i < server->capacity; i++) {
+    for (uint32_t i = 0; server->connections && server->users && i < server->capacity; i++) {
         if (server->connections[i].fd >= 0)
             drop(server, i);
     }
