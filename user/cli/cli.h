@@ -20,6 +20,8 @@ int cmd_attach(int argc, char **argv);
 int cmd_mark(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_session(int argc, char **argv); /* start, stop, detach, rotate, snapshot */
 int cmd_info(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

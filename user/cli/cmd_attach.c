@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "user/base/parse.h"
+#include "user/cli/attach_service.h"
 #include "user/cli/cli.h"
 #include "user/cli/recording.h"
 #include "user/collector/attach_explain.h"
@@ -34,7 +35,13 @@ static const char usage[] =
     "                          name=GLOB, user=NAME, cgroup=GLOB, all: it uses libadatrace; may be\n"
     "                          repeated\n"
     "      --children          record also the processes that they start, as far as they use\n"
-    "                          libadatrace\n" RECORD_OPTIONS_USAGE "  -h, --help              print this\n"
+    "                          libadatrace\n"
+    "      --service           let the service, adatraced, record them, in a session of its own: prints its\n"
+    "                          name and directory, and returns; 'adatrace stop NAME' ends it\n"
+    "      --name NAME         with --service: how the session is called\n"
+    "      --socket PATH       where the service listens (default: $ADATRACE_CONTROL, or\n"
+    "                          /run/adatrace/control.sock)\n" RECORD_OPTIONS_USAGE
+    "  -h, --help              print this\n"
     "\n"
     "The summary goes to standard error. The exit status is 0; 2 for wrong usage; 1 if a process could\n"
     "not be attached to, or recording failed.\n";
@@ -45,11 +52,19 @@ typedef struct AttachOptions {
     DiscoverRules discover;
     uint64_t duration_ns;
     bool with_children;
+    AttachService service;
 } AttachOptions;
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
-enum { OPTION_DURATION = RECORD_OPTION_OWN, OPTION_CHILDREN, OPTION_DISCOVER };
+enum {
+    OPTION_DURATION = RECORD_OPTION_OWN,
+    OPTION_CHILDREN,
+    OPTION_DISCOVER,
+    OPTION_SERVICE,
+    OPTION_NAME,
+    OPTION_SOCKET
+};
 
 /* "12,34": CLI_OK, or CLI_USAGE with the error said. */
 static int add_pids(PidList *pids, const char *list)
@@ -114,9 +129,30 @@ static int apply_option(AttachOptions *options, int option, const char *argument
     case OPTION_CHILDREN:
         options->with_children = true;
         return CLI_OK;
+    case OPTION_SERVICE:
+        options->service.wanted = true;
+        return CLI_OK;
+    case OPTION_NAME:
+        options->service.name = argument;
+        return CLI_OK;
+    case OPTION_SOCKET:
+        options->service.socket = argument;
+        return CLI_OK;
     default:
         return record_options_apply(&options->common, option, argument);
     }
+}
+
+/* The service judges options as its configuration: it gets them as they are. */
+static void note_for_service(AttachService *service, const struct option *names, int option,
+                             const char *argument)
+{
+    while (names->val != option)
+        names++;
+    if (option == RECORD_OPTION_JSON)
+        service->json = true;
+    else if (option != 'p' && option != OPTION_SERVICE && option != OPTION_NAME && option != OPTION_SOCKET)
+        attach_service_note(service, names->name, argument);
 }
 
 /* 0: go on; else one more than the exit status. */
@@ -128,6 +164,9 @@ static int parse_options(int argc, char **argv, AttachOptions *options)
         {"duration", required_argument, NULL, OPTION_DURATION},
         {"children", no_argument, NULL, OPTION_CHILDREN},
         {"discover", required_argument, NULL, OPTION_DISCOVER},
+        {"service", no_argument, NULL, OPTION_SERVICE},
+        {"name", required_argument, NULL, OPTION_NAME},
+        {"socket", required_argument, NULL, OPTION_SOCKET},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -147,11 +186,17 @@ static int parse_options(int argc, char **argv, AttachOptions *options)
         status = apply_option(options, option, optarg);
         if (status)
             return 1 + status;
+        note_for_service(&options->service, long_options, option, optarg);
     }
     if (optind < argc)
         return 1 + cli_usage_error("attach", "unexpected '%s': processes are given with -p", argv[optind]);
     if (options->pids.count == 0 && options->discover.count == 0)
         return 1 + cli_usage_error("attach", "no process given: use -p PID, or --discover name=PROGRAM");
+    if ((options->service.name || options->service.socket) && !options->service.wanted)
+        return 1 + cli_usage_error("attach",
+                                   "--name and --socket are for sessions of the service: add --service");
+    if (options->service.wanted)
+        return 0;
     if (record_options_check(&options->common) != CLI_OK)
         return 1 + CLI_USAGE;
     return 0;
@@ -262,6 +307,10 @@ int cmd_attach(int argc, char **argv)
 
     if (status) {
         status--;
+        goto out;
+    }
+    if (options.service.wanted) {
+        status = attach_service_run(&options.service, &options.pids);
         goto out;
     }
     status = CLI_FAILURE;

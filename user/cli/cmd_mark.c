@@ -8,14 +8,63 @@
 #include "user/base/parse.h"
 #include "user/cli/cli.h"
 #include "user/cli/recorder_client.h"
+#if ADA_HAVE_CONTROL
+#include "user/cli/control_client.h"
+#endif
 
 static const char usage[] =
-    "usage: adatrace mark -p PID\n"
+    "usage: adatrace mark {-p PID | --session NAME} [--socket PATH]\n"
     "Keeps the payloads of all threads of a process that is recorded or attached to: those that their\n"
     "rings hold now, and those that follow, as ada_mark() in the program does.\n"
     "\n"
-    "  -p, --pid PID  the process\n"
-    "  -h, --help     print this\n";
+    "  -p, --pid PID       the process\n"
+    "      --session NAME  all processes of a session of the service, adatraced\n"
+    "      --socket PATH   where the service listens (default: $ADATRACE_CONTROL, or\n"
+    "                      /run/adatrace/control.sock)\n"
+    "  -h, --help          print this\n";
+
+/* What is to be marked. */
+typedef struct MarkOptions {
+    uint64_t pid;        /* 0: it is a session */
+    const char *session; /* NULL: it is a process */
+    const char *socket;
+} MarkOptions;
+
+/* ---- by the service --------------------------------------------------------------------------- */
+
+/* The exit status, with the error said; -1: the service does not record that process, or there is none. */
+static int mark_by_service(const MarkOptions *options)
+{
+#if ADA_HAVE_CONTROL
+    const char *path = control_socket_path(options->socket);
+    ControlAnswer answer = {0};
+    ControlQuestion question;
+    int error = control_question_begin(&question, "mark");
+    bool elsewhere;
+
+    if (!error) {
+        if (options->session)
+            json_string(&question.json, "session", options->session);
+        else
+            json_u64(&question.json, "pid", options->pid);
+        error = control_ask(path, &question, &answer);
+    }
+    elsewhere =
+        !options->session && ((control_no_service(error) && !control_socket_is_chosen(options->socket)) ||
+                              control_refused(error, &answer, ADA_CONTROL_NOT_FOUND));
+    if (error && !elsewhere)
+        control_explain("mark", path, error, &answer);
+    control_answer_fini(&answer);
+    return elsewhere ? -1 : error ? CLI_FAILURE : CLI_OK;
+#else
+    if (!options->session && !options->socket)
+        return -1;
+    cli_error("mark", "this adatrace was built without libcjson: install that and build it again");
+    return CLI_FAILURE;
+#endif
+}
+
+/* ---- by a recorder ---------------------------------------------------------------------------- */
 
 /* 0: marked; -ESRCH: the recorder does not know the process; -errno of talking to it. */
 static int ask_recorder(const char *path, uint64_t pid)
@@ -71,17 +120,27 @@ static int mark(uint64_t pid)
 
 int cmd_mark(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"pid", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {0}};
-    uint64_t pid = 0;
-    int option;
+    enum { OPTION_SESSION = 256, OPTION_SOCKET };
+    static const struct option names[] = {{"pid", required_argument, NULL, 'p'},
+                                          {"session", required_argument, NULL, OPTION_SESSION},
+                                          {"socket", required_argument, NULL, OPTION_SOCKET},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
+    MarkOptions options = {0};
+    int option, status;
 
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":p:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:h", names, NULL)) != -1) {
         switch (option) {
         case 'p':
-            if (parse_u64(optarg, 1, INT32_MAX, &pid) != 0)
+            if (parse_u64(optarg, 1, INT32_MAX, &options.pid) != 0)
                 return cli_usage_error("mark", "--pid '%s' is not the number of a process", optarg);
+            break;
+        case OPTION_SESSION:
+            options.session = optarg;
+            break;
+        case OPTION_SOCKET:
+            options.socket = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -92,7 +151,10 @@ int cmd_mark(int argc, char **argv)
     }
     if (optind < argc)
         return cli_usage_error("mark", "unexpected '%s'", argv[optind]);
-    if (pid == 0)
+    if (options.pid == 0 && !options.session)
         return cli_usage_error("mark", "no process given: use -p PID");
-    return mark(pid);
+    if (options.pid != 0 && options.session)
+        return cli_usage_error("mark", "give --pid or --session, not both");
+    status = mark_by_service(&options);
+    return status >= 0 ? status : mark(options.pid);
 }

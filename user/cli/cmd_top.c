@@ -25,6 +25,9 @@ static const char top_usage[] =
     "Elsewhere: plain text, one table after the other.\n"
     "\n"
     "  -p, --pid PID        the recording that process PID is part of (default: the only one that runs)\n"
+    "      --session NAME       a session of the service, adatraced\n"
+    "      --socket PATH        where the service listens (default: $ADATRACE_CONTROL, or\n"
+    "                           /run/adatrace/control.sock)\n"
     "  -d, --delay TIME     between two looks, 100ms or more (default 1s)\n"
     "  -n, --count N        look N times, then end; plain text also on a terminal\n"
     "  -s, --sort KEY       events, drops, occupancy, stalls, cpu, runqueue, total, id\n"
@@ -34,7 +37,7 @@ static const char top_usage[] =
     "  -h, --help           print this\n";
 
 typedef struct TopOptions {
-    uint64_t pid;
+    LiveWish wish;
     uint64_t delay_ns;
     uint64_t count; /* 0: without end */
     TopView view;
@@ -65,7 +68,7 @@ static int print_table(const LiveReport *report, const TopView *view)
     return 0;
 }
 
-static int top_plain(const char *path, const TopOptions *options)
+static int top_plain(const LiveSource *source, const TopOptions *options)
 {
     const struct timespec delay = {.tv_sec = (time_t)(options->delay_ns / 1000000000u),
                                    .tv_nsec = (long)(options->delay_ns % 1000000000u)};
@@ -79,7 +82,7 @@ static int top_plain(const char *path, const TopOptions *options)
             putchar('\n');
             (void)nanosleep(&delay, NULL);
         }
-        error = live_report_fetch(path, &report);
+        error = live_report_fetch(source, &report);
         if (!error) {
             error = print_table(&report, &options->view);
             live_report_fini(&report);
@@ -87,7 +90,7 @@ static int top_plain(const char *path, const TopOptions *options)
         if (error && i > 0 && recorder_client_is_gone(error))
             break; /* it was there, and has ended */
         if (error) {
-            live_report_explain("top", path, error);
+            live_report_explain("top", source, error);
             return cli_end_output("top", CLI_FAILURE);
         }
         if (fflush(stdout) != 0 || cli_output_failed())
@@ -98,19 +101,24 @@ static int top_plain(const char *path, const TopOptions *options)
 
 static int parse_top(int argc, char **argv, TopOptions *options)
 {
-    enum { OPTION_PROCESSES = 256 };
-    static const struct option names[] = {
-        {"pid", required_argument, NULL, 'p'},    {"delay", required_argument, NULL, 'd'},
-        {"count", required_argument, NULL, 'n'},  {"sort", required_argument, NULL, 's'},
-        {"filter", required_argument, NULL, 'f'}, {"processes", no_argument, NULL, OPTION_PROCESSES},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    enum { OPTION_PROCESSES = 256, OPTION_SESSION, OPTION_SOCKET };
+    static const struct option names[] = {{"pid", required_argument, NULL, 'p'},
+                                          {"delay", required_argument, NULL, 'd'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"sort", required_argument, NULL, 's'},
+                                          {"filter", required_argument, NULL, 'f'},
+                                          {"processes", no_argument, NULL, OPTION_PROCESSES},
+                                          {"session", required_argument, NULL, OPTION_SESSION},
+                                          {"socket", required_argument, NULL, OPTION_SOCKET},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {0}};
     int option;
 
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":p:d:n:s:f:h", names, NULL)) != -1) {
         switch (option) {
         case 'p':
-            if (parse_u64(optarg, 1, INT32_MAX, &options->pid) != 0)
+            if (parse_u64(optarg, 1, INT32_MAX, &options->wish.pid) != 0)
                 return cli_usage_error("top", "--pid '%s' is not the number of a process", optarg);
             break;
         case 'd':
@@ -135,6 +143,12 @@ static int parse_top(int argc, char **argv, TopOptions *options)
                                        sizeof(options->view.filter) - 1);
             memcpy(options->view.filter, optarg, strlen(optarg) + 1);
             break;
+        case OPTION_SESSION:
+            options->wish.session = optarg;
+            break;
+        case OPTION_SOCKET:
+            options->wish.socket = optarg;
+            break;
         case OPTION_PROCESSES:
             options->view.processes = true;
             break;
@@ -147,30 +161,32 @@ static int parse_top(int argc, char **argv, TopOptions *options)
     }
     if (optind < argc)
         return cli_usage_error("top", "unexpected '%s'", argv[optind]);
+    if (options->wish.session && options->wish.pid != 0)
+        return cli_usage_error("top", "give --session or --pid, not both");
     return CLI_OK;
 }
 
 int cmd_top(int argc, char **argv)
 {
     TopOptions options = {.delay_ns = 1000000000u};
-    char path[RECORDER_PATH_MAX];
+    LiveSource source;
     int status = parse_top(argc, argv, &options);
     int error;
 
     if (status < 0)
         return cli_end_output("top", CLI_OK);
     if (status == CLI_OK)
-        status = live_report_choose("top", options.pid, path);
+        status = live_report_choose("top", &options.wish, &source);
     if (status != CLI_OK)
         return status;
     if (options.count > 0 || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
-        return top_plain(path, &options);
-    error = top_screen_run(path, &options.view, (uint32_t)(options.delay_ns / 1000000u));
+        return top_plain(&source, &options);
+    error = top_screen_run(&source, &options.view, (uint32_t)(options.delay_ns / 1000000u));
     if (recorder_client_is_gone(error)) {
         puts("adatrace top: the recording has ended");
         return cli_end_output("top", CLI_OK);
     }
     if (error)
-        live_report_explain("top", path, error);
+        live_report_explain("top", &source, error);
     return error ? CLI_FAILURE : CLI_OK;
 }

@@ -11,6 +11,7 @@
 
 #include "shared/kernel_abi.h"
 #include "user/cli/cli.h"
+#include "user/cli/control_client.h"
 #include "user/cli/recorder_client.h"
 
 #define REPORT_BYTES_MAX ((off_t)64 << 20)
@@ -216,34 +217,29 @@ static void take_rows(const cJSON *processes, const cJSON *threads, MetricsSnaps
     }
 }
 
-static int understand(LiveReport *report)
+/* 0, and the snapshot; -EPROTO, -ENOMEM. */
+static int understand(const cJSON *root, LiveReport *report)
 {
-    cJSON *root = cJSON_Parse(report->json);
     const cJSON *processes = cJSON_GetObjectItemCaseSensitive(root, "processes");
     const cJSON *threads = cJSON_GetObjectItemCaseSensitive(root, "threads");
-    int error = 0;
 
-    if (!cJSON_IsObject(root) || count(root, "version") != VERSION_UNDERSTOOD) {
-        error = -EPROTO;
-        goto out;
-    }
+    if (!cJSON_IsObject(root) || count(root, "version") != VERSION_UNDERSTOOD)
+        return -EPROTO;
     report->snapshot =
         metrics_snapshot_create((size_t)cJSON_GetArraySize(processes), (size_t)cJSON_GetArraySize(threads));
-    if (!report->snapshot) {
-        error = -ENOMEM;
-        goto out;
-    }
+    if (!report->snapshot)
+        return -ENOMEM;
     take_whole(root, report);
     take_rows(processes, threads, report->snapshot);
-out:
-    cJSON_Delete(root);
-    return error;
+    return 0;
 }
 
-int live_report_fetch(const char *path, LiveReport *report_out)
+/* ---- asking ----------------------------------------------------------------------------------- */
+
+static int fetch_of_recorder(const char *path, LiveReport *report)
 {
-    LiveReport report = {0};
     AnnounceMessage answer;
+    cJSON *root;
     int fd = -1;
     int error = recorder_client_ask(path, ADA_ANNOUNCE_METRICS, 0, &answer, &fd);
 
@@ -254,11 +250,83 @@ int live_report_fetch(const char *path, LiveReport *report_out)
     else if (fd < 0)
         error = -ENODATA;
     else
-        error = read_all(fd, &report.json);
+        error = read_all(fd, &report->json);
     if (fd >= 0)
         close(fd);
+    if (error)
+        return error;
+    root = cJSON_Parse(report->json);
+    error = understand(root, report);
+    cJSON_Delete(root);
+    return error;
+}
+
+/* What a refusal of the service comes to, in the terms of recorder_client_ask(). */
+static int error_of(int error, const ControlAnswer *answer)
+{
+    if (error != -EREMOTEIO)
+        return error;
+    if (control_refused(error, answer, ADA_CONTROL_NOT_FOUND))
+        return -ENOENT;
+    if (control_refused(error, answer, ADA_CONTROL_BUSY))
+        return -EAGAIN;
+    return control_refused(error, answer, ADA_CONTROL_NOT_PERMITTED) ? -EACCES : -EPROTO;
+}
+
+/* Asks the service for the status of a session, or of that of a process. As control_ask(). */
+static int ask_status(const char *path, const char *session, uint64_t pid, ControlAnswer *answer)
+{
+    ControlQuestion question;
+    int error = control_question_begin(&question, "status");
+
+    *answer = (ControlAnswer){0};
+    if (error)
+        return error;
+    if (session)
+        json_string(&question.json, "session", session);
+    if (pid != 0)
+        json_u64(&question.json, "pid", pid);
+    return control_ask(path, &question, answer);
+}
+
+static const cJSON *session_at(const ControlAnswer *answer, int index)
+{
+    return cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(answer->result, "sessions"), index);
+}
+
+/* Whether it has something to tell of, or will have. */
+static bool session_runs(const cJSON *session)
+{
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "state"));
+
+    return state && strcmp(state, "stopped") != 0 && strcmp(state, "failed") != 0;
+}
+
+static int fetch_of_session(const LiveSource *source, LiveReport *report)
+{
+    ControlAnswer answer;
+    int error = error_of(ask_status(source->path, source->session, 0, &answer), &answer);
+    const cJSON *session = session_at(&answer, 0);
+    const cJSON *metrics = cJSON_GetObjectItemCaseSensitive(session, "metrics");
+
+    if (!error && !metrics)
+        error = session_runs(session) ? -ENODATA : -ENOENT;
     if (!error)
-        error = understand(&report);
+        error = understand(metrics, report);
+    if (!error) {
+        report->json = cJSON_PrintUnformatted(metrics);
+        error = report->json ? 0 : -ENOMEM;
+    }
+    control_answer_fini(&answer);
+    return error;
+}
+
+int live_report_fetch(const LiveSource *source, LiveReport *report_out)
+{
+    LiveReport report = {0};
+    int error =
+        source->session[0] ? fetch_of_session(source, &report) : fetch_of_recorder(source->path, &report);
+
     if (error) {
         live_report_fini(&report);
         return error;
@@ -276,32 +344,99 @@ void live_report_fini(LiveReport *report)
 
 /* ---- choosing --------------------------------------------------------------------------------- */
 
-int live_report_choose(const char *command, uint64_t pid, char path[RECORDER_PATH_MAX])
+static int take_session(const char *path, const char *name, LiveSource *source)
 {
-    char(*paths)[RECORDER_PATH_MAX] = NULL;
-    size_t found = 0;
-    int error;
-
-    if (pid != 0) {
-        error = recorder_client_find(pid, path);
-        if (error)
-            recorder_client_explain(command, pid, error);
-        return error ? CLI_FAILURE : CLI_OK;
-    }
-    error = recorder_client_list(&paths, &found);
-    if (error)
-        cli_error(command, "cannot look for recordings in /proc/net/unix: %s", strerror(-error));
-    else if (found == 0)
-        cli_error(command, "no recording runs: start one with 'adatrace record -- COMMAND'");
-    else if (found > 1)
-        cli_error(command, "%zu recordings run: choose one with -p PID, a process of it", found);
-    else
-        memcpy(path, paths[0], RECORDER_PATH_MAX);
-    free(paths);
-    return !error && found == 1 ? CLI_OK : CLI_FAILURE;
+    if (!name || strlen(name) >= sizeof(source->session) || strlen(path) >= sizeof(source->path))
+        return -ENAMETOOLONG;
+    memcpy(source->path, path, strlen(path) + 1);
+    memcpy(source->session, name, strlen(name) + 1);
+    return 0;
 }
 
-void live_report_explain(const char *command, const char *path, int error)
+/* The session that a process is in; false: none, or no service runs, or it does not tell. */
+static bool choose_session_of(uint64_t pid, const char *path, LiveSource *source)
+{
+    ControlAnswer answer;
+    const char *name = NULL;
+
+    if (ask_status(path, NULL, pid, &answer) == 0)
+        name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session_at(&answer, 0), "name"));
+    if (name && take_session(path, name, source) != 0)
+        name = NULL;
+    control_answer_fini(&answer);
+    return name != NULL;
+}
+
+/* How many sessions run; *source is the last of them. */
+static size_t count_sessions(const char *path, LiveSource *source)
+{
+    ControlAnswer answer;
+    const cJSON *session;
+    size_t found = 0;
+
+    if (ask_status(path, NULL, 0, &answer) == 0) {
+        cJSON_ArrayForEach(session, cJSON_GetObjectItemCaseSensitive(answer.result, "sessions"))
+        {
+            const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "name"));
+
+            if (session_runs(session) && take_session(path, name, source) == 0)
+                found++;
+        }
+    }
+    control_answer_fini(&answer);
+    return found;
+}
+
+static int choose_only_one(const char *command, const char *path, LiveSource *source)
+{
+    char(*paths)[RECORDER_PATH_MAX] = NULL;
+    size_t recorders = 0, sessions;
+    int error = recorder_client_list(&paths, &recorders);
+
+    if (error) {
+        cli_error(command, "cannot look for recordings in /proc/net/unix: %s", strerror(-error));
+        return CLI_FAILURE;
+    }
+    sessions = count_sessions(path, source);
+    if (recorders == 1 && sessions == 0)
+        memcpy(source->path, paths[0], RECORDER_PATH_MAX);
+    free(paths);
+    if (recorders + sessions == 1)
+        return CLI_OK;
+    if (recorders + sessions == 0)
+        cli_error(command, "no recording runs: start one with 'adatrace record -- COMMAND'");
+    else
+        cli_error(command, "%zu recordings run: choose one with -p PID, a process of it%s",
+                  recorders + sessions, sessions ? ", or --session NAME" : "");
+    return CLI_FAILURE;
+}
+
+/* A process has one recorder at most: it does not matter who is asked first. */
+int live_report_choose(const char *command, const LiveWish *wish, LiveSource *source_out)
+{
+    const char *path = control_socket_path(wish->socket);
+    LiveSource source = {0};
+    int error = 0;
+
+    if (wish->session) {
+        if (take_session(path, wish->session, &source) != 0)
+            return cli_usage_error(command, "session '%s', or the path of the socket, is too long",
+                                   wish->session);
+    } else if (wish->pid == 0) {
+        if (choose_only_one(command, path, &source) != CLI_OK)
+            return CLI_FAILURE;
+    } else if (!choose_session_of(wish->pid, path, &source)) {
+        error = recorder_client_find(wish->pid, source.path);
+        if (error)
+            recorder_client_explain(command, wish->pid, error);
+    }
+    if (error)
+        return CLI_FAILURE;
+    *source_out = source;
+    return CLI_OK;
+}
+
+void live_report_explain(const char *command, const LiveSource *source, int error)
 {
     const char *why = strerror(-error);
 
@@ -312,8 +447,12 @@ void live_report_explain(const char *command, const char *path, int error)
     else if (error == -EACCES)
         why = "it does not listen to this user: ask as its user, or as root";
     else if (recorder_client_is_gone(error))
-        why = "it is gone";
-    else if (error == -EAGAIN)
+        why = source->session[0] ? "there is none, or no service: see 'adatrace list'" : "it is gone";
+    else if (error == -EAGAIN || error == -ETIMEDOUT)
         why = "it does not answer";
-    cli_error(command, "cannot ask the recorder at '%s': %s", path, why);
+    if (source->session[0])
+        cli_error(command, "cannot ask for session '%s' of the service at '%s': %s", source->session,
+                  source->path, why);
+    else
+        cli_error(command, "cannot ask the recorder at '%s': %s", source->path, why);
 }

@@ -12,6 +12,14 @@ static const struct {
     {"record", cmd_record, "run a command and record what its threads do"},
     {"attach", cmd_attach, "record processes that run already"},
     {"mark", cmd_mark, "keep the payloads of a recorded process around this moment"},
+#if ADA_HAVE_CONTROL
+    {"list", cmd_list, "list the sessions of the service"},
+    {"start", cmd_session, "start a session of the service"},
+    {"stop", cmd_session, "stop a session of the service"},
+    {"detach", cmd_session, "end the recording of a process by the service"},
+    {"rotate", cmd_session, "begin the next file of a session of the service"},
+    {"snapshot", cmd_session, "write what a flight recorder of the service holds"},
+#endif
 #if ADA_HAVE_LIVE
     {"status", cmd_status, "say how the recordings that run fare"},
     {"top", cmd_top, "show what the threads of a running recording do"},
@@ -20,6 +28,27 @@ static const struct {
     {"dump", cmd_dump, "print the events of a trace in the order of time"},
     {"verify", cmd_verify, "check a trace"},
 };
+
+/* Commands that this build may lack, and what it was built without. */
+#if !ADA_HAVE_CONTROL || !ADA_HAVE_LIVE
+static const struct {
+    const char *name;
+    const char *libraries;
+} missing[] = {
+#if !ADA_HAVE_CONTROL
+    {"list", "libcjson"},
+    {"start", "libcjson"},
+    {"stop", "libcjson"},
+    {"detach", "libcjson"},
+    {"rotate", "libcjson"},
+    {"snapshot", "libcjson"},
+#endif
+#if !ADA_HAVE_LIVE
+    {"status", "libcjson and libncurses"},
+    {"top", "libcjson and libncurses"},
+#endif
+};
+#endif
 
 static void print_help(void)
 {
@@ -50,11 +79,13 @@ int main(int argc, char **argv)
     }
     if (argv[1][0] == '-')
         return cli_usage_error(NULL, "unknown option '%s'", argv[1]);
-#if !ADA_HAVE_LIVE
-    if (strcmp(argv[1], "status") == 0 || strcmp(argv[1], "top") == 0) {
-        cli_error(argv[1],
-                  "this adatrace was built without libcjson or ncurses: install both and build it again");
-        return CLI_FAILURE;
+#if !ADA_HAVE_CONTROL || !ADA_HAVE_LIVE
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
+        if (strcmp(argv[1], missing[i].name) == 0) {
+            cli_error(argv[1], "this adatrace was built without %s: install that and build it again",
+                      missing[i].libraries);
+            return CLI_FAILURE;
+        }
     }
 #endif
     return cli_usage_error(NULL, "unknown command '%s'", argv[1]);

@@ -147,12 +147,12 @@ static bool obey(Screen *screen, int key)
 }
 
 /* Replaces the report by a newer one. */
-static int renew(Screen *screen, const char *path)
+static int renew(Screen *screen, const LiveSource *source)
 {
     LiveReport report;
     size_t rows;
     size_t *order;
-    int error = live_report_fetch(path, &report);
+    int error = live_report_fetch(source, &report);
 
     if (error)
         return error;
@@ -168,7 +168,7 @@ static int renew(Screen *screen, const char *path)
     return 0;
 }
 
-static int follow(Screen *screen, const char *path, uint32_t interval_ms)
+static int follow(Screen *screen, const LiveSource *source, uint32_t interval_ms)
 {
     uint64_t interval = interval_ms * 1000000ull;
     uint64_t next = ada_clock_monotonic_ns() + interval;
@@ -189,15 +189,15 @@ static int follow(Screen *screen, const char *path, uint32_t interval_ms)
             continue;
         next = now + interval;
         if (!screen->paused)
-            error = renew(screen, path);
+            error = renew(screen, source);
     }
     return error;
 }
 
-int top_screen_run(const char *path, TopView *view, uint32_t interval_ms)
+int top_screen_run(const LiveSource *source, TopView *view, uint32_t interval_ms)
 {
     Screen screen = {.view = view};
-    int error = renew(&screen, path);
+    int error = renew(&screen, source);
 
     if (error)
         return error;
@@ -211,7 +211,7 @@ int top_screen_run(const char *path, TopView *view, uint32_t interval_ms)
     (void)keypad(stdscr, TRUE);
     set_escdelay(25);
     (void)curs_set(0);
-    error = follow(&screen, path, interval_ms);
+    error = follow(&screen, source, interval_ms);
     (void)endwin();
 out:
     live_report_fini(&screen.report);

@@ -5,12 +5,13 @@
 
 #include <stdint.h>
 
+#include "user/cli/live_report.h"
 #include "user/cli/top_view.h"
 
 /*
- * Shows the recording of the recorder at `path`, anew each `interval_ms`, until the user quits or the recorder is gone.
+ * Shows the recording, anew each `interval_ms`, until the user quits or it has ended.
  * 0; -errno of the last report, with the terminal as before.
  */
-int top_screen_run(const char *path, TopView *view, uint32_t interval_ms);
+int top_screen_run(const LiveSource *source, TopView *view, uint32_t interval_ms);
 
 #endif

@@ -131,44 +131,50 @@ static void put_thread(JsonWriter *json, const MetricsThread *thread)
     json_end_object(json);
 }
 
-void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
+void metrics_json_put(const MetricsSnapshot *snapshot, JsonWriter *json, const char *key)
 {
     size_t threads =
         snapshot->thread_count < METRICS_JSON_THREADS_MAX ? snapshot->thread_count : METRICS_JSON_THREADS_MAX;
+
+    json_begin_object(json, key);
+    json_u64(json, "version", METRICS_JSON_VERSION);
+    json_u64(json, "sequence", snapshot->sequence);
+    json_f64(json, "time_s", (double)snapshot->realtime_ns / 1e9);
+    json_f64(json, "duration_s", (double)(snapshot->monotonic_ns - snapshot->started_at) / 1e9);
+    json_f64(json, "interval_s", (double)snapshot->interval_ns / 1e9);
+    json_u64(json, "processes_alive", snapshot->processes_alive);
+    json_u64(json, "processes_ever", snapshot->processes_ever);
+    json_u64(json, "threads_alive", snapshot->threads_alive);
+    json_u64(json, "threads_ever", snapshot->threads_ever);
+    json_u64(json, "file_bytes", snapshot->file_bytes);
+    json_i64(json, "write_error", snapshot->write_error);
+    json_u64(json, "memory_bytes", snapshot->memory_bytes);
+    json_f64(json, "drop_ratio", snapshot->drop_rate);
+    json_begin_object(json, "total");
+    put_figures(json, &snapshot->total, false);
+    json_end_object(json);
+    put_drain(json, snapshot);
+    put_kernel(json, snapshot);
+    json_begin_object(json, "anomalies");
+    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
+        json_u64(json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);
+    json_end_object(json);
+    json_begin_array(json, "processes");
+    for (size_t i = 0; i < snapshot->process_count; i++)
+        put_process(json, &snapshot->processes[i]);
+    json_end_array(json);
+    json_begin_array(json, "threads");
+    for (size_t i = 0; i < threads; i++)
+        put_thread(json, &snapshot->threads[i]);
+    json_end_array(json);
+    json_u64(json, "threads_omitted", snapshot->thread_count - threads);
+    json_end_object(json);
+}
+
+void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
+{
     JsonWriter json;
 
     json_init(&json, out);
-    json_begin_object(&json, NULL);
-    json_u64(&json, "version", METRICS_JSON_VERSION);
-    json_u64(&json, "sequence", snapshot->sequence);
-    json_f64(&json, "time_s", (double)snapshot->realtime_ns / 1e9);
-    json_f64(&json, "duration_s", (double)(snapshot->monotonic_ns - snapshot->started_at) / 1e9);
-    json_f64(&json, "interval_s", (double)snapshot->interval_ns / 1e9);
-    json_u64(&json, "processes_alive", snapshot->processes_alive);
-    json_u64(&json, "processes_ever", snapshot->processes_ever);
-    json_u64(&json, "threads_alive", snapshot->threads_alive);
-    json_u64(&json, "threads_ever", snapshot->threads_ever);
-    json_u64(&json, "file_bytes", snapshot->file_bytes);
-    json_i64(&json, "write_error", snapshot->write_error);
-    json_u64(&json, "memory_bytes", snapshot->memory_bytes);
-    json_f64(&json, "drop_ratio", snapshot->drop_rate);
-    json_begin_object(&json, "total");
-    put_figures(&json, &snapshot->total, false);
-    json_end_object(&json);
-    put_drain(&json, snapshot);
-    put_kernel(&json, snapshot);
-    json_begin_object(&json, "anomalies");
-    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
-        json_u64(&json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);
-    json_end_object(&json);
-    json_begin_array(&json, "processes");
-    for (size_t i = 0; i < snapshot->process_count; i++)
-        put_process(&json, &snapshot->processes[i]);
-    json_end_array(&json);
-    json_begin_array(&json, "threads");
-    for (size_t i = 0; i < threads; i++)
-        put_thread(&json, &snapshot->threads[i]);
-    json_end_array(&json);
-    json_u64(&json, "threads_omitted", snapshot->thread_count - threads);
-    json_end_object(&json);
+    metrics_json_put(snapshot, &json, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "user/base/json.h"
 #include "user/metrics/metrics_snapshot.h"
 
 #define METRICS_JSON_VERSION 1u
@@ -19,5 +20,8 @@
 
 /* Errors stay in the stream (ferror). */
 void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out);
+
+/* The same object as a member of one that is open, or an item. */
+void metrics_json_put(const MetricsSnapshot *snapshot, JsonWriter *json, const char *key);
 
 #endif
