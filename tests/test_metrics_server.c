@@ -90,7 +90,7 @@ static void publish(uint64_t sequence)
 
 static bool start(uint64_t time_limit_ns)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = time_limit_ns};
+    MetricsServerConfig config = {.feed = metrics_hub_feed(&hub), .time_limit_ns = time_limit_ns};
     int error;
 
     metrics_hub_init(&hub);
@@ -435,7 +435,7 @@ static void metrics_server__no_descriptors_left__then_an_idle_connection_makes_r
 
 static void metrics_server__no_descriptors_to_start__then_error_and_nothing_is_left(void)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = NEVER};
+    MetricsServerConfig config = {.feed = metrics_hub_feed(&hub), .time_limit_ns = NEVER};
     MetricsServer *other = NULL;
     size_t no_descriptor = 0, no_daemon = 0;
 
@@ -491,7 +491,7 @@ static void metrics_server__a_thousand_idle_connections__then_others_are_served(
 
 static void metrics_server__address_taken__then_error(void)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = NEVER};
+    MetricsServerConfig config = {.feed = metrics_hub_feed(&hub), .time_limit_ns = NEVER};
     MetricsServer *other = NULL;
     MetricsAddress taken;
 

@@ -131,44 +131,106 @@ static void put_thread(JsonWriter *json, const MetricsThread *thread)
     json_end_object(json);
 }
 
+/* Into the object that is open: all members, with so many threads at most. */
+static void put_snapshot(JsonWriter *json, const MetricsSnapshot *snapshot, size_t threads_max)
+{
+    size_t threads = snapshot->thread_count < threads_max ? snapshot->thread_count : threads_max;
+
+    json_u64(json, "version", METRICS_JSON_VERSION);
+    json_u64(json, "sequence", snapshot->sequence);
+    json_f64(json, "time_s", (double)snapshot->realtime_ns / 1e9);
+    json_f64(json, "duration_s", (double)(snapshot->monotonic_ns - snapshot->started_at) / 1e9);
+    json_f64(json, "interval_s", (double)snapshot->interval_ns / 1e9);
+    json_u64(json, "processes_alive", snapshot->processes_alive);
+    json_u64(json, "processes_ever", snapshot->processes_ever);
+    json_u64(json, "threads_alive", snapshot->threads_alive);
+    json_u64(json, "threads_ever", snapshot->threads_ever);
+    json_u64(json, "file_bytes", snapshot->file_bytes);
+    json_i64(json, "write_error", snapshot->write_error);
+    json_u64(json, "memory_bytes", snapshot->memory_bytes);
+    json_f64(json, "drop_ratio", snapshot->drop_rate);
+    json_begin_object(json, "total");
+    put_figures(json, &snapshot->total, false);
+    json_end_object(json);
+    put_drain(json, snapshot);
+    put_kernel(json, snapshot);
+    json_begin_object(json, "anomalies");
+    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
+        json_u64(json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);
+    json_end_object(json);
+    json_begin_array(json, "processes");
+    for (size_t i = 0; i < snapshot->process_count; i++)
+        put_process(json, &snapshot->processes[i]);
+    json_end_array(json);
+    json_begin_array(json, "threads");
+    for (size_t i = 0; i < threads; i++)
+        put_thread(json, &snapshot->threads[i]);
+    json_end_array(json);
+    json_u64(json, "threads_omitted", snapshot->thread_count - threads);
+}
+
 void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
 {
-    size_t threads =
-        snapshot->thread_count < METRICS_JSON_THREADS_MAX ? snapshot->thread_count : METRICS_JSON_THREADS_MAX;
     JsonWriter json;
 
     json_init(&json, out);
     json_begin_object(&json, NULL);
+    put_snapshot(&json, snapshot, METRICS_JSON_THREADS_MAX);
+    json_end_object(&json);
+}
+
+static size_t threads_with(const MetricsView *view, size_t limit)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < view->session_count; i++)
+        sum += view->sessions[i].snapshot->thread_count < limit ? view->sessions[i].snapshot->thread_count
+                                                                : limit;
+    return sum;
+}
+
+/* The largest limit for each session with which all have METRICS_JSON_THREADS_MAX together. */
+static size_t threads_of_each(const MetricsView *view)
+{
+    size_t fits = 0, too_many = METRICS_JSON_THREADS_MAX + 1;
+
+    while (too_many - fits > 1) {
+        size_t middle = fits + (too_many - fits) / 2;
+
+        if (threads_with(view, middle) <= METRICS_JSON_THREADS_MAX)
+            fits = middle;
+        else
+            too_many = middle;
+    }
+    return fits;
+}
+
+static void put_sessions(JsonWriter *json, const MetricsView *view)
+{
+    size_t threads_max = threads_of_each(view);
+
+    json_begin_array(json, "sessions");
+    for (size_t i = 0; i < view->session_count; i++) {
+        json_begin_object(json, NULL);
+        put_name(json, "session", view->sessions[i].name, sizeof(view->sessions[i].name));
+        json_string(json, "state", view->sessions[i].state);
+        put_snapshot(json, view->sessions[i].snapshot, threads_max);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+void metrics_json_write_view(const MetricsView *view, FILE *out)
+{
+    JsonWriter json;
+
+    if (!view->has_service) {
+        metrics_json_write(view->sessions[0].snapshot, out);
+        return;
+    }
+    json_init(&json, out);
+    json_begin_object(&json, NULL);
     json_u64(&json, "version", METRICS_JSON_VERSION);
-    json_u64(&json, "sequence", snapshot->sequence);
-    json_f64(&json, "time_s", (double)snapshot->realtime_ns / 1e9);
-    json_f64(&json, "duration_s", (double)(snapshot->monotonic_ns - snapshot->started_at) / 1e9);
-    json_f64(&json, "interval_s", (double)snapshot->interval_ns / 1e9);
-    json_u64(&json, "processes_alive", snapshot->processes_alive);
-    json_u64(&json, "processes_ever", snapshot->processes_ever);
-    json_u64(&json, "threads_alive", snapshot->threads_alive);
-    json_u64(&json, "threads_ever", snapshot->threads_ever);
-    json_u64(&json, "file_bytes", snapshot->file_bytes);
-    json_i64(&json, "write_error", snapshot->write_error);
-    json_u64(&json, "memory_bytes", snapshot->memory_bytes);
-    json_f64(&json, "drop_ratio", snapshot->drop_rate);
-    json_begin_object(&json, "total");
-    put_figures(&json, &snapshot->total, false);
-    json_end_object(&json);
-    put_drain(&json, snapshot);
-    put_kernel(&json, snapshot);
-    json_begin_object(&json, "anomalies");
-    for (unsigned i = 0; i < METRICS_ANOMALIES; i++)
-        json_u64(&json, metrics_anomaly_name((enum metrics_anomaly)i), snapshot->anomalies[i]);
-    json_end_object(&json);
-    json_begin_array(&json, "processes");
-    for (size_t i = 0; i < snapshot->process_count; i++)
-        put_process(&json, &snapshot->processes[i]);
-    json_end_array(&json);
-    json_begin_array(&json, "threads");
-    for (size_t i = 0; i < threads; i++)
-        put_thread(&json, &snapshot->threads[i]);
-    json_end_array(&json);
-    json_u64(&json, "threads_omitted", snapshot->thread_count - threads);
+    put_sessions(&json, view);
     json_end_object(&json);
 }
