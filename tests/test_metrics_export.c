@@ -57,35 +57,44 @@ static MetricsSnapshot *sample(size_t threads)
     return snapshot;
 }
 
-typedef int (*Render)(const MetricsSnapshot *snapshot, FILE *out);
+typedef int (*Render)(const MetricsView *view, FILE *out);
 
-static int as_prometheus(const MetricsSnapshot *snapshot, FILE *out)
+static int as_prometheus(const MetricsView *view, FILE *out)
 {
-    return metrics_text_write(snapshot, METRICS_TEXT_PROMETHEUS, out);
+    return metrics_text_write(view, METRICS_TEXT_PROMETHEUS, out);
 }
 
-static int as_openmetrics(const MetricsSnapshot *snapshot, FILE *out)
+static int as_openmetrics(const MetricsView *view, FILE *out)
 {
-    return metrics_text_write(snapshot, METRICS_TEXT_OPENMETRICS, out);
+    return metrics_text_write(view, METRICS_TEXT_OPENMETRICS, out);
 }
 
-static int as_json(const MetricsSnapshot *snapshot, FILE *out)
+static int as_json(const MetricsView *view, FILE *out)
 {
-    metrics_json_write(snapshot, out);
+    metrics_json_write_view(view, out);
     return 0;
 }
 
 /* To be freed. */
-static char *rendered(Render render, const MetricsSnapshot *snapshot)
+static char *rendered_view(Render render, const MetricsView *view)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(out);
-    CU_ASSERT_EQUAL(render(snapshot, out), 0);
+    CU_ASSERT_EQUAL(render(view, out), 0);
     CU_ASSERT_EQUAL(fclose(out), 0);
     return text;
+}
+
+/* The same of a recording without a service. */
+static char *rendered(Render render, const MetricsSnapshot *snapshot)
+{
+    MetricsSession session = {.snapshot = snapshot};
+    MetricsView view = {.sessions = &session, .session_count = 1};
+
+    return rendered_view(render, &view);
 }
 
 static size_t occurrences(const char *text, const char *what)
@@ -242,35 +251,37 @@ static void metrics_file__written__then_replaced_as_a_whole(void)
     char directory[] = "/tmp/adatrace-test-XXXXXX";
     char path[64], temporary[80], target[80];
     MetricsSnapshot *snapshot = sample(1);
+    MetricsSession session = {.snapshot = snapshot};
+    MetricsView view = {.sessions = &session, .session_count = 1};
     struct stat status, before;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/metrics.prom", directory);
     (void)snprintf(temporary, sizeof(temporary), "%s.tmp", path);
-    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, &view), 0);
     CU_ASSERT_EQUAL(stat(path, &before), 0);
     CU_ASSERT_EQUAL(before.st_mode & 07777, 0644);
     CU_ASSERT(before.st_size > 1000);
-    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, &view), 0);
     CU_ASSERT_EQUAL(stat(path, &status), 0);
     CU_ASSERT_EQUAL(status.st_size, before.st_size);
     CU_ASSERT_NOT_EQUAL(status.st_ino, before.st_ino);
     /* What cannot be replaced stays, and nothing else is left. */
     CU_ASSERT_EQUAL(mkdir(temporary, 0700), 0);
-    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), -EISDIR);
+    CU_ASSERT_EQUAL(metrics_file_write(path, &view), -EISDIR);
     CU_ASSERT_EQUAL(rmdir(temporary), 0);
     CU_ASSERT_EQUAL(stat(path, &before), 0);
     CU_ASSERT_EQUAL(status.st_ino, before.st_ino);
     /* A link that somebody else put there is not followed. */
     (void)snprintf(target, sizeof(target), "%s/target", directory);
     CU_ASSERT_EQUAL(symlink(target, temporary), 0);
-    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), 0);
+    CU_ASSERT_EQUAL(metrics_file_write(path, &view), 0);
     CU_ASSERT_EQUAL(access(target, F_OK), -1);
     CU_ASSERT_EQUAL(lstat(path, &status), 0);
     CU_ASSERT(S_ISREG(status.st_mode));
     CU_ASSERT_EQUAL(unlink(path), 0);
     CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
-    CU_ASSERT_EQUAL(metrics_file_write(path, snapshot), -EISDIR);
+    CU_ASSERT_EQUAL(metrics_file_write(path, &view), -EISDIR);
     CU_ASSERT_EQUAL(access(temporary, F_OK), -1);
     CU_ASSERT_EQUAL(rmdir(path), 0);
     CU_ASSERT_EQUAL(rmdir(directory), 0);
@@ -299,9 +310,10 @@ static void metrics_file__stopped__then_last_snapshot_is_there_and_errors_told_o
     MetricsFile *file = NULL;
     MetricsHub hub;
     MetricsFileConfig config = {
-        .path = path, .hub = &hub, .interval_ns = 1000000, .on_state = note_state, .context = &states};
+        .path = path, .interval_ns = 1000000, .on_state = note_state, .context = &states};
 
     metrics_hub_init(&hub);
+    config.feed = metrics_hub_feed(&hub);
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/metrics.prom", directory);
     CU_ASSERT_EQUAL_FATAL(metrics_file_create(&config, &file), 0);
@@ -375,7 +387,207 @@ static void metrics__scheduler__then_told_if_known(void)
     metrics_snapshot_release(snapshot);
 }
 
+/* ---- several sessions ------------------------------------------------------------------------- */
+
+#define SESSIONS 3
+
+/* What a service would have: sessions of 1, 2, 3 threads. The snapshots are those of the caller, to be released by the view. */
+static MetricsView service_view(MetricsSession sessions[SESSIONS])
+{
+    static const char *const names[SESSIONS] = {"shop", "batch.2", "black-box"};
+    MetricsView view = {.sessions = sessions,
+                        .session_count = SESSIONS,
+                        .has_service = true,
+                        .service = {.version = "1.2.3",
+                                    .started_at = UINT64_C(1700000000500000000),
+                                    .states = {{"running", 2}, {"failed", 1}},
+                                    .state_count = 2,
+                                    .counts_clients = true,
+                                    .control_clients = 5}};
+
+    for (size_t i = 0; i < SESSIONS; i++) {
+        MetricsSnapshot *snapshot = sample(i + 1);
+
+        snapshot->total.index.attempted = 100 * (i + 1);
+        sessions[i] = (MetricsSession){.state = i < 2 ? "running" : "failed", .snapshot = snapshot};
+        strcpy(sessions[i].name, names[i]);
+    }
+    return view;
+}
+
+static void release_sessions(const MetricsSession sessions[SESSIONS])
+{
+    for (size_t i = 0; i < SESSIONS; i++)
+        metrics_snapshot_release(sessions[i].snapshot);
+}
+
+/* The name of a line's family, as the headers have it; of a histogram's sample without its suffix. */
+static void family_of(const char *line, char *family, size_t size)
+{
+    static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
+    size_t length;
+
+    if (strncmp(line, "# HELP ", 7) == 0 || strncmp(line, "# TYPE ", 7) == 0)
+        line += 7;
+    length = strcspn(line, " {\n");
+    CU_ASSERT_FATAL(length < size);
+    memcpy(family, line, length);
+    family[length] = '\0';
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        size_t suffix = strlen(suffixes[i]);
+
+        if (strncmp(family, "adatrace_drain_latency_seconds_", 31) == 0 && length > suffix &&
+            strcmp(family + length - suffix, suffixes[i]) == 0)
+            family[length - suffix] = '\0';
+    }
+}
+
+/* Each family's lines stand together, HELP and TYPE before its samples. How many families there are. */
+static size_t check_families(const char *text)
+{
+    char family[128], present[128] = "", header[160];
+    size_t count = 0;
+
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+        family_of(line, family, sizeof(family));
+        if (strcmp(family, present) == 0)
+            continue;
+        (void)snprintf(header, sizeof(header), "# HELP %s ", family);
+        CU_ASSERT_EQUAL(strncmp(line, header, strlen(header)), 0);
+        CU_ASSERT_EQUAL(occurrences(text, header), 1);
+        (void)snprintf(header, sizeof(header), "# TYPE %s ", family);
+        CU_ASSERT_EQUAL(occurrences(text, header), 1);
+        strcpy(present, family);
+        count++;
+    }
+    return count;
+}
+
+static void metrics_text__several_sessions__then_families_together_and_sessions_named(void)
+{
+    MetricsSession sessions[SESSIONS];
+    MetricsView view = service_view(sessions);
+    char *text = rendered_view(as_prometheus, &view);
+
+    CU_ASSERT(check_families(text) > 40);
+    CU_ASSERT(has_line(text, "adatrace_events_attempted_total{session=\"shop\"} 100"));
+    CU_ASSERT(has_line(text, "adatrace_events_attempted_total{session=\"batch.2\"} 200"));
+    CU_ASSERT(has_line(text, "adatrace_events_attempted_total{session=\"black-box\"} 300"));
+    CU_ASSERT(has_line(text, "adatrace_events_lost_total{session=\"batch.2\",cause=\"full\"} 9"));
+    CU_ASSERT(has_line(text, "adatrace_anomalies_total{session=\"shop\",cause=\"rate\"} 5"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_bucket{session=\"black-box\",le=\"+Inf\"} 80"));
+    CU_ASSERT(has_line(text, "adatrace_drain_latency_seconds_count{session=\"black-box\"} 80"));
+    CU_ASSERT(has_line(text, "adatrace_thread_stalls{session=\"batch.2\",pid=\"42\",tid=\"101\","
+                             "thread=\"worker-1\"} 0"));
+    CU_ASSERT_EQUAL(occurrences(text, "adatrace_thread_stalls{"), 1 + 2 + 3);
+    CU_ASSERT(has_line(text, "adatrace_build_info{version=\"1.2.3\"} 1"));
+    CU_ASSERT(has_line(text, "adatrace_service_start_time_seconds 1700000000.5"));
+    CU_ASSERT(has_line(text, "adatrace_service_sessions{state=\"running\"} 2"));
+    CU_ASSERT(has_line(text, "adatrace_service_sessions{state=\"failed\"} 1"));
+    CU_ASSERT(has_line(text, "adatrace_service_control_clients 5"));
+    free(text);
+
+    view.service.counts_clients = false;
+    text = rendered_view(as_openmetrics, &view);
+    CU_ASSERT_PTR_NULL(strstr(text, "control_clients"));
+    CU_ASSERT(has_line(text, "# TYPE adatrace_events_attempted counter"));
+    CU_ASSERT_STRING_EQUAL(text + strlen(text) - 6, "# EOF\n");
+    free(text);
+    release_sessions(sessions);
+}
+
+/* The kernel tells of one session only, and only one has threads: families that others lack. */
+static void metrics_text__sessions_that_differ__then_headers_where_samples_are(void)
+{
+    MetricsSession sessions[SESSIONS];
+    MetricsView view = service_view(sessions);
+    MetricsSnapshot *changed[SESSIONS];
+    char *text;
+
+    for (size_t i = 0; i < SESSIONS; i++) {
+        changed[i] = (MetricsSnapshot *)sessions[i].snapshot;
+        changed[i]->thread_count = i == 1 ? 2 : 0;
+    }
+    changed[2]->total.sched = (MetricsSched){.threads = 7};
+    text = rendered_view(as_prometheus, &view);
+    (void)check_families(text);
+    CU_ASSERT_EQUAL(occurrences(text, "\nadatrace_thread_stalls{session=\"batch.2\","), 2);
+    CU_ASSERT_EQUAL(occurrences(text, "\nadatrace_thread_stalls{"), 2);
+    CU_ASSERT_EQUAL(occurrences(text, "\nadatrace_sched_threads"), 1);
+    CU_ASSERT(has_line(text, "adatrace_sched_threads{session=\"black-box\"} 7"));
+    CU_ASSERT_PTR_NULL(strstr(text, "adatrace_thread_cpu_ratio"));
+    free(text);
+    release_sessions(sessions);
+}
+
+static void metrics__service_without_sessions__then_told_of_the_service_alone(void)
+{
+    MetricsView view = {.has_service = true,
+                        .service = {.version = "1", .states = {{"running", 0}}, .state_count = 1}};
+    char *text = rendered_view(as_prometheus, &view);
+
+    CU_ASSERT_EQUAL(check_families(text), 3);
+    CU_ASSERT(has_line(text, "adatrace_service_sessions{state=\"running\"} 0"));
+    free(text);
+    text = rendered_view(as_json, &view);
+    CU_ASSERT_STRING_EQUAL(text, "{\"version\":1,\"sessions\":[]}\n");
+    free(text);
+}
+
+/* Each session's object is what a recording's is, behind its name and state. */
+static void metrics_json__several_sessions__then_each_as_by_itself(void)
+{
+    MetricsSession sessions[SESSIONS];
+    MetricsView view = service_view(sessions);
+    char *text = rendered_view(as_json, &view);
+
+    CU_ASSERT_EQUAL(
+        strncmp(text, "{\"version\":1,\"sessions\":[{\"session\":\"shop\",\"state\":\"running\",", 59), 0);
+    CU_ASSERT_EQUAL(occurrences(text, "\n"), 1);
+    for (size_t i = 0; i < SESSIONS; i++) {
+        char *alone = rendered(as_json, sessions[i].snapshot);
+        char begin[512], *at;
+
+        (void)snprintf(begin, sizeof(begin), "{\"session\":\"%s\",\"state\":\"%s\",", sessions[i].name,
+                       sessions[i].state);
+        at = strstr(text, begin);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        /* without its brace, and without its newline */
+        CU_ASSERT_EQUAL(strncmp(at + strlen(begin), alone + 1, strlen(alone) - 2), 0);
+        free(alone);
+    }
+    free(text);
+    release_sessions(sessions);
+}
+
+static void metrics_json__many_threads_in_several_sessions__then_all_have_room_together(void)
+{
+    static const size_t threads[SESSIONS] = {10, METRICS_JSON_THREADS_MAX, METRICS_JSON_THREADS_MAX + 5};
+    MetricsSession sessions[SESSIONS];
+    MetricsView view = {.sessions = sessions, .session_count = SESSIONS, .has_service = true};
+    size_t each = (METRICS_JSON_THREADS_MAX - threads[0]) / 2;
+    char omitted[64];
+    char *text;
+
+    for (size_t i = 0; i < SESSIONS; i++)
+        sessions[i] = (MetricsSession){.name = "x", .state = "running", .snapshot = sample(threads[i])};
+    text = rendered_view(as_json, &view);
+    CU_ASSERT_EQUAL(occurrences(text, "\"tid\":"), threads[0] + 2 * each);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"threads_omitted\":0}"));
+    for (size_t i = 1; i < SESSIONS; i++) {
+        (void)snprintf(omitted, sizeof(omitted), "\"threads_omitted\":%zu}", threads[i] - each);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, omitted));
+    }
+    free(text);
+    release_sessions(sessions);
+}
+
 static const TestCase tests[] = {
+    TEST(metrics_text__several_sessions__then_families_together_and_sessions_named),
+    TEST(metrics_text__sessions_that_differ__then_headers_where_samples_are),
+    TEST(metrics__service_without_sessions__then_told_of_the_service_alone),
+    TEST(metrics_json__several_sessions__then_each_as_by_itself),
+    TEST(metrics_json__many_threads_in_several_sessions__then_all_have_room_together),
     TEST(metrics__scheduler__then_told_if_known),
     TEST(metrics_text__snapshot__then_samples_of_each_family),
     TEST(metrics_text__many_threads__then_few_series_and_the_rest_summed),

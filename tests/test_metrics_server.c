@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "user/export/metrics_server.h"
+#include "user/lane/atomic.h"
 
 static MetricsServer *server;
 static MetricsAddress address;
@@ -88,9 +89,9 @@ static void publish(uint64_t sequence)
 #define NEVER UINT64_C(3600000000000) /* a limit that no test reaches */
 #define SOON UINT64_C(20000000)       /* one that a test waits for */
 
-static bool start(uint64_t time_limit_ns)
+static bool start_with(MetricsFeed feed, uint64_t time_limit_ns)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = time_limit_ns};
+    MetricsServerConfig config = {.feed = feed, .time_limit_ns = time_limit_ns};
     int error;
 
     metrics_hub_init(&hub);
@@ -102,6 +103,11 @@ static bool start(uint64_t time_limit_ns)
     }
     CU_ASSERT_EQUAL_FATAL(error, 0);
     return true;
+}
+
+static bool start(uint64_t time_limit_ns)
+{
+    return start_with(metrics_hub_feed(&hub), time_limit_ns);
 }
 
 static void stop(void)
@@ -183,6 +189,57 @@ static void metrics_server__requests__then_answers(void)
     CU_ASSERT_EQUAL(strncmp(answer, "HTTP/1.1 200", 12), 0);
     CU_ASSERT_PTR_NULL(strstr(answer, "adatrace_events"));
     free(answer);
+    stop();
+}
+
+/* A service with one session, of the hub; what it says of itself is for the test to change. */
+typedef struct ServiceFeed {
+    uint32_t error; /* atomic, as what follows: the server's thread reads them */
+    uint64_t stamp;
+    uint64_t running;
+} ServiceFeed;
+
+static int acquire_service(void *context, MetricsView *view)
+{
+    ServiceFeed *service = context;
+    uint32_t error = ada_load_acquire(&service->error);
+
+    if (error)
+        return -(int)error;
+    if (metrics_hub_feed(&hub).acquire(&hub, view) == 0) {
+        strcpy(view->sessions[0].name, "one");
+        view->sessions[0].state = "running";
+    } else {
+        *view = (MetricsView){0};
+    }
+    view->stamp = ada_load_acquire(&service->stamp);
+    view->has_service = true;
+    view->service = (MetricsService){
+        .version = "1", .states = {{"running", ada_load_acquire(&service->running)}}, .state_count = 1};
+    return 0;
+}
+
+static void metrics_server__feed_of_a_service__then_answers_are_made_with_each_stamp(void)
+{
+    ServiceFeed service = {.stamp = 1, .running = 1};
+
+    if (!start_with((MetricsFeed){.acquire = acquire_service, .context = &service}, NEVER))
+        return;
+    expect(REQUEST("GET /metrics.json", ""), "HTTP/1.1 200", "\r\n{\"version\":1,\"sessions\":[]}\n");
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_service_sessions{state=\"running\"} 1\n");
+    publish(7);
+    ada_store_release(&service.running, UINT64_C(2));
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_service_sessions{state=\"running\"} 1\n");
+    ada_store_release(&service.stamp, UINT64_C(2));
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200", "\nadatrace_service_sessions{state=\"running\"} 2\n");
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 200",
+           "\nadatrace_events_in_file_total{session=\"one\"} 700\n");
+    expect(
+        REQUEST("GET /metrics.json", ""), "HTTP/1.1 200",
+        "{\"version\":1,\"sessions\":[{\"session\":\"one\",\"state\":\"running\",\"version\":1,\"sequence\":7,");
+    ada_store_release(&service.error, (uint32_t)ENOMEM);
+    expect(REQUEST("GET /metrics", ""), "HTTP/1.1 500", "out of memory");
+    expect(REQUEST("GET /", ""), "HTTP/1.1 200", "<title>adatrace</title>");
     stop();
 }
 
@@ -435,7 +492,7 @@ static void metrics_server__no_descriptors_left__then_an_idle_connection_makes_r
 
 static void metrics_server__no_descriptors_to_start__then_error_and_nothing_is_left(void)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = NEVER};
+    MetricsServerConfig config = {.feed = metrics_hub_feed(&hub), .time_limit_ns = NEVER};
     MetricsServer *other = NULL;
     size_t no_descriptor = 0, no_daemon = 0;
 
@@ -491,7 +548,7 @@ static void metrics_server__a_thousand_idle_connections__then_others_are_served(
 
 static void metrics_server__address_taken__then_error(void)
 {
-    MetricsServerConfig config = {.hub = &hub, .time_limit_ns = NEVER};
+    MetricsServerConfig config = {.feed = metrics_hub_feed(&hub), .time_limit_ns = NEVER};
     MetricsServer *other = NULL;
     MetricsAddress taken;
 
@@ -509,6 +566,7 @@ static void metrics_server__address_taken__then_error(void)
 static const TestCase tests[] = {
     TEST(metrics_address__numbers__then_parsed),
     TEST(metrics_server__requests__then_answers),
+    TEST(metrics_server__feed_of_a_service__then_answers_are_made_with_each_stamp),
     TEST(metrics_server__page__then_nothing_but_its_own_script_may_run),
     TEST(metrics_server__hostile_requests__then_others_are_served),
     TEST(metrics_server__house_full_of_slow_requests__then_the_first_goes_and_others_are_served),

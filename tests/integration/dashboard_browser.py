@@ -3,9 +3,13 @@
 """Uses the page of a recording as a person would, in a headless Chromium, and compares what it shows with what it was told.
 
     dashboard_browser.py URL PID [SCREENSHOT.png]
+    dashboard_browser.py URL PID SESSION OTHER [SCREENSHOT.png]
 
 URL is that of a recording of PID, a program with three threads that record no more. The program is killed at the end, to see
 what the page makes of it. Exit status 1 and a line on stdout say what is wrong.
+
+With sessions, URL is that of a service which has these two, in this order, with different numbers of threads; the second one
+is about PID alone, and ends with it.
 
 Chromium speaks the DevTools protocol over two pipes: JSON messages, each ended by a NUL.
 """
@@ -152,6 +156,19 @@ class Browser:
             observer.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
             look();
         })""" % condition)
+
+    def choose(self, selector, value):
+        """As somebody who picks from a list: keys, as its menu is not of the page."""
+        self.ask(f"document.querySelector({json.dumps(selector)}).focus()")
+        for letter in value:
+            self.call("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
+            self.call("Input.dispatchKeyEvent", type="keyUp", key=letter)
+
+    def reload(self):
+        self.loaded = False
+        self.call("Page.reload")
+        while not self.loaded:
+            self._note(self._receive())
 
     def click(self, selector):
         x, y = self.ask(f"""(() => {{
@@ -320,6 +337,78 @@ def check_end(browser, pid):
         raise Wrong("state after the end: " + browser.text("#state"))
 
 
+def sessions_told(browser):
+    return {session["session"]: session for session in browser.bodies[-1]["sessions"]}
+
+
+def check_session(browser, name):
+    """That it is what the page shows, and everything of it."""
+    browser.wait_until(f"""document.querySelector("#state").textContent === "live" && last.session === {json.dumps(name)}""")
+    browser.wait_for_answers(1)
+    told = sessions_told(browser)[name]
+    equal("title", browser.ask("document.title"), f"adatrace: {name}")
+    equal("chosen", browser.ask("""document.querySelector("#session").value"""), name)
+    equal("threads", sorted(int(tid) for tid in browser.column("tid")), sorted(t["tid"] for t in told["threads"]))
+    if not browser.text("#about").startswith(f"session {name}, recording for "):
+        raise Wrong("about: " + browser.text("#about"))
+
+
+def check_choice(browser, url, name, other):
+    check_session(browser, name)
+    equal("sessions to choose from", browser.ask("""[...document.querySelectorAll("#session option")].map(
+        option => option.value)"""), [name, other])
+    equal("choice is visible", browser.ask("""document.querySelector("#session").offsetWidth > 0"""), True)
+    told = sessions_told(browser)
+    equal("sessions differ", len(told[name]["threads"]) != len(told[other]["threads"]), True)
+
+    browser.choose("#session", other)
+    check_session(browser, other)
+    equal("address", browser.ask("location.href"), f"{url}#session={other}")
+    points = browser.ask("tracks.get(last.session).history.rate.length")
+    equal("its history from before it was chosen", points >= 1, True)
+    browser.reload()
+    check_session(browser, other)
+
+    browser.ask("""location.hash = "session=nobody" """)
+    browser.wait_until("""document.querySelector("#state").textContent === "there is no session nobody" """)
+    equal("choice of who is not there", browser.ask("""document.querySelector("#session").value"""), "nobody")
+    browser.ask("""window.history.back()""")
+    check_session(browser, other)
+
+
+def check_end_of_session(browser, pid):
+    threads = len(browser.rows())
+    os.kill(pid, signal.SIGTERM)
+    browser.wait_until("""document.querySelector("#state").textContent.startsWith("stopped; what is shown is the last")""")
+    equal("its state", browser.ask("document.querySelector('#state').className"), "gone")
+    equal("rows after the end", len(browser.rows()) <= threads, True)
+
+
+def use_service(browser, url, pid, name, other):
+    check_choice(browser, url, name, other)
+    screenshot(browser, 5)
+    equal("problems of the browser", browser.problems, [])
+    check_end_of_session(browser, pid)
+
+
+def screenshot(browser, argument):
+    if len(sys.argv) > argument:
+        with open(sys.argv[argument], "wb") as out:
+            out.write(base64.b64decode(browser.call("Page.captureScreenshot")["data"]))
+
+
+def use_recording(browser, url, pid):
+    check_live(browser)
+    equal("choice of a session", browser.ask("""document.querySelector("#session").offsetWidth"""), 0)
+    check_charts(browser)
+    check_sorting(browser)
+    check_filter(browser)
+    check_pause(browser, url)
+    screenshot(browser, 3)
+    check_policy(browser)
+    check_end(browser, pid)
+
+
 def main():
     url, pid = sys.argv[1], int(sys.argv[2])
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"nothing happened for {TIME_LIMIT_S} s"))
@@ -328,16 +417,10 @@ def main():
         browser = Browser(directory)
         try:
             browser.open(url)
-            check_live(browser)
-            check_charts(browser)
-            check_sorting(browser)
-            check_filter(browser)
-            check_pause(browser, url)
-            if len(sys.argv) > 3:
-                with open(sys.argv[3], "wb") as out:
-                    out.write(base64.b64decode(browser.call("Page.captureScreenshot")["data"]))
-            check_policy(browser)
-            check_end(browser, pid)
+            if len(sys.argv) > 4:
+                use_service(browser, url, pid, sys.argv[3], sys.argv[4])
+            else:
+                use_recording(browser, url, pid)
         except Wrong as wrong:
             print(wrong)
             return 1

@@ -154,7 +154,7 @@ static int start_metrics_file(Recorder *recorder)
 {
     MetricsFileConfig config = {
         .path = recorder->config->metrics_file,
-        .hub = &recorder->metrics,
+        .feed = metrics_hub_feed(&recorder->metrics),
         .interval_ns = recorder->config->metrics_interval_ns,
         .on_state = recorder->config->on_metrics_state,
         .context = recorder->config->context,
@@ -166,7 +166,8 @@ static int start_metrics_file(Recorder *recorder)
 static int start_metrics_server(Recorder *recorder)
 {
     const RecorderConfig *config = recorder->config;
-    MetricsServerConfig server = {.hub = &recorder->metrics, .time_limit_ns = METRICS_SERVER_TIME_LIMIT_NS};
+    MetricsServerConfig server = {.feed = metrics_hub_feed(&recorder->metrics),
+                                  .time_limit_ns = METRICS_SERVER_TIME_LIMIT_NS};
     int error;
 
     if (!config->metrics_address)

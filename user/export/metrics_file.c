@@ -22,11 +22,12 @@ struct MetricsFile {
     pthread_mutex_t lock;
     pthread_cond_t stop_asked;
     bool stopping;
-    uint64_t written; /* sequence of the last snapshot that was written */
+    bool has_written;
+    uint64_t written; /* stamp of the view that was written last */
     bool failing;
 };
 
-static int write_text(int fd, const MetricsSnapshot *snapshot)
+static int write_text(int fd, const MetricsView *view)
 {
     FILE *out = fdopen(fd, "w");
     int error;
@@ -36,7 +37,7 @@ static int write_text(int fd, const MetricsSnapshot *snapshot)
         close(fd);
         return error;
     }
-    error = metrics_text_write(snapshot, METRICS_TEXT_PROMETHEUS, out);
+    error = metrics_text_write(view, METRICS_TEXT_PROMETHEUS, out);
     errno = 0;
     if (!error && (fflush(out) != 0 || ferror(out) || fchmod(fd, 0644) != 0))
         error = errno ? -errno : -EIO;
@@ -45,7 +46,7 @@ static int write_text(int fd, const MetricsSnapshot *snapshot)
     return error;
 }
 
-int metrics_file_write(const char *path, const MetricsSnapshot *snapshot)
+int metrics_file_write(const char *path, const MetricsView *view)
 {
     char temporary[PATH_MAX];
     int length = snprintf(temporary, sizeof(temporary), "%s.tmp", path);
@@ -60,7 +61,7 @@ int metrics_file_write(const char *path, const MetricsSnapshot *snapshot)
         fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    error = write_text(fd, snapshot);
+    error = write_text(fd, view);
     if (!error && rename(temporary, path) != 0)
         error = -errno;
     if (error)
@@ -68,21 +69,23 @@ int metrics_file_write(const char *path, const MetricsSnapshot *snapshot)
     return error;
 }
 
+/* Without memory for them, the next interval's are written. */
 static void write_latest(MetricsFile *file)
 {
-    const MetricsSnapshot *snapshot = metrics_hub_acquire(file->config.hub);
+    MetricsView view = {0};
     int error;
 
-    if (!snapshot)
+    if (file->config.feed.acquire(file->config.feed.context, &view) != 0)
         return;
-    if (snapshot->sequence != file->written) {
-        file->written = snapshot->sequence;
-        error = metrics_file_write(file->config.path, snapshot);
+    if (!file->has_written || view.stamp != file->written) {
+        file->has_written = true;
+        file->written = view.stamp;
+        error = metrics_file_write(file->config.path, &view);
         if ((error != 0) != file->failing && file->config.on_state)
             file->config.on_state(file->config.context, error);
         file->failing = error != 0;
     }
-    metrics_snapshot_release(snapshot);
+    metrics_view_release(&view);
 }
 
 static void *write_until_stopped(void *context)

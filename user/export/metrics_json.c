@@ -131,12 +131,11 @@ static void put_thread(JsonWriter *json, const MetricsThread *thread)
     json_end_object(json);
 }
 
-void metrics_json_put(const MetricsSnapshot *snapshot, JsonWriter *json, const char *key)
+/* Into the object that is open: all members, with so many threads at most. */
+static void put_snapshot(JsonWriter *json, const MetricsSnapshot *snapshot, size_t threads_max)
 {
-    size_t threads =
-        snapshot->thread_count < METRICS_JSON_THREADS_MAX ? snapshot->thread_count : METRICS_JSON_THREADS_MAX;
+    size_t threads = snapshot->thread_count < threads_max ? snapshot->thread_count : threads_max;
 
-    json_begin_object(json, key);
     json_u64(json, "version", METRICS_JSON_VERSION);
     json_u64(json, "sequence", snapshot->sequence);
     json_f64(json, "time_s", (double)snapshot->realtime_ns / 1e9);
@@ -168,6 +167,12 @@ void metrics_json_put(const MetricsSnapshot *snapshot, JsonWriter *json, const c
         put_thread(json, &snapshot->threads[i]);
     json_end_array(json);
     json_u64(json, "threads_omitted", snapshot->thread_count - threads);
+}
+
+void metrics_json_put(const MetricsSnapshot *snapshot, JsonWriter *json, const char *key)
+{
+    json_begin_object(json, key);
+    put_snapshot(json, snapshot, METRICS_JSON_THREADS_MAX);
     json_end_object(json);
 }
 
@@ -177,4 +182,60 @@ void metrics_json_write(const MetricsSnapshot *snapshot, FILE *out)
 
     json_init(&json, out);
     metrics_json_put(snapshot, &json, NULL);
+}
+
+static size_t threads_with(const MetricsView *view, size_t limit)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < view->session_count; i++)
+        sum += view->sessions[i].snapshot->thread_count < limit ? view->sessions[i].snapshot->thread_count
+                                                                : limit;
+    return sum;
+}
+
+/* The largest limit for each session with which all have METRICS_JSON_THREADS_MAX together. */
+static size_t threads_of_each(const MetricsView *view)
+{
+    size_t fits = 0, too_many = METRICS_JSON_THREADS_MAX + 1;
+
+    while (too_many - fits > 1) {
+        size_t middle = fits + (too_many - fits) / 2;
+
+        if (threads_with(view, middle) <= METRICS_JSON_THREADS_MAX)
+            fits = middle;
+        else
+            too_many = middle;
+    }
+    return fits;
+}
+
+static void put_sessions(JsonWriter *json, const MetricsView *view)
+{
+    size_t threads_max = threads_of_each(view);
+
+    json_begin_array(json, "sessions");
+    for (size_t i = 0; i < view->session_count; i++) {
+        json_begin_object(json, NULL);
+        put_name(json, "session", view->sessions[i].name, sizeof(view->sessions[i].name));
+        json_string(json, "state", view->sessions[i].state);
+        put_snapshot(json, view->sessions[i].snapshot, threads_max);
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+void metrics_json_write_view(const MetricsView *view, FILE *out)
+{
+    JsonWriter json;
+
+    if (!view->has_service) {
+        metrics_json_write(view->sessions[0].snapshot, out);
+        return;
+    }
+    json_init(&json, out);
+    json_begin_object(&json, NULL);
+    json_u64(&json, "version", METRICS_JSON_VERSION);
+    put_sessions(&json, view);
+    json_end_object(&json);
 }

@@ -40,11 +40,11 @@ enum answer { ANSWER_PROMETHEUS, ANSWER_OPENMETRICS, ANSWER_JSON, ANSWER_DASHBOA
 /* What was made last for one kind of answer. */
 typedef struct Prepared {
     struct MHD_Response *response; /* NULL: nothing yet */
-    uint64_t sequence;             /* of its snapshot */
+    uint64_t stamp;                /* of its view */
 } Prepared;
 
 struct MetricsServer {
-    MetricsHub *hub;
+    MetricsFeed feed;
     HttpServer *http;
     bool loopback;
     Prepared prepared[ANSWERS]; /* the thread's */
@@ -66,18 +66,18 @@ static const char *type_of(enum answer answer)
     }
 }
 
-static int write_answer(const MetricsSnapshot *snapshot, enum answer answer, FILE *out)
+static int write_answer(const MetricsView *view, enum answer answer, FILE *out)
 {
     if (answer == ANSWER_JSON) {
-        metrics_json_write(snapshot, out);
+        metrics_json_write_view(view, out);
         return 0;
     }
     return metrics_text_write(
-        snapshot, answer == ANSWER_OPENMETRICS ? METRICS_TEXT_OPENMETRICS : METRICS_TEXT_PROMETHEUS, out);
+        view, answer == ANSWER_OPENMETRICS ? METRICS_TEXT_OPENMETRICS : METRICS_TEXT_PROMETHEUS, out);
 }
 
 /* NULL: no memory. */
-static struct MHD_Response *make_answer(const MetricsSnapshot *snapshot, enum answer answer)
+static struct MHD_Response *make_answer(const MetricsView *view, enum answer answer)
 {
     struct MHD_Response *response = NULL;
     char *text = NULL;
@@ -87,7 +87,7 @@ static struct MHD_Response *make_answer(const MetricsSnapshot *snapshot, enum an
 
     if (!out)
         return NULL;
-    error = write_answer(snapshot, answer, out);
+    error = write_answer(view, answer, out);
     if (fclose(out) == 0 && error == 0)
         response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
     if (!response)
@@ -123,41 +123,51 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
     return result;
 }
 
-static void replace(Prepared *prepared, struct MHD_Response *response, uint64_t sequence)
+static void replace(Prepared *prepared, struct MHD_Response *response, uint64_t stamp)
 {
     if (prepared->response)
         MHD_destroy_response(prepared->response); /* those that send it just now keep it */
     prepared->response = response;
-    prepared->sequence = sequence;
+    prepared->stamp = stamp;
 }
 
-/* The answer made from the latest snapshot. 0; -ENODATA: there is none yet; -ENOMEM. */
+static int prepare_dashboard(Prepared *prepared)
+{
+    struct MHD_Response *response;
+
+    if (prepared->response)
+        return 0;
+    response = make_static(ada_dashboard_begin, (size_t)(ada_dashboard_end - ada_dashboard_begin));
+    if (!response)
+        return -ENOMEM;
+    add_headers(response, type_of(ANSWER_DASHBOARD));
+    replace(prepared, response, 0);
+    return 0;
+}
+
+/* The answer made from the latest figures. 0; -ENODATA: there are none yet; -ENOMEM. */
 static int prepare(MetricsServer *server, enum answer answer)
 {
     Prepared *prepared = &server->prepared[answer];
-    const MetricsSnapshot *snapshot = NULL;
     struct MHD_Response *response;
+    MetricsView view = {0};
+    int error;
 
-    if (answer == ANSWER_DASHBOARD) {
-        if (prepared->response)
-            return 0;
-        response = make_static(ada_dashboard_begin, (size_t)(ada_dashboard_end - ada_dashboard_begin));
-    } else {
-        snapshot = metrics_hub_acquire(server->hub);
-        if (!snapshot)
-            return -ENODATA;
-        if (prepared->response && prepared->sequence == snapshot->sequence) {
-            metrics_snapshot_release(snapshot);
-            return 0;
-        }
-        response = make_answer(snapshot, answer);
+    if (answer == ANSWER_DASHBOARD)
+        return prepare_dashboard(prepared);
+    error = server->feed.acquire(server->feed.context, &view);
+    if (error || (prepared->response && prepared->stamp == view.stamp))
+        goto out;
+    response = make_answer(&view, answer);
+    if (!response) {
+        error = -ENOMEM;
+        goto out;
     }
-    if (response) {
-        add_headers(response, type_of(answer));
-        replace(prepared, response, snapshot ? snapshot->sequence : 0);
-    }
-    metrics_snapshot_release(snapshot);
-    return response ? 0 : -ENOMEM;
+    add_headers(response, type_of(answer));
+    replace(prepared, response, view.stamp);
+out:
+    metrics_view_release(&view);
+    return error;
 }
 
 /* ---- requests --------------------------------------------------------------------------------- */
@@ -278,7 +288,7 @@ int metrics_server_create(const MetricsServerConfig *config, MetricsAddress *add
 
     if (!server)
         return -ENOMEM;
-    server->hub = config->hub;
+    server->feed = config->feed;
     server->loopback = metrics_address_is_loopback(address);
     error = http_server_create(&http, address, &server->http);
     if (error) {

@@ -2,20 +2,20 @@
 /*
  * Metrics over HTTP: /metrics for Prometheus (or OpenMetrics, by Accept), /metrics.json, and / for people.
  *
- * One thread answers all (http_server.h); it shares nothing with the drain but the hub, so the slowest client delays
- * other clients at most. What is answered is made once per snapshot, however often it is asked for.
+ * One thread answers all (http_server.h); it shares nothing with drains but the feed, so the slowest client delays
+ * other clients at most. What is answered is made once for the same figures, however often it is asked for.
  */
 #ifndef ADA_EXPORT_METRICS_SERVER_H
 #define ADA_EXPORT_METRICS_SERVER_H
 
 #include "user/export/metrics_address.h"
-#include "user/metrics/metrics_snapshot.h"
+#include "user/metrics/metrics_feed.h"
 
 #define METRICS_SERVER_CONNECTIONS_MAX 128u
 #define METRICS_SERVER_TIME_LIMIT_NS 10000000000ull
 
 typedef struct MetricsServerConfig {
-    MetricsHub *hub;        /* outlives the server */
+    MetricsFeed feed;       /* outlives the server, whose thread asks it */
     uint64_t time_limit_ns; /* from the start of a connection, or from its last answer, to the end of the next */
 } MetricsServerConfig;
 

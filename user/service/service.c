@@ -16,6 +16,7 @@
 
 #include "user/collector/segment_claim.h"
 #include "user/service/service_manager.h"
+#include "user/service/service_metrics.h"
 #include "user/service/session_table.h"
 
 #define NS_PER_MS 1000000ull
@@ -28,6 +29,7 @@ typedef struct Service {
     const ServiceOptions *options;
     ServiceLog log;
     SessionTable sessions;
+    ServiceMetrics metrics;
     AnnounceServer announce;
     int epoll;
     int signals;
@@ -107,10 +109,15 @@ static void reload(Service *service)
         if (needs_restart(old, config))
             service_log(&service->log, LOG_WARN, NULL,
                         "other sockets take effect when the service is started again");
+        if (old->metrics_interval != config->metrics_interval)
+            service_log(&service->log, LOG_WARN, NULL,
+                        "another metrics_interval is for sessions that are new or changed; for the others it "
+                        "takes effect when the service is started again");
         if (session_table_apply(&service->sessions, config) != 0)
             service_log(&service->log, LOG_ERROR, NULL, "the configuration is not changed: out of memory");
         else
             service_log(&service->log, LOG_TELL, NULL, "the configuration was read again");
+        service_metrics_configure(&service->metrics, config_of(service));
         service->sessions_due = 0;
     }
     service_manager_notify("READY=1");
@@ -236,6 +243,7 @@ static void do_what_is_due(Service *service)
 
     if (now >= service->sessions_due)
         service->sessions_due = session_table_check(&service->sessions, now);
+    service_metrics_update(&service->metrics, &service->sessions);
     note_ready(service);
     if (service->watchdog_ns > 0 && now >= service->watchdog_due) {
         service_manager_notify("WATCHDOG=1");
@@ -386,11 +394,15 @@ static int set_up(Service *service)
         return error;
     }
     service->watchdog_ns = service_manager_watchdog_ns();
-    return open_sockets(service);
+    error = open_sockets(service);
+    if (!error)
+        service_metrics_configure(&service->metrics, config_of(service));
+    return error;
 }
 
 static void tear_down(Service *service)
 {
+    service_metrics_fini(&service->metrics);
     session_table_fini(&service->sessions);
     announce_server_fini(&service->announce);
     if (service->signals >= 0)
@@ -409,6 +421,7 @@ int service_run(const ServiceOptions *options)
 
     service_log_init(&service.log, STDERR_FILENO, options->verbose);
     announce_server_clear(&service.announce);
+    service_metrics_init(&service.metrics, &service.log);
     if (set_up(&service) == 0) {
         follow(&service);
         if (session_table_has_runs(&service.sessions)) {

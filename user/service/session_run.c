@@ -15,10 +15,12 @@
 #include "user/base/thread.h"
 #include "user/collector/attach_explain.h"
 #include "user/collector/segment_claim.h"
+#include "user/lane/atomic.h"
 #include "user/service/session_output.h"
 
 struct SessionRun {
     SessionRunConfig config;
+    uint32_t references; /* session_run_share() */
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     SessionRunFacts facts;
@@ -334,6 +336,7 @@ int session_run_start(const SessionRunConfig *config, SessionRun **run_out)
     if (!run)
         return -ENOMEM;
     run->config = *config;
+    run->references = 1;
     run->facts.started_at = realtime_ns();
     pthread_mutex_init(&run->lock, NULL);
     error = thread_start_without_signals(&run->thread, run_main, run);
@@ -357,14 +360,29 @@ void session_run_stop(SessionRun *run)
     pthread_mutex_unlock(&run->lock);
 }
 
+SessionRun *session_run_share(SessionRun *run)
+{
+    if (run)
+        (void)ada_fetch_add_acq_rel(&run->references, 1u);
+    return run;
+}
+
+void session_run_release(SessionRun *run)
+{
+    /* Each release (by the others) pairs with the acquire of the last one: nobody asks it any more. */
+    if (!run || ada_fetch_sub_acq_rel(&run->references, 1u) != 1)
+        return;
+    metrics_snapshot_release(run->last_metrics);
+    pthread_mutex_destroy(&run->lock);
+    free(run);
+}
+
 void session_run_destroy(SessionRun *run)
 {
     if (!run)
         return;
     pthread_join(run->thread, NULL);
-    metrics_snapshot_release(run->last_metrics);
-    pthread_mutex_destroy(&run->lock);
-    free(run);
+    session_run_release(run);
 }
 
 enum session_run_state session_run_state(SessionRun *run)

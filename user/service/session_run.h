@@ -39,8 +39,15 @@ int session_run_start(const SessionRunConfig *config, SessionRun **run_out);
 /* Has it end: what is published is drained, the file completed. */
 void session_run_stop(SessionRun *run);
 
-/* Waits until its thread has ended, which happens by itself only after session_run_stop(). NULL is allowed. */
+/* Waits until its thread has ended, which happens by itself only after session_run_stop(); the reference of session_run_start() is given back. NULL is allowed. */
 void session_run_destroy(SessionRun *run);
+
+/*
+ * One more reference, for session_run_release(). Of a run that was destroyed the state and the metrics may be asked for as long as
+ * there are references, from any thread; nothing else. NULL gives NULL, and is allowed.
+ */
+SessionRun *session_run_share(SessionRun *run);
+void session_run_release(SessionRun *run);
 
 /* Once it is STOPPED or FAILED, destroying does not wait. */
 enum session_run_state session_run_state(SessionRun *run);
@@ -73,7 +80,7 @@ typedef struct SessionRunFacts {
 
 void session_run_facts(SessionRun *run, SessionRunFacts *facts);
 
-/* The latest figures, for metrics_snapshot_release(); after its end the last ones. NULL: there are none. */
+/* The latest figures, for metrics_snapshot_release(); after its end the last ones. NULL: there are none. Any thread. */
 const MetricsSnapshot *session_run_metrics(SessionRun *run);
 
 #endif
