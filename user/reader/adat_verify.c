@@ -229,7 +229,7 @@ static int check_blocks(Check *check)
     Block block;
     int got;
 
-    block_scan_init(&scan, check->reader->fd, info->header.header_bytes, info->valid_bytes);
+    block_scan_init(&scan, check->reader->files.items[0].fd, info->header.header_bytes, info->valid_bytes);
     while ((got = block_scan_next(&scan, &block)) > 0) {
         got = check_block(check, &block);
         if (got < 0)
