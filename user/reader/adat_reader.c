@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -295,6 +296,12 @@ const char *adat_cut_text(AdatCut cut)
     _Static_assert(sizeof(texts) / sizeof(texts[0]) == ADAT_CUT_COUNT, "a text for each");
 
     return (unsigned)cut < ADAT_CUT_COUNT ? texts[cut] : "unknown";
+}
+
+void adat_id_format(const uint8_t *uuid, char text[ADAT_ID_SIZE])
+{
+    for (int i = 0; i < 16; i++)
+        text += sprintf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
 /* ---- what is in the file --------------------------------------------------------------------- */

@@ -40,7 +40,7 @@ static void describe(const AdatSet *set, size_t first, size_t end, AdatRecording
     const TraceFile *before = NULL;
 
     *info = (AdatRecordingInfo){.first_file = first, .file_count = end - first};
-    memcpy(info->id, set->sources.items[first].recording, TRACE_ID_SIZE);
+    memcpy(info->id, set->sources.items[first].recording, ADAT_ID_SIZE);
     for (size_t i = first; i < end; i++) {
         const TraceFile *file = &set->sources.items[i];
         uint64_t ignored;
@@ -190,4 +190,43 @@ uint64_t adat_set_missing_before(const AdatSet *set, size_t index, uint64_t *fir
         if (!set->files[--i].error)
             return set_missing_between(&set->sources.items[i], &set->sources.items[index], first_out);
     return set_missing_between(NULL, &set->sources.items[index], first_out);
+}
+
+AdatAccount adat_set_events(const AdatSet *set)
+{
+    AdatAccount total = {0};
+
+    for (size_t i = 0; i < set->reader_count; i++) {
+        const AdatAccount account = adat_reader_events(set->readers[i]);
+
+        adat_account_add(&total, &account);
+    }
+    return total;
+}
+
+AdatAccount adat_set_detail(const AdatSet *set)
+{
+    AdatAccount total = {0};
+
+    for (size_t i = 0; i < set->reader_count; i++) {
+        const AdatAccount account = adat_reader_detail(set->readers[i]);
+
+        adat_account_add(&total, &account);
+    }
+    return total;
+}
+
+uint64_t adat_set_duration(const AdatSet *set)
+{
+    int64_t first = INT64_MAX, last = INT64_MIN;
+
+    for (size_t i = 0; i < set->reader_count; i++) {
+        const AdatReader *reader = set->readers[i];
+
+        if (reader->first_time < first)
+            first = reader->first_time;
+        if (reader->last_time > last)
+            last = reader->last_time;
+    }
+    return last > first ? (uint64_t)last - (uint64_t)first : 0;
 }

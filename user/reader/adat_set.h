@@ -35,7 +35,7 @@ typedef struct AdatSetFile {
 } AdatSetFile;
 
 typedef struct AdatRecordingInfo {
-    char id[40]; /* uuid: that of the recording, or of its only file */
+    char id[ADAT_ID_SIZE]; /* uuid: that of the recording, or of its only file */
     size_t first_file;
     size_t file_count;
     uint64_t first_number; /* of its files; 0: they are not numbered */
@@ -71,6 +71,13 @@ size_t adat_set_file_count(const AdatSet *set);
 const AdatReader *adat_set_reader(const AdatSet *set, size_t recording);
 const AdatRecordingInfo *adat_set_recording(const AdatSet *set, size_t recording);
 size_t adat_set_recording_count(const AdatSet *set);
+
+/* Sums over all recordings, as adat_reader_events() and adat_reader_detail(). */
+AdatAccount adat_set_events(const AdatSet *set);
+AdatAccount adat_set_detail(const AdatSet *set);
+
+/* From the first to the last thing that any file has a time for, in ns. */
+uint64_t adat_set_duration(const AdatSet *set);
 
 /*
  * Numbers of the recording's files that are missing just before its file `index` of the set: from *first_out on. How many; 0: none, or

@@ -25,12 +25,6 @@ static const char *const suffixes[] = {".adat", ".adat.partial", ".adat.gz"};
 
 #define COMPARE(a, b) ((a) < (b) ? -1 : (a) > (b))
 
-void trace_id_format(const uint8_t *uuid, char text[TRACE_ID_SIZE])
-{
-    for (int i = 0; i < 16; i++)
-        text += sprintf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
-}
-
 /* The suffix that a name of a trace ends in, with its length before it; SUFFIXES: it is not called as one. */
 static size_t find_suffix(const char *name, size_t *stem_out)
 {
@@ -74,8 +68,8 @@ static void take_session(TraceFile *file, const Block *block)
     list = (AdatStrings){strings.items, strings.count};
     recording = adat_strings_find(list, "recording");
     number = adat_strings_find(list, "file_number");
-    if (recording && strlen(recording) == TRACE_ID_SIZE - 1)
-        memcpy(file->recording, recording, TRACE_ID_SIZE);
+    if (recording && strlen(recording) == ADAT_ID_SIZE - 1)
+        memcpy(file->recording, recording, ADAT_ID_SIZE);
     if (number && parse_u64(number, 1, UINT64_MAX, &file->number) != 0)
         file->number = 0;
     string_table_free(&strings);
@@ -95,7 +89,7 @@ static int look_inside(TraceFile *file, int fd)
     if (fstat(fd, &status) < 0)
         return -errno;
     memcpy(file->uuid, header.uuid, sizeof(file->uuid));
-    trace_id_format(file->uuid, file->recording);
+    adat_id_format(file->uuid, file->recording);
     file->created_ns = header.created_realtime_ns;
     if ((uint64_t)status.st_size < header.header_bytes)
         return -ENODATA;

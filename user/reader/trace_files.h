@@ -16,13 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* uuid as text */
-#define TRACE_ID_SIZE 37u
+#include "user/reader/adat_reader.h"
 
 typedef struct TraceFile {
     char *name; /* in the directory, or the path of the one file */
     uint8_t uuid[16];
-    char recording[TRACE_ID_SIZE]; /* SESSION string; or, for a recording of one file, its uuid */
+    char recording[ADAT_ID_SIZE]; /* SESSION string; or, for a recording of one file, its uuid */
     uint64_t number;               /* file_number; 0: it does not say */
     uint64_t created_ns;           /* CLOCK_REALTIME */
     uint64_t begun_ns;             /* when the first file of its recording that is here was created */
@@ -58,7 +57,5 @@ int trace_files_open_file(const TraceFiles *files, size_t index);
 
 /* The index behind the last file of the recording that file `first` is of. */
 size_t trace_files_end(const TraceFiles *files, size_t first);
-
-void trace_id_format(const uint8_t *uuid, char text[TRACE_ID_SIZE]);
 
 #endif
