@@ -181,7 +181,8 @@ int64_t clock_line_convert(const ClockLine *line, uint32_t clock_kind, uint64_t 
 
     point = &line->points[0];
     if (ticks < point->tsc)
-        return -clamp((double)(point->tsc - ticks) * line->slope, TIME_LIMIT / 2);
+        return point->monotonic - line->base -
+               clamp((double)(point->tsc - ticks) * line->slope, TIME_LIMIT / 2);
 
     *hint = find_by_tsc(line, ticks, *hint);
     point = &line->points[*hint];
