@@ -28,22 +28,23 @@ typedef struct Dump {
     uint64_t limit;
     uint64_t printed;
     int64_t no_mark_before; /* the next one of all is not earlier */
-    size_t *next_marks; /* of each recording: marks before it were printed, or were not wanted */
+    size_t *next_marks;     /* of each recording: marks before it were printed, or were not wanted */
 } Dump;
 
 static void print_help(void)
 {
-    printf("usage: adatrace dump [OPTION]... FILE|DIR\n"
-           "Prints the events of a trace, or of all files of a directory, in the order of time, one a line: time since the start in seconds,\n"
-           "pid/tid, thread, then what happened, indented by depth. Marks that the recorder set are among them.\n"
-           "\n"
-           "  --json            print one JSON object a line\n"
-           "  --thread TID|NAME only this thread; may be repeated\n"
-           "  --event NAME|GLOB only events with such names, and marks with such reasons; may be repeated\n"
-           "  --from TIME       leave out what happened earlier than TIME since the start,\n"
-           "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
-           "  --limit N         stop after N lines\n"
-           "  -h, --help        show this\n");
+    printf(
+        "usage: adatrace dump [OPTION]... FILE|DIR\n"
+        "Prints the events of a trace, or of all files of a directory, in the order of time, one a line: time since the start in seconds,\n"
+        "pid/tid, thread, then what happened, indented by depth. Marks that the recorder set are among them.\n"
+        "\n"
+        "  --json            print one JSON object a line\n"
+        "  --thread TID|NAME only this thread; may be repeated\n"
+        "  --event NAME|GLOB only events with such names, and marks with such reasons; may be repeated\n"
+        "  --from TIME       leave out what happened earlier than TIME since the start,\n"
+        "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
+        "  --limit N         stop after N lines\n"
+        "  -h, --help        show this\n");
 }
 
 /* ---- selection ------------------------------------------------------------------------------- */
@@ -190,7 +191,8 @@ static int dump_events(Dump *dump, const char *path)
             got = dump_event(dump, &event);
     }
     if (got >= 0 && adat_cursor_vanished(dump->cursor) > 0)
-        cli_error("dump", "warning: %" PRIu64 " events of '%s' are left out, as their files were removed meanwhile",
+        cli_error("dump",
+                  "warning: %" PRIu64 " events of '%s' are left out, as their files were removed meanwhile",
                   adat_cursor_vanished(dump->cursor), path);
     adat_cursor_destroy(dump->cursor);
     if (got >= 0)

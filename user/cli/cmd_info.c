@@ -247,7 +247,8 @@ static void put_process(JsonWriter *json, const AdatProcessInfo *process, size_t
     json_end_object(json);
 }
 
-static void put_thread(JsonWriter *json, const AdatReader *reader, const AdatThreadInfo *thread, size_t recording)
+static void put_thread(JsonWriter *json, const AdatReader *reader, const AdatThreadInfo *thread,
+                       size_t recording)
 {
     json_begin_object(json, NULL);
     json_u64(json, "tid", thread->thread.tid);

@@ -96,7 +96,8 @@ static void put_json_problems(JsonWriter *json, const AdatSetVerdict *verdict)
         if (file->error && file->error != -ENOENT)
             put_json_problem(json, file->name, 0, adat_reader_error_text(file->error));
         for (size_t k = 0; k < file->verdict.kept; k++)
-            put_json_problem(json, file->name, file->verdict.problems[k].offset, file->verdict.problems[k].text);
+            put_json_problem(json, file->name, file->verdict.problems[k].offset,
+                             file->verdict.problems[k].text);
     }
     for (size_t i = 0; i < verdict->kept; i++)
         put_json_problem(json, verdict->files[verdict->problems[i].file].name, 0, verdict->problems[i].text);
@@ -186,8 +187,8 @@ static void print_directory(const char *path, const AdatSetVerdict *verdict)
         printf("%s: %s\n", label, verdict->problems[i].text);
     }
     if (verdict->removed_files)
-        printf("%s: %" PRIu64 " file%s removed before the first one that is here\n", path, verdict->removed_files,
-               verdict->removed_files == 1 ? " was" : "s were");
+        printf("%s: %" PRIu64 " file%s removed before the first one that is here\n", path,
+               verdict->removed_files, verdict->removed_files == 1 ? " was" : "s were");
     trace_put_left_out(path, &verdict->left_out);
     printf("%s: %s: %zu file%s of %zu recording%s, %" PRIu64 " blocks, %" PRIu64 " events, %" PRIu64
            " of them twice\n",
@@ -231,9 +232,9 @@ static void tell_damage(const char *path, const AdatSetVerdict *verdict)
     trace_label(path, file != NULL, file, label);
 
     cli_error("verify",
-              "'%s' is damaged: %" PRIu64 " problem%s, first: %s%s%s; 'adatrace dump' shows what can be read", path,
-              verdict->problem_count, verdict->problem_count == 1 ? "" : "s", file ? label : "", file ? ": " : "",
-              text);
+              "'%s' is damaged: %" PRIu64 " problem%s, first: %s%s%s; 'adatrace dump' shows what can be read",
+              path, verdict->problem_count, verdict->problem_count == 1 ? "" : "s", file ? label : "",
+              file ? ": " : "", text);
 }
 
 int cmd_verify(int argc, char **argv)

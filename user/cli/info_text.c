@@ -63,8 +63,8 @@ static void print_session(const AdatSet *set)
 
     for (size_t i = 0; i < session.count; i++) {
         /* Of one file; those of a directory have their numbers above. */
-        if (adat_set_is_directory(set) &&
-            (strcmp(session.items[i].key, "file_number") == 0 || strcmp(session.items[i].key, "recording") == 0))
+        if (adat_set_is_directory(set) && (strcmp(session.items[i].key, "file_number") == 0 ||
+                                           strcmp(session.items[i].key, "recording") == 0))
             continue;
         print_value(session.items[i].key, session.items[i].value);
     }
@@ -163,8 +163,8 @@ static void print_files(const char *path, const AdatSet *set)
     print_heading("files");
     printf("%14s %14s %12s  %-17s %s\n", "bytes", "events", "not in file", "state", "file");
     for (size_t i = 0; (file = adat_set_file(set, i)); i++) {
-        printf("%14" PRIu64 " %14" PRIu64 " %12" PRIu64 "  %-17s ", file->info.file_bytes, file->events.in_file,
-               lost(&file->events), file_state(file));
+        printf("%14" PRIu64 " %14" PRIu64 " %12" PRIu64 "  %-17s ", file->info.file_bytes,
+               file->events.in_file, lost(&file->events), file_state(file));
         trace_put_text(stdout, file->name, strlen(file->name));
         putchar('\n');
     }
@@ -177,8 +177,9 @@ static void print_thread(const AdatReader *reader, const AdatThreadInfo *thread)
 
     printf("%9u %9u  ", adat_reader_process(reader, thread->process)->process.pid, thread->thread.tid);
     trace_put_text(stdout, thread->thread.name, length);
-    printf("%*s %14" PRIu64 " %12" PRIu64 " %14" PRIu64 " %12" PRIu64 "\n", length < 15 ? (int)(15 - length) : 0,
-           "", thread->events.in_file, lost(&thread->events), thread->detail.in_file, lost(&thread->detail));
+    printf("%*s %14" PRIu64 " %12" PRIu64 " %14" PRIu64 " %12" PRIu64 "\n",
+           length < 15 ? (int)(15 - length) : 0, "", thread->events.in_file, lost(&thread->events),
+           thread->detail.in_file, lost(&thread->detail));
 }
 
 static void print_threads(const AdatSet *set)

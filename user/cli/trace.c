@@ -36,7 +36,8 @@ static int report_file(const char *command, const char *label, const AdatSetFile
         return CLI_OK;
     }
     if (file->error) {
-        cli_error(command, "cannot read '%s', so it is left out: %s", label, adat_reader_error_text(file->error));
+        cli_error(command, "cannot read '%s', so it is left out: %s", label,
+                  adat_reader_error_text(file->error));
         return CLI_FAILURE;
     }
     if (info->cut == ADAT_CUT_NONE)

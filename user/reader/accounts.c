@@ -84,7 +84,8 @@ static int count_blocks(AdatReader *reader, int fd, BlockRef *blocks, size_t cou
 }
 
 /* The sum of a lane among those of this file, which begin at `first` and of which `count` are sorted; a new one if it has none. */
-static int find_sum(AdatReader *reader, size_t first, size_t count, const AdatLedgerEntry *entry, LaneSum **sum_out)
+static int find_sum(AdatReader *reader, size_t first, size_t count, const AdatLedgerEntry *entry,
+                    LaneSum **sum_out)
 {
     const LaneSum wanted = {.thread = entry->thread, .lane = entry->lane};
     LaneSum *sums = reader->sums.items + first;

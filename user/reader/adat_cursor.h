@@ -23,7 +23,7 @@ typedef struct AdatCursorConfig {
 } AdatCursorConfig;
 
 typedef struct AdatEvent {
-    int64_t time_ns; /* since the first clock anchor */
+    int64_t time_ns;          /* since the first clock anchor */
     const AdatReader *reader; /* of its recording */
     const AdatThreadInfo *thread;
     const AdatProcessInfo *process;

@@ -25,7 +25,7 @@ typedef struct AdatSet AdatSet;
 
 typedef struct AdatSetFile {
     const char *name; /* in the directory, or the path of the one file */
-    int error;        /* -errno: it could not be read, and nothing is known of it but its name. -ENOENT: it was removed meanwhile */
+    int error; /* -errno: it could not be read, and nothing is known of it but its name. -ENOENT: it was removed meanwhile */
     size_t recording; /* index; of a file with an error it may be SIZE_MAX */
     uint64_t number;  /* in its recording, from 1; 0: it does not say */
     bool compressed;

@@ -32,9 +32,9 @@ typedef struct AdatSetVerdict {
     uint64_t problem_count; /* in all: of files, and between them */
     size_t kept;            /* of those between files, at most ADAT_PROBLEMS_MAX */
     AdatSetProblem *problems;
-    uint64_t duplicates;    /* records that are in two files */
-    uint64_t unexplained;   /* records that are in none, and that neither a ledger nor a missing file explains */
-    uint64_t in_missing;    /* at least so many records are in files that are missing */
+    uint64_t duplicates;  /* records that are in two files */
+    uint64_t unexplained; /* records that are in none, and that neither a ledger nor a missing file explains */
+    uint64_t in_missing;  /* at least so many records are in files that are missing */
     uint64_t missing_files; /* between files; those that were removed before the first one do not count */
     uint64_t removed_files; /* these */
     AdatSetLeftOut left_out;

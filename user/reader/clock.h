@@ -23,7 +23,7 @@ typedef struct ClockLine {
     ClockPoint *points;
     size_t count;
     size_t capacity;
-    size_t rejected;     /* anchors that went backwards or were absurd */
+    size_t rejected; /* anchors that went backwards or were absurd */
     int64_t base; /* of monotonic: where time starts to count; negative if that was before the machine was started */
     double slope;        /* beyond the ends */
     uint64_t read_error; /* ns; of the anchor whose clocks were read furthest apart */

@@ -85,7 +85,7 @@ static int collect_process(AdatReader *reader, const Block *block)
     if (RESERVE(&reader->processes))
         return -ENOMEM;
     err = string_table_parse(block->payload + sizeof(entry.info.process), size - sizeof(entry.info.process),
-                        &entry.strings);
+                             &entry.strings);
     if (err)
         return err;
     reader->processes.items[reader->processes.count++] = entry;
@@ -247,7 +247,8 @@ static int collect_kernel(AdatReader *reader, const Block *block)
 
 static int collect_mark(AdatReader *reader, const Block *block)
 {
-    MarkEntry entry = {.order = reader->base + block->offset, .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
+    MarkEntry entry = {.order = reader->base + block->offset,
+                       .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
     AdatMark *mark = &entry.info.mark;
 
     if (block->header->payload_bytes < sizeof(*mark))

@@ -32,7 +32,8 @@ bool gunzip_is_compressed(int fd)
 {
     uint8_t magic[2];
 
-    return read_at(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic[0] == 0x1f && magic[1] == 0x8b;
+    return read_at(fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic[0] == 0x1f &&
+           magic[1] == 0x8b;
 }
 
 static int open_temporary(void)

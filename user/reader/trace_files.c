@@ -314,8 +314,7 @@ size_t trace_files_end(const TraceFiles *files, size_t first)
 {
     size_t end = first + 1;
 
-    while (end < files->readable &&
-           strcmp(files->items[end].recording, files->items[first].recording) == 0)
+    while (end < files->readable && strcmp(files->items[end].recording, files->items[first].recording) == 0)
         end++;
     return end;
 }

@@ -22,9 +22,9 @@ typedef struct TraceFile {
     char *name; /* in the directory, or the path of the one file */
     uint8_t uuid[16];
     char recording[ADAT_ID_SIZE]; /* SESSION string; or, for a recording of one file, its uuid */
-    uint64_t number;               /* file_number; 0: it does not say */
-    uint64_t created_ns;           /* CLOCK_REALTIME */
-    uint64_t begun_ns;             /* when the first file of its recording that is here was created */
+    uint64_t number;              /* file_number; 0: it does not say */
+    uint64_t created_ns;          /* CLOCK_REALTIME */
+    uint64_t begun_ns;            /* when the first file of its recording that is here was created */
     bool compressed;
     int error; /* it is no trace that could be read; 0: it is one, as far as its beginning shows */
 } TraceFile;
@@ -36,8 +36,8 @@ typedef struct TraceFiles {
     size_t readable; /* of them without errors */
     int directory;   /* -1: `single` is the one file */
     int single;
-    size_t foreign;  /* regular files, links and the like in the directory that are not called as traces are */
-    size_t copies;   /* files that were left out as another one is the same */
+    size_t foreign; /* regular files, links and the like in the directory that are not called as traces are */
+    size_t copies;  /* files that were left out as another one is the same */
     size_t vanished; /* files that were removed while they were looked for */
     size_t empty;    /* files that have just been begun */
 } TraceFiles;

@@ -30,10 +30,10 @@ typedef struct LanePart {
     uint32_t lane;
     Identity identity;
     size_t recording;
-    size_t file;       /* the last one that has it */
-    uint64_t start;    /* where that file's account begins */
-    uint64_t first;    /* first record that any file has; `end` if none */
-    uint64_t end;      /* behind the last one */
+    size_t file;    /* the last one that has it */
+    uint64_t start; /* where that file's account begins */
+    uint64_t first; /* first record that any file has; `end` if none */
+    uint64_t end;   /* behind the last one */
     uint64_t may_lack; /* records behind `end` that the ledger of the last file explains; UINT64_MAX: nobody knows */
 } LanePart;
 
@@ -52,7 +52,8 @@ typedef struct SetCheck {
     PartTable all;    /* of recordings that are done with */
 } SetCheck;
 
-static void problem(SetCheck *check, size_t file, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void problem(SetCheck *check, size_t file, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static void problem(SetCheck *check, size_t file, const char *format, ...)
 {
@@ -130,7 +131,8 @@ static LanePart part_of(const AdatReader *reader, const ThreadEntry *thread, uin
             part.end = end;
     }
     if (thread->info.accounted) {
-        holes = part.end - start - in_file; /* if that is negative, the file is damaged, and this a large number */
+        holes =
+            part.end - start - in_file; /* if that is negative, the file is damaged, and this a large number */
         explained = explained_by(account);
         part.may_lack = holes <= explained ? explained - holes : 0;
     }
@@ -213,7 +215,8 @@ static void check_step(SetCheck *check, const LanePart *before, const LanePart *
     if (twice > 0 || part->start < before->end) {
         check->verdict->duplicates += twice;
         problem(check, part->file,
-                "thread %u, %s lane: records from %" PRIu64 " on again, of which '%s' has those before %" PRIu64,
+                "thread %u, %s lane: records from %" PRIu64
+                " on again, of which '%s' has those before %" PRIu64,
                 part->thread, name, part->start, earlier->name, before->end);
         return;
     }
@@ -227,7 +230,8 @@ static void check_step(SetCheck *check, const LanePart *before, const LanePart *
     }
     check->verdict->unexplained += hole;
     problem(check, part->file,
-            "thread %u, %s lane: %" PRIu64 " records before %" PRIu64 " are missing, and '%s' does not explain it",
+            "thread %u, %s lane: %" PRIu64 " records before %" PRIu64
+            " are missing, and '%s' does not explain it",
             part->thread, name, hole, part->start, earlier->name);
 }
 
