@@ -62,10 +62,14 @@ static int count_lane(int fd, const BlockRef *blocks, size_t count, AdatAccount 
 }
 
 /* One sum for each lane that has blocks. */
-static int count_blocks(AdatReader *reader, int fd, BlockRef *blocks, size_t count)
+static int count_blocks(AdatReader *reader, int fd, size_t first_block)
 {
-    size_t end;
+    size_t end, count = reader->blocks.count - first_block;
+    BlockRef *blocks;
 
+    if (count == 0)
+        return 0; /* the table may not be there */
+    blocks = &reader->blocks.items[first_block];
     sort_blocks(blocks, count);
     for (size_t i = 0; i < count; i = end) {
         LaneSum sum = {.thread = blocks[i].thread, .lane = blocks[i].lane};
@@ -88,9 +92,9 @@ static int find_sum(AdatReader *reader, size_t first, size_t count, const AdatLe
                     LaneSum **sum_out)
 {
     const LaneSum wanted = {.thread = entry->thread, .lane = entry->lane};
-    LaneSum *sums = reader->sums.items + first;
 
-    *sum_out = count > 0 ? bsearch(&wanted, sums, count, sizeof(*sums), compare_sums) : NULL;
+    *sum_out =
+        count > 0 ? bsearch(&wanted, &reader->sums.items[first], count, sizeof(wanted), compare_sums) : NULL;
     if (*sum_out)
         return 0;
     if (add_sum(reader, &wanted))
@@ -104,7 +108,7 @@ static size_t sort_sums(const AdatReader *reader, size_t first)
     size_t count = reader->sums.count - first;
 
     if (count > 1)
-        qsort(reader->sums.items + first, count, sizeof(LaneSum), compare_sums);
+        qsort(&reader->sums.items[first], count, sizeof(LaneSum), compare_sums);
     return count;
 }
 
@@ -180,8 +184,7 @@ static int apply_ledger(AdatReader *reader, size_t first)
 int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t first_block)
 {
     size_t first = reader->sums.count, first_unregistered = reader->unregistered.count;
-    int error =
-        count_blocks(reader, fd, reader->blocks.items + first_block, reader->blocks.count - first_block);
+    int error = count_blocks(reader, fd, first_block);
 
     if (!error)
         error = apply_looks(reader, first);
