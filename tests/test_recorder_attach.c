@@ -111,7 +111,9 @@ static void *run_recorder(void *argument)
     Running *running = argument;
     enum recorder_stage stage;
 
-    running->error = recorder_run(&running->config, &running->recorder, &stage);
+    running->error = recorder_create(&running->config, &running->recorder, &stage);
+    if (!running->error)
+        recorder_follow(running->recorder);
     return NULL;
 }
 

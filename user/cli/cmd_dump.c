@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #define OUTPUT_BUFFER ((size_t)1 << 20)
 
 typedef struct Dump {
-    const AdatReader *reader;
+    const AdatSet *set;
     AdatCursor *cursor;
     bool json;
     const char **threads; /* tids and names; none = all */
@@ -26,22 +27,24 @@ typedef struct Dump {
     int64_t to_ns;
     uint64_t limit;
     uint64_t printed;
-    size_t next_mark; /* marks before it were printed, or were not wanted */
+    int64_t no_mark_before; /* the next one of all is not earlier */
+    size_t *next_marks;     /* of each recording: marks before it were printed, or were not wanted */
 } Dump;
 
 static void print_help(void)
 {
-    printf("usage: adatrace dump [OPTION]... FILE\n"
-           "Prints the events of a trace in the order of time, one a line: time since the start in seconds,\n"
-           "pid/tid, thread, then what happened, indented by depth. Marks that the recorder set are among them.\n"
-           "\n"
-           "  --json            print one JSON object a line\n"
-           "  --thread TID|NAME only this thread; may be repeated\n"
-           "  --event NAME|GLOB only events with such names, and marks with such reasons; may be repeated\n"
-           "  --from TIME       leave out what happened earlier than TIME since the start,\n"
-           "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
-           "  --limit N         stop after N lines\n"
-           "  -h, --help        show this\n");
+    printf(
+        "usage: adatrace dump [OPTION]... FILE|DIR\n"
+        "Prints the events of a trace, or of all files of a directory, in the order of time, one a line: time since the start in seconds,\n"
+        "pid/tid, thread, then what happened, indented by depth. Marks that the recorder set are among them.\n"
+        "\n"
+        "  --json            print one JSON object a line\n"
+        "  --thread TID|NAME only this thread; may be repeated\n"
+        "  --event NAME|GLOB only events with such names, and marks with such reasons; may be repeated\n"
+        "  --from TIME       leave out what happened earlier than TIME since the start,\n"
+        "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
+        "  --limit N         stop after N lines\n"
+        "  -h, --help        show this\n");
 }
 
 /* ---- selection ------------------------------------------------------------------------------- */
@@ -82,11 +85,13 @@ static int check_threads(Dump *dump, const char *path)
 {
     for (size_t i = 0; i < dump->thread_count; i++) {
         Dump one = {.threads = &dump->threads[i], .thread_count = 1};
+        const AdatReader *reader;
         const AdatThreadInfo *thread;
         bool found = false;
 
-        for (size_t t = 0; !found && (thread = adat_reader_thread(dump->reader, t)); t++)
-            found = is_wanted_thread(thread, &one);
+        for (size_t r = 0; !found && (reader = adat_set_reader(dump->set, r)); r++)
+            for (size_t t = 0; !found && (thread = adat_reader_thread(reader, t)); t++)
+                found = is_wanted_thread(thread, &one);
         if (!found) {
             cli_error("dump", "no thread '%s' in '%s'; 'adatrace info' lists its threads", dump->threads[i],
                       path);
@@ -101,16 +106,17 @@ static int check_threads(Dump *dump, const char *path)
 /* Prints the event that the cursor stands at, if it is wanted. 0 or -errno. */
 static int dump_event(Dump *dump, const AdatEvent *event)
 {
+    const AdatReader *reader = event->reader;
     uint32_t process = event->process->process.process;
     AdatField fields[ADA_EVENT_FIELDS_MAX];
     char name[ADAT_NAME_MAX];
     DumpedEvent dumped = {.event = event, .name = name, .fields = fields};
 
-    dumped.name_length = adat_reader_event_name(dump->reader, process, &event->event, name);
+    dumped.name_length = adat_reader_event_name(reader, process, &event->event, name);
     if (!is_wanted_name(dump, name))
         return 0;
     if (ADA_WORD_FLAGS(event->event.word) & ADA_FLAG_DETAIL) {
-        const AdaEventDescriptor *descriptor = adat_reader_descriptor(dump->reader, process, event->event.id);
+        const AdaEventDescriptor *descriptor = adat_reader_descriptor(reader, process, event->event.id);
         AdatDetail detail;
         int got = adat_cursor_detail(dump->cursor, &detail);
 
@@ -121,29 +127,51 @@ static int dump_event(Dump *dump, const AdatEvent *event)
                 adat_decode_fields(descriptor, detail.payload, detail.header.payload_size, fields);
     }
     if (dump->json)
-        dump_event_json(dump->reader, &dumped);
+        dump_event_json(reader, &dumped);
     else
         dump_event_text(&dumped);
     dump->printed++;
     return 0;
 }
 
+/* The recording whose next mark is the earliest, or NULL; and that mark. */
+static const AdatReader *find_next_mark(const Dump *dump, size_t *recording_out, const AdatMarkInfo **info_out)
+{
+    const AdatReader *found = NULL, *reader;
+
+    for (size_t i = 0; (reader = adat_set_reader(dump->set, i)); i++) {
+        const AdatMarkInfo *info = adat_reader_mark(reader, dump->next_marks[i]);
+
+        if (!info || (found && info->time_ns >= (*info_out)->time_ns))
+            continue;
+        found = reader;
+        *recording_out = i;
+        *info_out = info;
+    }
+    return found;
+}
+
 /* Prints the wanted marks that are earlier than this: a mark comes after the event that it is about. */
 static void dump_marks(Dump *dump, int64_t before_ns)
 {
-    const AdatMarkInfo *info;
+    const AdatMarkInfo *info = NULL;
+    const AdatReader *reader;
+    size_t recording = 0;
 
-    while (dump->printed < dump->limit && (info = adat_reader_mark(dump->reader, dump->next_mark)) &&
+    if (before_ns <= dump->no_mark_before)
+        return;
+    while (dump->printed < dump->limit && (reader = find_next_mark(dump, &recording, &info)) &&
            info->time_ns < before_ns) {
-        dump->next_mark++;
+        dump->next_marks[recording]++;
         if (!is_wanted_mark(dump, info))
             continue;
         if (dump->json)
-            dump_mark_json(dump->reader, info);
+            dump_mark_json(reader, info);
         else
             dump_mark_text(info);
         dump->printed++;
     }
+    dump->no_mark_before = find_next_mark(dump, &recording, &info) ? info->time_ns : INT64_MAX;
 }
 
 static int dump_events(Dump *dump, const char *path)
@@ -151,7 +179,7 @@ static int dump_events(Dump *dump, const char *path)
     const AdatCursorConfig config = {
         .select = is_wanted_thread, .context = dump, .from_ns = dump->from_ns, .to_ns = dump->to_ns};
     AdatEvent event;
-    int got = adat_cursor_create(dump->reader, &config, &dump->cursor);
+    int got = adat_cursor_create_set(dump->set, &config, &dump->cursor);
 
     while (got >= 0 && dump->printed < dump->limit && !cli_output_failed()) {
         got = adat_cursor_next(dump->cursor, &event);
@@ -162,6 +190,10 @@ static int dump_events(Dump *dump, const char *path)
         if (dump->printed < dump->limit)
             got = dump_event(dump, &event);
     }
+    if (got >= 0 && adat_cursor_vanished(dump->cursor) > 0)
+        cli_error("dump",
+                  "warning: %" PRIu64 " events of '%s' are left out, as their files were removed meanwhile",
+                  adat_cursor_vanished(dump->cursor), path);
     adat_cursor_destroy(dump->cursor);
     if (got >= 0)
         return CLI_OK;
@@ -227,8 +259,8 @@ static int parse_options(Dump *dump, int argc, char **argv)
 
 int cmd_dump(int argc, char **argv)
 {
-    Dump dump = {.from_ns = INT64_MIN, .to_ns = INT64_MAX, .limit = UINT64_MAX};
-    AdatReader *reader = NULL;
+    Dump dump = {.from_ns = INT64_MIN, .to_ns = INT64_MAX, .limit = UINT64_MAX, .no_mark_before = INT64_MIN};
+    AdatSet *set = NULL;
     const char *path;
     int status = CLI_FAILURE, damage;
 
@@ -251,18 +283,25 @@ int cmd_dump(int argc, char **argv)
 
     cli_begin_output();
     setvbuf(stdout, NULL, _IOFBF, OUTPUT_BUFFER);
-    status = trace_open("dump", path, &reader);
+    status = trace_open("dump", path, &set);
     if (status != CLI_OK)
         goto out;
-    dump.reader = reader;
+    dump.set = set;
+    dump.next_marks = calloc(adat_set_recording_count(set), sizeof(*dump.next_marks));
+    if (!dump.next_marks) {
+        cli_error("dump", "out of memory");
+        status = CLI_FAILURE;
+        goto out;
+    }
     status = check_threads(&dump, path);
     if (status == CLI_OK) {
         status = dump_events(&dump, path);
-        damage = trace_report_cut("dump", path, reader);
+        damage = trace_report_damage("dump", path, set);
         status = cli_end_output("dump", status != CLI_OK ? status : damage);
     }
 out:
-    adat_reader_close(reader);
+    adat_set_close(set);
+    free(dump.next_marks);
     free(dump.threads);
     free(dump.events);
     return status;

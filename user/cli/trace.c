@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/cli/trace.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,29 +9,85 @@
 #include "user/base/utf8.h"
 #include "user/cli/cli.h"
 
-int trace_open(const char *command, const char *path, AdatReader **reader_out)
+int trace_open(const char *command, const char *path, AdatSet **set_out)
 {
-    int err = adat_reader_open(path, reader_out);
+    AdatSet *set = NULL;
+    int err = adat_set_open(path, &set);
 
-    if (!err)
+    if (!err && adat_set_recording_count(set) == 0) {
+        (void)trace_report_damage(command, path, set);
+        adat_set_close(set);
+        return CLI_FAILURE;
+    }
+    if (!err) {
+        *set_out = set;
         return CLI_OK;
+    }
     cli_error(command, "cannot read '%s': %s", path, adat_reader_error_text(err));
     return CLI_FAILURE;
 }
 
-int trace_report_cut(const char *command, const char *path, const AdatReader *reader)
+static int report_file(const char *command, const char *label, const AdatSetFile *file)
 {
-    const AdatFileInfo *info = adat_reader_info(reader);
+    const AdatFileInfo *info = &file->info;
 
+    if (file->error == -ENOENT) {
+        cli_error(command, "warning: '%s' was removed meanwhile; what it had is left out", label);
+        return CLI_OK;
+    }
+    if (file->error) {
+        cli_error(command, "cannot read '%s', so it is left out: %s", label,
+                  adat_reader_error_text(file->error));
+        return CLI_FAILURE;
+    }
     if (info->cut == ADAT_CUT_NONE)
         return CLI_OK;
     cli_error(command,
               "%s'%s' is %s: %s, so its last %" PRIu64 " bytes of %" PRIu64
               " are left out; see 'adatrace verify'",
-              info->cut == ADAT_CUT_SHORT ? "warning: " : "", path,
+              info->cut == ADAT_CUT_SHORT ? "warning: " : "", label,
               info->cut == ADAT_CUT_SHORT ? "cut off" : "damaged", adat_cut_text(info->cut),
               adat_cut_bytes(info), info->file_bytes);
     return info->cut == ADAT_CUT_SHORT ? CLI_OK : CLI_FAILURE;
+}
+
+int trace_report_damage(const char *command, const char *path, const AdatSet *set)
+{
+    const AdatSetFile *file;
+    char label[TRACE_LABEL_SIZE];
+    int status = CLI_OK;
+
+    for (size_t i = 0; (file = adat_set_file(set, i)); i++) {
+        trace_label(path, adat_set_is_directory(set), file->name, label);
+        if (report_file(command, label, file) != CLI_OK)
+            status = CLI_FAILURE;
+    }
+    return status;
+}
+
+void trace_put_left_out(const char *path, const AdatSetLeftOut *left_out)
+{
+    const struct {
+        size_t count;
+        const char *text;
+    } rows[] = {
+        {left_out->foreign, "not called as traces are, and not read"},
+        {left_out->copies, "the same as another one that is here, and left out"},
+        {left_out->vanished, "removed meanwhile"},
+        {left_out->empty, "just begun, with nothing in it"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].count > 0)
+            printf("%s: %zu file%s %s\n", path, rows[i].count, rows[i].count == 1 ? "" : "s", rows[i].text);
+}
+
+void trace_json_left_out(JsonWriter *json, const AdatSetLeftOut *left_out)
+{
+    json_u64(json, "foreign_files", left_out->foreign);
+    json_u64(json, "copies", left_out->copies);
+    json_u64(json, "vanished_files", left_out->vanished);
+    json_u64(json, "empty_files", left_out->empty);
 }
 
 static void json_latency(JsonWriter *json, const AdatDrainSummary *drain)
@@ -208,4 +265,22 @@ void trace_put_text(FILE *out, const char *text, size_t size)
         plain = ++i;
     }
     fwrite_unlocked(text + plain, 1, size - plain, out);
+}
+
+void trace_label(const char *path, bool in_directory, const char *name, char label[TRACE_LABEL_SIZE])
+{
+    FILE *out = fmemopen(label, TRACE_LABEL_SIZE, "w");
+
+    label[0] = label[TRACE_LABEL_SIZE - 1] = '\0';
+    if (!out) {
+        (void)snprintf(label, TRACE_LABEL_SIZE, "%s", path);
+        return;
+    }
+    fputs(path, out);
+    if (in_directory) {
+        if (!*path || path[strlen(path) - 1] != '/')
+            fputc('/', out);
+        trace_put_text(out, name, strlen(name));
+    }
+    fclose(out);
 }

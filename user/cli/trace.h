@@ -4,16 +4,30 @@
 #define ADA_CLI_TRACE_H
 
 #include "user/base/json.h"
-#include "user/reader/adat_reader.h"
+#include "user/reader/adat_set.h"
 
-/* CLI_OK, or CLI_FAILURE with the error said. */
-int trace_open(const char *command, const char *path, AdatReader **reader_out);
+/* CLI_OK, or CLI_FAILURE with the error said. A directory is opened if at least one file in it can be read. */
+int trace_open(const char *command, const char *path, AdatSet **set_out);
 
 /*
- * Says on stderr if only a prefix of the file could be read. A torn tail is what a killed recorder
- * leaves, and no failure: CLI_OK. Other damage is: CLI_FAILURE.
+ * Says on stderr of which files only a prefix, or nothing, could be read. A torn tail is what a killed recorder
+ * leaves, and no failure, nor is a file that was removed meanwhile: CLI_OK. Other damage is: CLI_FAILURE.
  */
-int trace_report_cut(const char *command, const char *path, const AdatReader *reader);
+int trace_report_damage(const char *command, const char *path, const AdatSet *set);
+
+#define TRACE_LABEL_SIZE 5200u
+
+/*
+ * What a file is called in messages: "DIR/NAME", where a directory was given, with the name escaped as by trace_put_text(): it need
+ * not be the user's.
+ */
+void trace_label(const char *path, bool in_directory, const char *name, char label[TRACE_LABEL_SIZE]);
+
+/* Lines on stdout about files that were not read; nothing if there are none. */
+void trace_put_left_out(const char *path, const AdatSetLeftOut *left_out);
+
+/* Members "foreign_files", "copies", "vanished_files", "empty_files". */
+void trace_json_left_out(JsonWriter *json, const AdatSetLeftOut *left_out);
 
 /*
  * A member "key": {"scheduler": ..., "iterations": ..., ...}, or null without a summary. "latency_us" is null

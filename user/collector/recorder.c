@@ -261,6 +261,7 @@ int recorder_create(const RecorderConfig *config, Recorder **recorder_out, enum 
         .wants_children = !config->argv && config->with_children,
         .weights = config->weights,
         .files = config->files,
+        .recovered = config->recovered,
     };
     Recorder *recorder = new_recorder(config, &session);
     bool started = false;

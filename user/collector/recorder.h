@@ -32,9 +32,10 @@ typedef struct RecorderConfig {
     uint64_t duration_ns;               /* 0: no end is set */
     void (*on_attached)(void *context); /* they were handed over, and record from about now. NULL: nobody wants to know */
     /* both: */
-    int output;                 /* the empty file; taken over */
-    const SessionFiles *files;  /* where it goes on from there; NULL: that is the only file */
-    const char *const *strings; /* for the SESSION block */
+    int output;                    /* the empty file; taken over */
+    const SessionFiles *files;     /* where it goes on from there; NULL: that is the only file */
+    const AdatRecovery *recovered; /* SessionConfig.recovered */
+    const char *const *strings;    /* for the SESSION block */
     enum drain_scheduler_kind scheduler;
     uint64_t metrics_interval_ns; /* how often metrics are collected; 0: never */
     MetricsAddress *metrics_address; /* where they are served; its port, if 0, is set to the one chosen; NULL: nowhere */

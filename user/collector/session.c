@@ -136,7 +136,7 @@ void session_tell_kernel_events(Session *session, KernelEvents *events)
 int session_write_session_block(Session *session)
 {
     const char *const *strings = session->config.strings;
-    static const char key[] = "file_number";
+    static const char recording_key[] = "recording", key[] = "file_number";
     AdatBlockHeader header = {.type = ADAT_BLOCK_SESSION};
     char number[16] = "";
     size_t size = 0;
@@ -146,7 +146,8 @@ int session_write_session_block(Session *session)
     for (size_t i = 0; strings && strings[i]; i++)
         size += strlen(strings[i]) + 1;
     if (session->config.files)
-        size += sizeof(key) + (size_t)snprintf(number, sizeof(number), "%u", session->result.files + 1) + 1;
+        size += sizeof(recording_key) + sizeof(session->recording) + sizeof(key) +
+                (size_t)snprintf(number, sizeof(number), "%u", session->result.files + 1) + 1;
     text = malloc(size + 1);
     if (!text)
         return -ENOMEM;
@@ -154,6 +155,8 @@ int session_write_session_block(Session *session)
     for (size_t i = 0; strings && strings[i]; i++)
         at = stpcpy(at, strings[i]) + 1;
     if (session->config.files) {
+        at = stpcpy(at, recording_key) + 1;
+        at = stpcpy(at, session->recording) + 1;
         at = stpcpy(at, key) + 1;
         (void)stpcpy(at, number);
     }
@@ -220,6 +223,8 @@ int session_create(int fd, const SessionConfig *config, Session **session_out)
     source = session_metrics_source(session);
     metrics_global_init(&session->global, &source, config->metrics_hub, config->metrics_interval_ns,
                         session->started_at);
+    if (!error)
+        error = session_name_recording(session);
     if (!error)
         error = session_write_session_block(session);
     if (error) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From one file of a recording to the next, between two iterations of the drain: SessionFiles. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "user/collector/session_internal.h"
@@ -9,6 +12,22 @@
 static uint64_t due_after(uint64_t now, uint64_t duration_ns)
 {
     return duration_ns > 0 ? now + duration_ns : UINT64_MAX;
+}
+
+int session_name_recording(Session *session)
+{
+    uint8_t id[16];
+    char *at = session->recording;
+
+    if (!session->config.files)
+        return 0;
+    if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
+        return -errno;
+    id[6] = (uint8_t)((id[6] & 0x0f) | 0x40); /* RFC 4122: version 4, */
+    id[8] = (uint8_t)((id[8] & 0x3f) | 0x80); /* variant 1 */
+    for (size_t i = 0; i < sizeof(id); i++)
+        at += sprintf(at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id[i]);
+    return 0;
 }
 
 void session_begin_files(Session *session)

@@ -94,6 +94,7 @@ struct Session {
     bool closing; /* nothing is put into the file any more */
     SessionResult result;
     int close_error;
+    char recording[37]; /* uuid that all files of the recording name, as text; empty: there is one file */
 };
 
 /* The drain thread's main function. */
@@ -130,6 +131,9 @@ KernelStatus session_kernel_status(const Session *session);
 
 /* Begins a file: what it is of, and the clocks. */
 int session_write_session_block(Session *session);
+
+/* Before the first file is begun: what all files of the recording have in common. 0 or -errno of getrandom(2). */
+int session_name_recording(Session *session);
 
 /* When the first file begins, between iterations, and when the last one is closed. */
 void session_begin_files(Session *session);

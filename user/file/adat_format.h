@@ -100,7 +100,7 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatBlockHeader, dropped_full) == 64, "");
 
 /*
  * Strings: "key\0value\0key\0value\0". Session keys: host, kernel, adatrace (version), command, policy, detail, threads, ring_size; and
- * file_number (1..) if the recording is of several files. The numbers of processes and threads are the same in all of them; a file describes those that
+ * if the recording may be of several files: recording (a uuid, the same in all of them) and file_number (1..). The numbers of processes and threads are the same in all of them; a file describes those that
  * it has something of, and its accounts are of what happened while it was written. A death record may name a thread of an
  * earlier file.
  */

@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "user/file/event_pack.h"
-#include "user/reader/reader.h"
+#include "user/reader/file_pool.h"
+#include "user/reader/set.h"
 
 /* One thread on its way through the trace. */
 typedef struct LaneCursor {
+    const AdatReader *reader;
     const ThreadEntry *thread;
     uint32_t clock_kind;
     size_t clock_hint;
@@ -32,7 +34,7 @@ typedef struct LaneCursor {
 } LaneCursor;
 
 struct AdatCursor {
-    const AdatReader *reader;
+    FilePool files;
     int64_t from_ns;
     int64_t to_ns;
     LaneCursor *lanes;
@@ -42,6 +44,7 @@ struct AdatCursor {
     LaneCursor *current; /* of the event that was returned last */
     LaneCursor *ended;   /* to be freed when the next event is asked for: until then its details may be */
     AdaIndexEvent event; /* that was returned last */
+    uint64_t vanished;
 };
 
 /* ---- heap ------------------------------------------------------------------------------------ */
@@ -80,9 +83,9 @@ static void pop_top(AdatCursor *cursor)
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-static int64_t lane_convert(const AdatCursor *cursor, LaneCursor *lane, uint64_t ticks)
+static int64_t lane_convert(LaneCursor *lane, uint64_t ticks)
 {
-    return clock_line_convert(&cursor->reader->clock, lane->clock_kind, ticks, &lane->clock_hint);
+    return clock_line_convert(&lane->reader->clock, lane->clock_kind, ticks, &lane->clock_hint);
 }
 
 static void lane_free(LaneCursor *lane)
@@ -106,8 +109,8 @@ static bool lane_seek_block(const AdatCursor *cursor, LaneCursor *lane)
     for (lane->count = 0; lane->next_block < blocks->count; lane->next_block++) {
         const BlockRef *block = &blocks->blocks[lane->next_block];
 
-        if (lane_convert(cursor, lane, block->last_time) >= cursor->from_ns) {
-            lane->time = lane_convert(cursor, lane, block->first_time);
+        if (lane_convert(lane, block->last_time) >= cursor->from_ns) {
+            lane->time = lane_convert(lane, block->first_time);
             return lane->time <= cursor->to_ns;
         }
     }
@@ -118,7 +121,7 @@ static bool lane_seek_block(const AdatCursor *cursor, LaneCursor *lane)
 static bool lane_seek_event(const AdatCursor *cursor, LaneCursor *lane)
 {
     for (; lane->position < lane->count; lane->position++) {
-        lane->time = lane_convert(cursor, lane, lane->events[lane->position].timestamp);
+        lane->time = lane_convert(lane, lane->events[lane->position].timestamp);
         if (lane->time >= cursor->from_ns)
             return true;
     }
@@ -140,13 +143,27 @@ static int reserve_events(LaneCursor *lane, size_t count)
     return 0;
 }
 
-static int lane_load(const AdatCursor *cursor, LaneCursor *lane)
+/* Reads a block from its file. -ENOENT: the file is gone. */
+static int load_block(AdatCursor *cursor, const LaneCursor *lane, const BlockRef *block, BlockBuffer *buffer)
+{
+    int fd = file_pool_get(&cursor->files, lane->reader, block->file);
+
+    return fd < 0 ? fd : block_load(fd, block, buffer);
+}
+
+static int lane_load(AdatCursor *cursor, LaneCursor *lane)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
     AdatBlockHeader header;
     uint32_t held, count;
-    int err = block_load(cursor->reader->fd, block, &lane->block);
+    int err = load_block(cursor, lane, block, &lane->block);
 
+    if (err == -ENOENT) { /* as if it had no events */
+        cursor->vanished += block->record_count;
+        lane->next_block++;
+        lane->position = lane->count = 0;
+        return 0;
+    }
     if (err)
         return err;
     memcpy(&header, lane->block.data, sizeof(header));
@@ -165,38 +182,39 @@ static int lane_load(const AdatCursor *cursor, LaneCursor *lane)
 
 /* ---- cursor ---------------------------------------------------------------------------------- */
 
-static size_t select_lanes(AdatCursor *cursor, const AdatCursorConfig *config)
+/* Adds the wanted lanes of a recording. */
+static void select_lanes(AdatCursor *cursor, const AdatReader *reader, const AdatCursorConfig *config)
 {
-    const AdatReader *reader = cursor->reader;
-    size_t count = 0;
-
     for (size_t i = 0; i < reader->threads.count; i++) {
         const ThreadEntry *thread = &reader->threads.items[i];
-        LaneCursor *lane = &cursor->lanes[count];
+        LaneCursor *lane = &cursor->lanes[cursor->lane_count];
 
         if (thread->lanes[ADA_LANE_INDEX].count == 0)
             continue;
         if (config && config->select && !config->select(&thread->info, config->context))
             continue;
         *lane = (LaneCursor){
+            .reader = reader,
             .thread = thread,
             .clock_kind = reader_clock_kind(reader, thread->info.process),
         };
-        count++;
+        cursor->lane_count++;
         if (lane_seek_block(cursor, lane))
             cursor->heap[cursor->heap_count++] = lane;
     }
-    return count;
 }
 
-int adat_cursor_create(const AdatReader *reader, const AdatCursorConfig *config, AdatCursor **cursor_out)
+static int create(const AdatReader *const *readers, size_t count, const AdatCursorConfig *config,
+                  AdatCursor **cursor_out)
 {
-    size_t threads = reader->threads.count ? reader->threads.count : 1;
     AdatCursor *cursor = calloc(1, sizeof(*cursor));
+    size_t threads = 1;
 
     if (!cursor)
         return -ENOMEM;
-    cursor->reader = reader;
+    file_pool_init(&cursor->files);
+    for (size_t i = 0; i < count; i++)
+        threads += readers[i]->threads.count;
     cursor->from_ns = config ? config->from_ns : INT64_MIN;
     cursor->to_ns = config ? config->to_ns : INT64_MAX;
     cursor->lanes = calloc(threads, sizeof(*cursor->lanes));
@@ -205,11 +223,27 @@ int adat_cursor_create(const AdatReader *reader, const AdatCursorConfig *config,
         adat_cursor_destroy(cursor);
         return -ENOMEM;
     }
-    cursor->lane_count = select_lanes(cursor, config);
+    for (size_t i = 0; i < count; i++)
+        select_lanes(cursor, readers[i], config);
     for (size_t i = cursor->heap_count / 2; i > 0; i--)
         sift_down(cursor, i - 1);
     *cursor_out = cursor;
     return 0;
+}
+
+int adat_cursor_create(const AdatReader *reader, const AdatCursorConfig *config, AdatCursor **cursor_out)
+{
+    return create(&reader, 1, config, cursor_out);
+}
+
+int adat_cursor_create_set(const AdatSet *set, const AdatCursorConfig *config, AdatCursor **cursor_out)
+{
+    return create((const AdatReader *const *)set->readers, set->reader_count, config, cursor_out);
+}
+
+uint64_t adat_cursor_vanished(const AdatCursor *cursor)
+{
+    return cursor->vanished;
 }
 
 void adat_cursor_destroy(AdatCursor *cursor)
@@ -218,6 +252,7 @@ void adat_cursor_destroy(AdatCursor *cursor)
         return;
     for (size_t i = 0; i < cursor->lane_count; i++)
         lane_free(&cursor->lanes[i]);
+    file_pool_fini(&cursor->files);
     free(cursor->lanes);
     free(cursor->heap);
     free(cursor);
@@ -261,8 +296,9 @@ int adat_cursor_next(AdatCursor *cursor, AdatEvent *event_out)
             continue;
         }
         event_out->time_ns = lane->time;
+        event_out->reader = lane->reader;
         event_out->thread = &lane->thread->info;
-        event_out->process = adat_reader_process(cursor->reader, lane->thread->info.process);
+        event_out->process = adat_reader_process(lane->reader, lane->thread->info.process);
         event_out->record = lane->first_record + lane->position;
         event_out->event = lane->events[lane->position];
         cursor->event = event_out->event;
@@ -344,7 +380,7 @@ static int list_details(LaneCursor *lane, const BlockRef *block)
     return 0;
 }
 
-static int load_details(const AdatCursor *cursor, LaneCursor *lane, size_t index)
+static int load_details(AdatCursor *cursor, LaneCursor *lane, size_t index)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_DETAIL].blocks[index];
     int err;
@@ -352,7 +388,7 @@ static int load_details(const AdatCursor *cursor, LaneCursor *lane, size_t index
     if (lane->detail_next == index + 1)
         return 0;
     lane->detail_next = 0;
-    err = block_load(cursor->reader->fd, block, &lane->detail_block);
+    err = load_block(cursor, lane, block, &lane->detail_block);
     if (!err)
         err = list_details(lane, block);
     if (err)
@@ -383,7 +419,7 @@ int adat_cursor_detail(AdatCursor *cursor, AdatDetail *detail_out)
         return 0;
     err = load_details(cursor, lane, index);
     if (err)
-        return err;
+        return err == -ENOENT ? 0 : err;
     position = number - blocks->blocks[index].first_record;
     if (position >= lane->detail_count)
         return 0;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walks over the events of a trace in the order of time.
+ * Walks over the events of a trace, or of a set of them, in the order of time.
  *
  * The threads' lanes are merged by a heap. A lane's block is read when its time has come, so memory
  * holds one block of each thread that was alive then, however long the trace is. Events with the same
- * time come in the order of the threads' numbers, and those of one thread always in its own order.
+ * time come in the order of the threads' numbers, and those of one thread always in its own order, from file to file as well. Of
+ * files that are not held open only the few that were needed last are.
  */
 #ifndef ADA_READER_ADAT_CURSOR_H
 #define ADA_READER_ADAT_CURSOR_H
 
-#include "user/reader/adat_reader.h"
+#include "user/reader/adat_set.h"
 
 typedef struct AdatCursor AdatCursor;
 
@@ -22,7 +23,8 @@ typedef struct AdatCursorConfig {
 } AdatCursorConfig;
 
 typedef struct AdatEvent {
-    int64_t time_ns; /* since the first clock anchor */
+    int64_t time_ns;          /* since the first clock anchor */
+    const AdatReader *reader; /* of its recording */
     const AdatThreadInfo *thread;
     const AdatProcessInfo *process;
     uint64_t record; /* number within the lane */
@@ -32,6 +34,9 @@ typedef struct AdatEvent {
 /* `config` NULL = everything. -ENOMEM. The reader must outlive the cursor. */
 int adat_cursor_create(const AdatReader *reader, const AdatCursorConfig *config, AdatCursor **cursor_out);
 
+/* The same over all recordings of a set, which must outlive the cursor. */
+int adat_cursor_create_set(const AdatSet *set, const AdatCursorConfig *config, AdatCursor **cursor_out);
+
 /* NULL is allowed. */
 void adat_cursor_destroy(AdatCursor *cursor);
 
@@ -40,6 +45,9 @@ void adat_cursor_destroy(AdatCursor *cursor);
  * of pread(2).
  */
 int adat_cursor_next(AdatCursor *cursor, AdatEvent *event_out);
+
+/* Events that were passed over so far, as the file that has them was removed meanwhile. */
+uint64_t adat_cursor_vanished(const AdatCursor *cursor);
 
 /* A detail record; `payload` is valid until the next call with the same cursor. */
 typedef struct AdatDetail {

@@ -3,12 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "user/base/array.h"
 #include "user/reader/reader.h"
+
+/* What a held descriptor of a compressed file counts, against 1 of others. */
+#define COMPRESSED_PRICE 32u
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -26,7 +31,7 @@ static int check_regular(int fd, uint64_t *bytes_out)
     return 0;
 }
 
-static int scan_blocks(AdatReader *reader)
+static int scan_blocks(AdatReader *reader, int fd)
 {
     AdatFileInfo *info = &reader->info;
     BlockScan scan;
@@ -35,7 +40,7 @@ static int scan_blocks(AdatReader *reader)
 
     if (info->header.header_bytes > info->file_bytes)
         return -ENODATA;
-    block_scan_init(&scan, reader->fd, info->header.header_bytes, info->file_bytes);
+    block_scan_init(&scan, fd, info->header.header_bytes, info->file_bytes);
     while ((got = block_scan_next(&scan, &block)) > 0) {
         got = collect_block(reader, &block);
         if (got < 0)
@@ -50,27 +55,147 @@ static int scan_blocks(AdatReader *reader)
     return got;
 }
 
-int adat_reader_open_fd(int fd, AdatReader **reader_out)
+/* Takes in a file behind those that were read before; the descriptor stays the caller's. Its errors are in the entry, too. */
+static int read_file(AdatReader *reader, size_t place, int fd)
+{
+    size_t first_block = reader->blocks.count;
+    ReaderFile *file;
+    int error;
+
+    if (reader->files.count == UINT32_MAX ||
+        array_reserve_one(&reader->files.items, &reader->files.capacity, reader->files.count, sizeof(*file)))
+        return -ENOMEM;
+    file = &reader->files.items[reader->files.count++];
+    *file = (ReaderFile){.place = place, .fd = -1, .error = fd < 0 ? fd : 0};
+    if (fd < 0)
+        return fd;
+    reader->info = (AdatFileInfo){0};
+    error = check_regular(fd, &reader->info.file_bytes);
+    if (!error)
+        error = file_header_read(fd, &reader->info.header);
+    if (!error)
+        error = scan_blocks(reader, fd);
+    if (!error)
+        error = accounts_settle_file(reader, file, fd, first_block);
+    if (error) { /* nothing of it is wanted */
+        reader->blocks.count = first_block;
+        reader->ledger.count = reader->looks.count = 0;
+    }
+    file->info = reader->info;
+    file->error = error;
+    reader->base += reader->info.file_bytes;
+    return error;
+}
+
+static AdatReader *create_reader(void)
 {
     AdatReader *reader = calloc(1, sizeof(*reader));
+
+    if (!reader)
+        return NULL;
+    reader->first_time = INT64_MAX;
+    reader->last_time = INT64_MIN;
+    return reader;
+}
+
+int adat_reader_open_fd(int fd, AdatReader **reader_out)
+{
+    AdatReader *reader = create_reader();
     int err;
 
     if (!reader)
         return -ENOMEM;
-    reader->fd = fd;
-    reader->first_time = INT64_MAX;
-    reader->last_time = INT64_MIN;
-    err = check_regular(fd, &reader->info.file_bytes);
+    err = read_file(reader, 0, fd);
     if (!err)
-        err = file_header_read(fd, &reader->info.header);
-    if (!err)
-        err = scan_blocks(reader);
-    if (!err)
-        err = connect_tables(reader);
+        err = connect_tables(reader, NULL);
     if (err) {
-        reader->fd = -1;
         adat_reader_close(reader);
         return err;
+    }
+    reader->files.items[0].fd = fd;
+    *reader_out = reader;
+    return 0;
+}
+
+/* The recording's: sums, and what is true of all its files; the header is the first one's. */
+static void sum_infos(AdatReader *reader)
+{
+    AdatFileInfo total = {0};
+    bool first = true;
+
+    for (size_t i = 0; i < reader->files.count; i++) {
+        const AdatFileInfo *info = &reader->files.items[i].info;
+
+        if (reader->files.items[i].error)
+            continue;
+        if (first) {
+            total = *info;
+            first = false;
+            continue;
+        }
+        total.file_bytes += info->file_bytes;
+        total.valid_bytes += info->valid_bytes;
+        total.blocks += info->blocks;
+        total.closed = total.closed && info->closed;
+        total.has_ledger = total.has_ledger && info->has_ledger;
+        if (total.cut == ADAT_CUT_NONE)
+            total.cut = info->cut;
+    }
+    reader->info = total;
+}
+
+/* Whether the descriptor may stay open; one of a compressed file counts more, as all that it holds takes room meanwhile. */
+static bool take_hold(const TraceFile *source, size_t *may_hold)
+{
+    size_t price = source->compressed ? COMPRESSED_PRICE : 1;
+
+    if (*may_hold < price)
+        return false;
+    *may_hold -= price;
+    return true;
+}
+
+static int read_files(AdatReader *reader, size_t first, size_t end, size_t *may_hold)
+{
+    size_t good = 0;
+
+    for (size_t i = first; i < end; i++) {
+        int fd = trace_files_open_file(reader->sources, i);
+        int error = read_file(reader, i, fd);
+
+        if (!error && take_hold(&reader->sources->items[i], may_hold))
+            reader->files.items[reader->files.count - 1].fd = fd;
+        else if (fd >= 0)
+            close(fd);
+        if (error == -ENOMEM)
+            return error;
+        good += error == 0;
+        pack_tables(reader);
+    }
+    return good > 0 ? 0 : -ENOENT;
+}
+
+int reader_open_files(const TraceFiles *sources, size_t first, size_t end, const AdatReader *before,
+                      size_t *may_hold, AdatReader **reader_out)
+{
+    AdatReader *reader = create_reader();
+    int error;
+
+    if (!reader)
+        return -ENOMEM;
+    reader->sources = sources;
+    error = read_files(reader, first, end, may_hold);
+    if (error == -ENOENT) {
+        *reader_out = reader; /* its files say why */
+        return error;
+    }
+    if (!error) {
+        sum_infos(reader);
+        error = connect_tables(reader, before);
+    }
+    if (error) {
+        adat_reader_close(reader);
+        return error;
     }
     *reader_out = reader;
     return 0;
@@ -93,9 +218,11 @@ void adat_reader_close(AdatReader *reader)
 {
     if (!reader)
         return;
+    for (size_t i = 0; i < reader->files.count; i++)
+        if (reader->files.items[i].fd >= 0)
+            close(reader->files.items[i].fd);
+    free(reader->files.items);
     collect_free(reader);
-    if (reader->fd >= 0)
-        close(reader->fd);
     free(reader);
 }
 
@@ -111,7 +238,9 @@ const char *adat_reader_error_text(int err)
     case -EPROTONOSUPPORT:
         return "written in a newer format; use a newer adatrace";
     case -EISDIR:
-        return "a directory; give a .adat file";
+        return "a directory, and no trace is in it; give a .adat file, or the directory of a recording";
+    case -EFBIG:
+        return "it holds far more than a compressed trace does; if it is one, decompress it first: gunzip FILE";
     case -ENOTSUP:
         return "not a regular file; copy the trace to a file first";
     case -ENOENT:
@@ -138,6 +267,12 @@ const char *adat_cut_text(AdatCut cut)
     _Static_assert(sizeof(texts) / sizeof(texts[0]) == ADAT_CUT_COUNT, "a text for each");
 
     return (unsigned)cut < ADAT_CUT_COUNT ? texts[cut] : "unknown";
+}
+
+void adat_id_format(const uint8_t *uuid, char text[ADAT_ID_SIZE])
+{
+    for (int i = 0; i < 16; i++)
+        text += sprintf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
 /* ---- what is in the file --------------------------------------------------------------------- */

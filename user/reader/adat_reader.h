@@ -65,6 +65,11 @@ static inline uint64_t adat_cut_bytes(const AdatFileInfo *info)
 /* What a cut means to a user. */
 const char *adat_cut_text(AdatCut cut);
 
+#define ADAT_ID_SIZE 37u
+
+/* A uuid as text, NUL-terminated. */
+void adat_id_format(const uint8_t *uuid, char text[ADAT_ID_SIZE]);
+
 /* ---- what is in the file ---------------------------------------------------------------------- */
 
 const AdatFileInfo *adat_reader_info(const AdatReader *reader);

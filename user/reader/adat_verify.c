@@ -229,7 +229,7 @@ static int check_blocks(Check *check)
     Block block;
     int got;
 
-    block_scan_init(&scan, check->reader->fd, info->header.header_bytes, info->valid_bytes);
+    block_scan_init(&scan, check->reader->files.items[0].fd, info->header.header_bytes, info->valid_bytes);
     while ((got = block_scan_next(&scan, &block)) > 0) {
         got = check_block(check, &block);
         if (got < 0)
@@ -288,6 +288,19 @@ static void check_file(Check *check)
     verify_ledgers_end(check);
 }
 
+/* Of thousands of files that are sound each has a verdict. */
+static void shrink(AdatVerdict *verdict)
+{
+    AdatProblem *problems = NULL;
+
+    if (verdict->kept > 0)
+        problems = realloc(verdict->problems, verdict->kept * sizeof(*problems));
+    else
+        free(verdict->problems);
+    if (problems || verdict->kept == 0)
+        verdict->problems = problems;
+}
+
 int adat_verify(const AdatReader *reader, AdatVerdict *verdict_out)
 {
     AdatVerdict verdict = {
@@ -311,6 +324,7 @@ int adat_verify(const AdatReader *reader, AdatVerdict *verdict_out)
         adat_verdict_fini(&verdict);
         return err;
     }
+    shrink(&verdict);
     *verdict_out = verdict;
     return 0;
 }

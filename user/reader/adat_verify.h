@@ -23,12 +23,12 @@ typedef struct AdatVerdict {
     uint64_t events; /* index events */
     uint64_t cut_bytes;
     uint64_t problem_count;
-    size_t kept; /* min(problem_count, ADAT_PROBLEMS_MAX) */
-    AdatProblem *problems;
-    bool closed; /* false alone is not a problem: the recorder was killed, or still runs */
+    size_t kept;           /* min(problem_count, ADAT_PROBLEMS_MAX) */
+    AdatProblem *problems; /* NULL if there is none */
+    bool closed;           /* false alone is not a problem: the recorder was killed, or still runs */
 } AdatVerdict;
 
-/* 0, whatever was found; -ENOMEM, or those of pread(2). */
+/* For a reader of one file. 0, whatever was found; -ENOMEM, or those of pread(2). */
 int adat_verify(const AdatReader *reader, AdatVerdict *verdict_out);
 
 /* Frees what `verdict` holds. */

@@ -21,6 +21,7 @@ typedef struct BlockRef {
     uint32_t process;
     uint32_t thread;
     uint32_t lane; /* ADA_LANE_* */
+    uint32_t file; /* of the reader's */
 } BlockRef;
 
 /* A block in memory; zero it before its first use. */

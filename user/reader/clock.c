@@ -24,6 +24,14 @@ static int64_t difference(uint64_t a, uint64_t b)
     return b - a < (uint64_t)TIME_LIMIT ? -(int64_t)(b - a) : -TIME_LIMIT;
 }
 
+/* The same of ticks that are nanoseconds and a base of either sign. */
+static int64_t since(uint64_t ns, int64_t base)
+{
+    if (base >= 0)
+        return difference(ns, (uint64_t)base);
+    return ns < (uint64_t)TIME_LIMIT / 2 ? (int64_t)ns - base : TIME_LIMIT;
+}
+
 /* Nothing comes before what came before it, and nothing is beyond all time. */
 static bool is_acceptable(const ClockLine *line, const AdatClock *anchor)
 {
@@ -36,6 +44,11 @@ static bool is_acceptable(const ClockLine *line, const AdatClock *anchor)
     last = &line->points[line->count - 1];
     return (int64_t)anchor->monotonic_ns > last->monotonic &&
            (anchor->tsc > last->tsc || (anchor->tsc == 0 && last->tsc == 0));
+}
+
+bool clock_line_is_behind(const ClockLine *line, const AdatClock *anchor)
+{
+    return line->count > 0 && anchor->monotonic_ns <= (uint64_t)line->points[line->count - 1].monotonic;
 }
 
 int clock_line_add(ClockLine *line, const AdatClock *anchor)
@@ -96,6 +109,30 @@ void clock_line_finish(ClockLine *line, uint64_t first_ticks, uint64_t created_r
     line->bend = greatest_bend(line);
 }
 
+/* How much further ahead of CLOCK_MONOTONIC the time of day may be when neither was a cause to doubt that they are the same clocks. */
+#define SAME_CLOCKS_NS INT64_C(1000000000)
+
+/* The furthest that a base may be before the machine's start, so that no time since it overflows: 36 years. */
+#define BASE_LEAST (-(TIME_LIMIT / 4))
+
+void clock_line_continue(ClockLine *line, const ClockLine *before)
+{
+    const ClockPoint *first, *last;
+    int64_t ahead, base;
+
+    if (line->count == 0 || before->count == 0)
+        return;
+    first = &line->points[0];
+    last = &before->points[before->count - 1];
+    if (__builtin_sub_overflow(first->realtime, last->realtime, &ahead))
+        return;
+    if (first->monotonic >= before->points[0].monotonic && ahead <= SAME_CLOCKS_NS)
+        base = before->base;
+    else if (__builtin_sub_overflow(before->base, ahead, &base) || base > TIME_LIMIT)
+        base = ahead < 0 ? TIME_LIMIT : BASE_LEAST;
+    line->base = base < BASE_LEAST ? BASE_LEAST : base;
+}
+
 uint64_t clock_line_error(const ClockLine *line)
 {
     return line->read_error + line->bend; /* each below TIME_LIMIT */
@@ -140,11 +177,12 @@ int64_t clock_line_convert(const ClockLine *line, uint32_t clock_kind, uint64_t 
     if (line->count == 0)
         return difference(ticks, line->base_ticks);
     if (clock_kind == ADA_CLOCK_MONOTONIC)
-        return difference(ticks, (uint64_t)line->base);
+        return since(ticks, line->base);
 
     point = &line->points[0];
     if (ticks < point->tsc)
-        return -clamp((double)(point->tsc - ticks) * line->slope, TIME_LIMIT / 2);
+        return point->monotonic - line->base -
+               clamp((double)(point->tsc - ticks) * line->slope, TIME_LIMIT / 2);
 
     *hint = find_by_tsc(line, ticks, *hint);
     point = &line->points[*hint];

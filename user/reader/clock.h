@@ -23,8 +23,8 @@ typedef struct ClockLine {
     ClockPoint *points;
     size_t count;
     size_t capacity;
-    size_t rejected;     /* anchors that went backwards or were absurd */
-    int64_t base;        /* of monotonic: where time starts to count */
+    size_t rejected; /* anchors that went backwards or were absurd */
+    int64_t base; /* of monotonic: where time starts to count; negative if that was before the machine was started */
     double slope;        /* beyond the ends */
     uint64_t read_error; /* ns; of the anchor whose clocks were read furthest apart */
     uint64_t bend;       /* ns; how far an anchor is at most from the line between those beside it */
@@ -36,9 +36,18 @@ typedef struct ClockLine {
 /* Takes in the next anchor of the file. 0 or -ENOMEM. */
 int clock_line_add(ClockLine *line, const AdatClock *anchor);
 
+/* Whether it is not later than the last one. */
+bool clock_line_is_behind(const ClockLine *line, const AdatClock *anchor);
+
 /* All anchors are in. The last two say where time starts if there was none. */
 void clock_line_finish(ClockLine *line, uint64_t first_ticks, uint64_t created_realtime_ns);
 void clock_line_fini(ClockLine *line);
+
+/*
+ * Counts from where `before` does, which is finished as well, and earlier: by CLOCK_MONOTONIC; or by CLOCK_REALTIME if the machine was
+ * started anew between the two, or suspended. Without anchors on either side nothing is done.
+ */
+void clock_line_continue(ClockLine *line, const ClockLine *before);
 
 /* The cycle counter can be converted. */
 bool clock_line_has_tsc(const ClockLine *line);

@@ -21,7 +21,7 @@ void string_table_free(StringTable *strings)
     *strings = (StringTable){0};
 }
 
-static int strings_parse(const uint8_t *bytes, size_t size, StringTable *strings_out)
+int string_table_parse(const uint8_t *bytes, size_t size, StringTable *strings_out)
 {
     StringTable strings = {0};
     size_t capacity = 0, at = 0;
@@ -50,7 +50,7 @@ static int strings_parse(const uint8_t *bytes, size_t size, StringTable *strings
 static int collect_session(AdatReader *reader, const Block *block)
 {
     StringTable strings;
-    int err = strings_parse(block->payload, block->header->payload_bytes, &strings);
+    int err = string_table_parse(block->payload, block->header->payload_bytes, &strings);
 
     if (err)
         return err;
@@ -75,7 +75,7 @@ static int mention_process(AdatReader *reader, uint32_t number)
 
 static int collect_process(AdatReader *reader, const Block *block)
 {
-    ProcessEntry entry = {.info.described = true, .order = block->offset};
+    ProcessEntry entry = {.info.described = true, .order = reader->base + block->offset};
     size_t size = block->header->payload_bytes;
     int err;
 
@@ -84,8 +84,8 @@ static int collect_process(AdatReader *reader, const Block *block)
     memcpy(&entry.info.process, block->payload, sizeof(entry.info.process));
     if (RESERVE(&reader->processes))
         return -ENOMEM;
-    err = strings_parse(block->payload + sizeof(entry.info.process), size - sizeof(entry.info.process),
-                        &entry.strings);
+    err = string_table_parse(block->payload + sizeof(entry.info.process), size - sizeof(entry.info.process),
+                             &entry.strings);
     if (err)
         return err;
     reader->processes.items[reader->processes.count++] = entry;
@@ -102,7 +102,7 @@ int collect_add_thread(AdatReader *reader, const ThreadEntry *entry)
 
 static int collect_thread(AdatReader *reader, const Block *block)
 {
-    ThreadEntry entry = {.info.described = true, .order = block->offset};
+    ThreadEntry entry = {.info.described = true, .order = reader->base + block->offset};
 
     if (block->header->payload_bytes < sizeof(entry.info.thread))
         return 0;
@@ -130,6 +130,7 @@ static int collect_events(AdatReader *reader, const Block *block)
         .process = header->process,
         .thread = header->thread,
         .lane = header->type == ADAT_BLOCK_INDEX ? ADA_LANE_INDEX : ADA_LANE_DETAIL,
+        .file = (uint32_t)(reader->files.count - 1),
     };
     return 0;
 }
@@ -139,7 +140,7 @@ static int collect_descriptors(AdatReader *reader, const Block *block)
     size_t count = block->header->payload_bytes / sizeof(AdaEventDescriptor);
 
     for (size_t i = 0; i < count; i++) {
-        DescriptorEntry entry = {.process = block->header->process, .order = block->offset};
+        DescriptorEntry entry = {.process = block->header->process, .order = reader->base + block->offset};
         AdaEventDescriptor *descriptor = &entry.descriptor;
 
         memcpy(descriptor, block->payload + i * sizeof(*descriptor), sizeof(*descriptor));
@@ -160,7 +161,7 @@ static int collect_modules(AdatReader *reader, const Block *block)
     size_t count = block->header->payload_bytes / sizeof(AdaModule);
 
     for (size_t i = 0; i < count; i++) {
-        ModuleEntry entry = {.process = block->header->process, .order = block->offset};
+        ModuleEntry entry = {.process = block->header->process, .order = reader->base + block->offset};
 
         memcpy(&entry.module, block->payload + i * sizeof(entry.module), sizeof(entry.module));
         entry.module.path[sizeof(entry.module.path) - 1] = '\0';
@@ -201,6 +202,7 @@ static int collect_looks(AdatReader *reader, const uint8_t *entries, size_t coun
 static int collect_ledger(AdatReader *reader, const Block *block)
 {
     const uint8_t *entries = block->payload + sizeof(reader->drain);
+    LedgerNote note;
     size_t count;
 
     if (block->header->payload_bytes < sizeof(reader->drain))
@@ -216,8 +218,9 @@ static int collect_ledger(AdatReader *reader, const Block *block)
     for (size_t i = 0; i < count; i++) {
         if (RESERVE(&reader->ledger))
             return -ENOMEM;
-        memcpy(&reader->ledger.items[reader->ledger.count++], entries + i * sizeof(AdatLedgerEntry),
-               sizeof(AdatLedgerEntry));
+        note.order = reader->ledger.count;
+        memcpy(&note.entry, entries + i * sizeof(note.entry), sizeof(note.entry));
+        reader->ledger.items[reader->ledger.count++] = note;
     }
     return 0;
 }
@@ -244,7 +247,8 @@ static int collect_kernel(AdatReader *reader, const Block *block)
 
 static int collect_mark(AdatReader *reader, const Block *block)
 {
-    MarkEntry entry = {.order = block->offset, .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
+    MarkEntry entry = {.order = reader->base + block->offset,
+                       .info.anomaly = (block->header->flags & ADAT_FLAG_ANOMALY) != 0};
     AdatMark *mark = &entry.info.mark;
 
     if (block->header->payload_bytes < sizeof(*mark))
@@ -264,6 +268,9 @@ static int collect_clock(AdatReader *reader, const Block *block)
     if (block->header->payload_bytes < sizeof(anchor))
         return 0;
     memcpy(&anchor, block->payload, sizeof(anchor));
+    /* Each file of a recording begins with the recording's first anchor. */
+    if (reader->files.count > 1 && clock_line_is_behind(&reader->clock, &anchor))
+        return 0;
     return clock_line_add(&reader->clock, &anchor);
 }
 
@@ -312,6 +319,8 @@ void collect_free(AdatReader *reader)
     free(reader->thread_deaths.items);
     free(reader->ledger.items);
     free(reader->looks.items);
+    free(reader->sums.items);
+    free(reader->unregistered.items);
     free(reader->marks.items);
     clock_line_fini(&reader->clock);
 }

@@ -5,6 +5,8 @@
 
 #include "user/reader/reader.h"
 
+#define PACKED_LEAST 4096u /* items that are not worth it */
+
 #define COMPARE(a, b) ((a) < (b) ? -1 : (a) > (b))
 
 /* ---- sorting: equal keys in the order of the file, of which the last counts --------------------- */
@@ -32,6 +34,8 @@ static int compare_blocks(const void *a, const void *b)
 
     if (!order)
         order = COMPARE(x->lane, y->lane);
+    if (!order)
+        order = COMPARE(x->file, y->file);
     return order ? order : COMPARE(x->offset, y->offset);
 }
 
@@ -164,85 +168,6 @@ static void connect_deaths(AdatReader *reader)
     reader->thread_deaths.count = reader->thread_deaths.capacity = 0;
 }
 
-/* ---- accounts -------------------------------------------------------------------------------- */
-
-/*
- * What the blocks themselves say: records that are there, and the losses that the lane's last block
- * knew of. All there is when the recorder was killed.
- */
-static int count_lane(const AdatReader *reader, const BlockRange *lane, AdatAccount *account)
-{
-    AdatBlockHeader last;
-    ssize_t got;
-
-    if (lane->count == 0)
-        return 0;
-    for (size_t i = 0; i < lane->count; i++)
-        account->in_file += lane->blocks[i].record_count;
-    got = read_at(reader->fd, &last, sizeof(last), lane->blocks[lane->count - 1].offset);
-    if (got < 0)
-        return (int)got;
-    if ((size_t)got == sizeof(last)) {
-        account->dropped_full = last.dropped_full;
-        account->dropped_nested = last.dropped_nested;
-        account->dropped_io = last.dropped_io;
-        account->recycled_unmarked = last.recycled;
-    }
-    account->attempted = adat_account_sum(account);
-    return 0;
-}
-
-static void apply_entry(AdatReader *reader, const AdatLedgerEntry *entry)
-{
-    const AdatAccount account = adat_account_of(entry);
-    ThreadEntry *thread = reader_find_thread(reader, entry->thread);
-    ptrdiff_t process;
-
-    if (entry->thread == 0) {
-        process = reader_find_process(reader, entry->process);
-        if (process >= 0)
-            adat_account_add(&reader->processes.items[process].info.unregistered, &account);
-    } else if (thread && entry->lane == ADA_LANE_INDEX) {
-        thread->info.events = account;
-        thread->info.accounted = true;
-        thread->info.drain = (AdatThreadDrain){
-            .visits = entry->visits,
-            .skips = entry->skips,
-            .bytes = entry->bytes,
-            .wait_total = entry->wait_total,
-            .wait_max = entry->wait_max,
-        };
-    } else if (thread && entry->lane == ADA_LANE_DETAIL) {
-        thread->info.detail = account;
-    }
-}
-
-/* Entries are exact, even if there is no final ledger: their lanes were done with. They are not needed again. */
-static void apply_ledger(AdatReader *reader)
-{
-    for (size_t i = 0; i < reader->ledger.count; i++)
-        apply_entry(reader, &reader->ledger.items[i]);
-    free(reader->ledger.items);
-    reader->ledger.items = NULL;
-    reader->ledger.count = reader->ledger.capacity = 0;
-}
-
-static int settle_accounts(AdatReader *reader)
-{
-    for (size_t i = 0; i < reader->threads.count; i++) {
-        ThreadEntry *thread = &reader->threads.items[i];
-        int err = count_lane(reader, &thread->lanes[ADA_LANE_INDEX], &thread->info.events);
-
-        if (!err)
-            err = count_lane(reader, &thread->lanes[ADA_LANE_DETAIL], &thread->info.detail);
-        if (err)
-            return err;
-    }
-    apply_ledger(reader);
-    last_look_apply(reader);
-    return 0;
-}
-
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void note_time(AdatReader *reader, int64_t time)
@@ -269,7 +194,7 @@ static void settle_marks(AdatReader *reader)
     SORT(&reader->marks, compare_marks);
 }
 
-static void settle_time(AdatReader *reader)
+static void settle_time(AdatReader *reader, const AdatReader *before)
 {
     uint64_t first_ticks = UINT64_MAX;
 
@@ -277,6 +202,8 @@ static void settle_time(AdatReader *reader)
         if (reader->blocks.items[i].first_time < first_ticks)
             first_ticks = reader->blocks.items[i].first_time;
     clock_line_finish(&reader->clock, first_ticks, reader->info.header.created_realtime_ns);
+    if (before)
+        clock_line_continue(&reader->clock, &before->clock);
 
     for (size_t i = 0; i < reader->clock.count; i++)
         note_time(reader, reader->clock.points[i].monotonic - reader->clock.base);
@@ -293,11 +220,15 @@ static void settle_time(AdatReader *reader)
     settle_marks(reader);
 }
 
-int connect_tables(AdatReader *reader)
+void sort_blocks(BlockRef *blocks, size_t count)
 {
-    SORT(&reader->blocks, compare_blocks);
-    if (mention_threads(reader))
-        return -ENOMEM;
+    if (count > 1)
+        qsort(blocks, count, sizeof(*blocks), compare_blocks);
+}
+
+/* What is described several times, last of all in the latest file. */
+static void keep_last(AdatReader *reader)
+{
     SORT(&reader->processes, compare_processes);
     KEEP_LAST(&reader->processes, SAME_PROCESS, DROP_PROCESS);
     SORT(&reader->threads, compare_threads);
@@ -306,10 +237,33 @@ int connect_tables(AdatReader *reader)
     KEEP_LAST(&reader->descriptors, SAME_DESCRIPTOR, DROP_NOTHING);
     SORT(&reader->modules, compare_modules);
     KEEP_LAST(&reader->modules, SAME_MODULE, DROP_NOTHING);
+}
 
+static size_t count_items(const AdatReader *reader)
+{
+    return reader->processes.count + reader->threads.count + reader->descriptors.count +
+           reader->modules.count + reader->sums.count + reader->unregistered.count;
+}
+
+void pack_tables(AdatReader *reader)
+{
+    if (count_items(reader) < 2 * reader->packed_size || count_items(reader) < PACKED_LEAST)
+        return;
+    keep_last(reader);
+    accounts_pack(reader);
+    reader->packed_size = count_items(reader);
+}
+
+int connect_tables(AdatReader *reader, const AdatReader *before)
+{
+    sort_blocks(reader->blocks.items, reader->blocks.count);
+    if (mention_threads(reader))
+        return -ENOMEM;
+    keep_last(reader);
     connect_blocks(reader);
     connect_processes(reader);
     connect_deaths(reader);
-    settle_time(reader);
-    return settle_accounts(reader);
+    settle_time(reader, before);
+    accounts_apply(reader);
+    return 0;
 }

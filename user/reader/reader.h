@@ -10,6 +10,7 @@
 #include "user/reader/adat_reader.h"
 #include "user/reader/block.h"
 #include "user/reader/clock.h"
+#include "user/reader/trace_files.h"
 
 #define LANES 2u /* ADA_LANE_INDEX, ADA_LANE_DETAIL */
 
@@ -28,7 +29,7 @@ typedef struct BlockRange {
 typedef struct ProcessEntry {
     AdatProcessInfo info;
     StringTable strings;
-    uint64_t order; /* offset of its block; 0 for one that is only referred to */
+    uint64_t order; /* of its block, over all files; 0 for one that is only referred to */
 } ProcessEntry;
 
 typedef struct ThreadEntry {
@@ -49,10 +50,35 @@ typedef struct ModuleEntry {
     AdaModule module;
 } ModuleEntry;
 
-typedef struct LastLook {
+typedef struct LedgerNote {
     AdatLedgerEntry entry;
     uint64_t order;
-} LastLook;
+} LedgerNote;
+
+/* What is known of a lane from one file, or from several together. */
+typedef struct LaneSum {
+    uint32_t thread;
+    uint32_t lane;
+    AdatAccount account;
+    AdatThreadDrain drain;
+    bool accounted; /* in each of the files: the account is the recorder's own */
+    bool observed;
+} LaneSum;
+
+/* The same of events of a process's threads that got no slot. */
+typedef struct UnregisteredSum {
+    uint32_t process;
+    AdatAccount account;
+} UnregisteredSum;
+
+typedef struct ReaderFile {
+    size_t place; /* in AdatReader.sources */
+    int fd;       /* -1: it is opened when it is needed */
+    AdatFileInfo info;
+    int error; /* it could not be read: nothing is known of it */
+    AdatAccount events;
+    AdatAccount detail;
+} ReaderFile;
 
 typedef struct MarkEntry {
     AdatMarkInfo info;
@@ -68,18 +94,23 @@ typedef struct MarkEntry {
     }
 
 struct AdatReader {
-    int fd;
-    AdatFileInfo info;
+    const TraceFiles *sources; /* where the files come from; NULL: the one is open */
+    TABLE(ReaderFile) files;   /* in the order in which they were written */
+    uint64_t base;             /* bytes of files before the one that is scanned: its blocks' order */
+    AdatFileInfo info;         /* of the file that is scanned; then of all together */
+    size_t packed_size;        /* items of the tables after pack_tables() */
     StringTable session;
     TABLE(ProcessEntry) processes;         /* by number */
     TABLE(ThreadEntry) threads;            /* by number */
-    TABLE(BlockRef) blocks;                /* of events, by thread, lane, offset */
+    TABLE(BlockRef) blocks;                /* of events, by thread, lane, file, offset */
     TABLE(DescriptorEntry) descriptors;    /* by process, id */
     TABLE(ModuleEntry) modules;            /* by process, base */
     TABLE(AdatDeath) deaths;               /* in the file's order */
     TABLE(AdatKernelThread) thread_deaths; /* until they are connected */
-    TABLE(AdatLedgerEntry) ledger;         /* final entries, until they are applied */
-    TABLE(LastLook) looks;                 /* entries of snapshots, until they are applied */
+    TABLE(LedgerNote) ledger;              /* final entries of one file, until its accounts are settled */
+    TABLE(LedgerNote) looks;               /* entries of its snapshots, likewise */
+    TABLE(LaneSum) sums;                   /* of the files that are done with, until they are connected */
+    TABLE(UnregisteredSum) unregistered;   /* likewise */
     size_t looks_limit;                    /* see last_look_add() */
     uint64_t looks_seen;
     TABLE(MarkEntry) marks; /* by time */
@@ -92,21 +123,52 @@ struct AdatReader {
     int64_t first_time;
 };
 
-/* Takes in what a block says. 0 or -ENOMEM. */
+/*
+ * Reads the files [first, end) of `sources`, which must outlive the reader and be of one recording. A file that is gone or cannot be read
+ * has that as its error. `before`: the recording before it, whose time it shares; NULL: it begins its own. `may_hold`: so many descriptors
+ * may stay open; what is taken of them is subtracted. 0; -ENOENT: no file could be read; -ENOMEM.
+ */
+int reader_open_files(const TraceFiles *sources, size_t first, size_t end, const AdatReader *before,
+                      size_t *may_hold, AdatReader **reader_out);
+
+/* collect.c: takes in what a block says. 0 or -ENOMEM. */
 int collect_block(AdatReader *reader, const Block *block);
 
 int collect_add_thread(AdatReader *reader, const ThreadEntry *entry);
 void collect_free(AdatReader *reader);
+int string_table_parse(const uint8_t *bytes, size_t size, StringTable *strings_out);
 void string_table_free(StringTable *strings);
 
-/* Notes an entry of a ledger that is a snapshot. 0 or -ENOMEM. */
+/* last_look.c: notes an entry of a ledger that is a snapshot. 0 or -ENOMEM. */
 int last_look_add(AdatReader *reader, const AdatLedgerEntry *entry);
 
-/* Once accounts are what blocks and ledgers say: adds what the recorder knew besides of lanes that it never closed. */
-void last_look_apply(AdatReader *reader);
+/* Keeps the last of each lane, sorted by thread and lane. */
+void last_look_sort(AdatReader *reader);
 
-/* Sorts and connects the tables once all blocks are in. 0 or -errno. */
-int connect_tables(AdatReader *reader);
+/* For qsort(3): by thread, lane, order. */
+int ledger_note_compare(const void *a, const void *b);
+
+/* Adds to what blocks say of a lane what the recorder knew besides, if it never closed it. */
+void last_look_merge(AdatAccount *account, const AdatLedgerEntry *seen);
+
+/*
+ * accounts.c: the file that was scanned last, whose blocks of events are those from `first_block` on, is done with: what became of its
+ * lanes. 0 or -errno.
+ */
+int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t first_block);
+
+/* All that is known of each lane and process, once; and to the threads and processes, once these are connected. */
+void accounts_pack(AdatReader *reader);
+void accounts_apply(AdatReader *reader);
+
+/* connect.c: orders blocks by thread, lane, file, offset. */
+void sort_blocks(BlockRef *blocks, size_t count);
+
+/* Forgets what later files say again, when there is much of it. */
+void pack_tables(AdatReader *reader);
+
+/* Sorts and connects the tables once all blocks are in. `before` as for reader_open_files(). 0 or -ENOMEM. */
+int connect_tables(AdatReader *reader, const AdatReader *before);
 
 /* Index of the process with this number, or -1. */
 ptrdiff_t reader_find_process(const AdatReader *reader, uint32_t number);

@@ -44,16 +44,21 @@ static uint64_t realtime_ns(void)
 
 /* ---- what it tells ---------------------------------------------------------------------------- */
 
-static void set_state(SessionRun *run, enum session_run_state state)
+static void tell_change(const SessionRun *run)
 {
     uint64_t one = 1;
 
+    (void)!write(run->config.state_fd, &one, sizeof(one)); /* fails only when it is full of words to look */
+}
+
+static void set_state(SessionRun *run, enum session_run_state state)
+{
     pthread_mutex_lock(&run->lock);
     run->facts.state = state;
     if (state == SESSION_RUN_STOPPED || state == SESSION_RUN_FAILED)
         run->facts.stopped_at = realtime_ns();
     pthread_mutex_unlock(&run->lock);
-    (void)!write(run->config.state_fd, &one, sizeof(one)); /* fails only when it is full of words to look */
+    tell_change(run);
 }
 
 /* Notes and logs an error of this session. */
@@ -136,6 +141,17 @@ static void on_kernel_missing(void *context, const MarkRule *rule, const char *r
 static void on_marks(void *context)
 {
     (void)session_run_snapshot(context);
+}
+
+static void on_file_complete(void *context, const char *path)
+{
+    SessionRun *run = context;
+
+    pthread_mutex_lock(&run->lock);
+    run->facts.files_completed++;
+    (void)snprintf(run->facts.last_file, sizeof(run->facts.last_file), "%s", path);
+    pthread_mutex_unlock(&run->lock);
+    tell_change(run);
 }
 
 static void on_output_error(void *context, const char *topic, const char *text)
@@ -260,6 +276,7 @@ static void record(SessionRun *run)
         .with_children = true,
         .output = run->output.fd,
         .files = &run->output.files,
+        .recovered = run->output.recovered,
         .strings = strings,
         .scheduler = session->scheduler,
         .metrics_interval_ns = run->config.service->metrics_interval,
@@ -293,6 +310,9 @@ static void record(SessionRun *run)
 static void run_session(SessionRun *run)
 {
     const ServiceSession *session = run->config.session;
+    const SessionOutputCalls calls = {
+        .on_error = on_output_error, .on_complete = on_file_complete, .context = run};
+    const char *what;
     int error = open_targets(run);
 
     if (error) {
@@ -303,9 +323,10 @@ static void run_session(SessionRun *run)
         fail(run, "none of its processes can be attached to");
         return;
     }
-    error = session_output_init(&run->output, session, on_output_error, run);
+    error = session_output_init(&run->output, session, run->config.service->run_user, &calls, &what);
     if (error) {
-        fail(run, "cannot use the directory '%s': %s", session->output, strerror(-error));
+        fail(run, "cannot %s '%s': %s", what, what[0] == 'r' ? session->hook : session->output,
+             error == -EBUSY ? "another service, or session, has it" : strerror(-error));
         return;
     }
     record(run);

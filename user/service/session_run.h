@@ -30,7 +30,7 @@ typedef struct SessionRunConfig {
     const ServiceSession *session; /* outlives the run; as does what follows */
     const ServiceConfig *service;
     ServiceLog *log;
-    int state_fd; /* eventfd(2) that is written to when the state changes */
+    int state_fd; /* eventfd(2) that is written to when the state changes, or a file is complete */
 } SessionRunConfig;
 
 /* 0, or -errno of having a thread. That it is there does not mean that it records: its state says so. */
@@ -70,12 +70,14 @@ int session_run_snapshot(SessionRun *run);
 /* What is known of a run. */
 typedef struct SessionRunFacts {
     enum session_run_state state;
-    char reason[512];       /* FAILED: why; else "" */
-    uint64_t started_at;    /* CLOCK_REALTIME, ns */
-    uint64_t stopped_at;    /* 0: it has not */
-    int write_error;        /* -errno of a file that cannot be written at the moment, or 0 */
-    char last_error[512];   /* that it told of, "": none */
-    uint64_t last_error_at; /* CLOCK_REALTIME, ns */
+    char reason[512];         /* FAILED: why; else "" */
+    uint64_t started_at;      /* CLOCK_REALTIME, ns */
+    uint64_t stopped_at;      /* 0: it has not */
+    int write_error;          /* -errno of a file that cannot be written at the moment, or 0 */
+    uint64_t files_completed; /* while it ran */
+    char last_file[512];      /* path of the last of them */
+    char last_error[512];     /* that it told of, "": none */
+    uint64_t last_error_at;   /* CLOCK_REALTIME, ns */
 } SessionRunFacts;
 
 void session_run_facts(SessionRun *run, SessionRunFacts *facts);
