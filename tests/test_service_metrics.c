@@ -71,7 +71,7 @@ static bool all_run(void)
 {
     for (size_t i = 0; i < table.count; i++) {
         if (table.items[i]->removed || !table.items[i]->run || table.items[i]->next_held ||
-            session_run_state(table.items[i]->run) != SESSION_RUN_RUNNING)
+            session_run_state(table.items[i]->run) != SESSION_STATE_RUNNING)
             return false;
     }
     return true;
@@ -89,7 +89,7 @@ static bool only_one_is_left(void)
 
 static bool second_failed(void)
 {
-    return table.count == 2 && !table.items[1]->run && table.items[1]->facts.state == SESSION_RUN_FAILED;
+    return table.count == 2 && !table.items[1]->run && table.items[1]->facts.state == SESSION_STATE_FAILED;
 }
 
 static bool begin(void)

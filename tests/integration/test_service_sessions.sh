@@ -197,7 +197,7 @@ flight_recorder() {
     configure '[session box]' "attach = name=$loaded" 'flight_recorder = yes' 'mark = load.tick.number==77' \
         'pre_roll = 60s' 'post_roll = 0s'
     launch || return 1
-    ADATRACE_ANNOUNCE=$work/announce.sock "$work/$loaded" 1 50000 || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 1 50000 || return 1
     equal "$(find "$work/traces/box" -name '*.adat*')" "" || return 1
     kill -USR2 "$service"
     has box 1 || return 1

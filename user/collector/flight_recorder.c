@@ -258,6 +258,9 @@ void flight_recorder_facts(FlightRecorder *flight, FlightRecorderFacts *facts)
     *facts = flight->facts;
     facts->bytes = flight->bytes;
     facts->files = (uint32_t)flight->count;
+    facts->writing = ada_clock_monotonic_ns() <= flight->wanted_until;
+    for (size_t i = 0; i < flight->count; i++)
+        facts->writing |= flight->files[i].wanted;
     facts->reach_ns = flight->count > 0 ? ada_clock_monotonic_ns() - flight->files[0].begun_ns : 0;
     pthread_mutex_unlock(&flight->lock);
 }

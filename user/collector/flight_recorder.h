@@ -51,6 +51,7 @@ typedef struct FlightRecorderFacts {
     uint64_t bytes; /* in memory */
     uint32_t files;
     uint64_t reach_ns;  /* how far back they go */
+    bool writing;       /* a snapshot wants what is there, or what comes */
     uint64_t snapshots; /* so far */
     uint64_t written;   /* files, so far */
     uint64_t lost; /* files that were wanted, and had to go before they were on the disk, or could not be written */

@@ -64,9 +64,11 @@ static void take_status_line(const char *line, ProcessIdentity *identity)
         identity->namespace_pid = last_number(value);
     } else if ((value = value_of(line, "Uid"))) {
         char *rest;
+        uid_t real = (uid_t)strtoul(value, &rest, 10), saved;
 
-        (void)strtoul(value, &rest, 10); /* the real one; then the effective */
-        identity->user = (uid_t)strtoul(rest, NULL, 10);
+        identity->user = (uid_t)strtoul(rest, &rest, 10);
+        saved = (uid_t)strtoul(rest, NULL, 10);
+        identity->one_user = real == identity->user && saved == identity->user;
     }
 }
 

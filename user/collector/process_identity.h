@@ -14,6 +14,7 @@ typedef struct ProcessIdentity {
     pid_t namespace_pid;    /* its pid in its own pid namespace */
     uint64_t pid_namespace; /* inode of that namespace; 0: we may not ask */
     uid_t user;             /* effective */
+    bool one_user;          /* real and saved are the same */
     bool kernel_thread;
     bool zombie;
     char name[16];

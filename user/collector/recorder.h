@@ -29,6 +29,7 @@ typedef struct RecorderConfig {
     size_t target_count;
     bool with_children; /* also theirs, as they come */
     const DiscoverRules *discover; /* also all others that these mean, now or later; there may be no target then. NULL: none */
+    const uid_t *only_user; /* processes of others are left alone, also when one becomes another's; NULL: anybody's */
     uint64_t duration_ns;               /* 0: no end is set */
     void (*on_attached)(void *context); /* they were handed over, and record from about now. NULL: nobody wants to know */
     /* both: */

@@ -80,12 +80,21 @@ static void note_outcome(Recorder *recorder, pid_t pid, enum attach_failure what
         followed->again = what == ATTACH_CLAIMED || what == ATTACH_SYSTEM;
 }
 
+/* Whether it is one of config->only_user. A program that changes between users is not that user's alone. */
+static bool may_record(const Recorder *recorder, const ProcessIdentity *identity)
+{
+    const uid_t *user = recorder->config->only_user;
+
+    return !user || (identity->one_user && identity->user == *user);
+}
+
 static enum attach_failure take_target(Recorder *recorder, AttachTarget *target)
 {
-    int error = add_members(recorder, target);
+    bool may = may_record(recorder, &target->identity);
+    int error = may ? add_members(recorder, target) : 0;
 
     attach_close(target); /* what is left */
-    return error ? ATTACH_SYSTEM : ATTACH_DONE;
+    return !may ? ATTACH_NO_RIGHT : error ? ATTACH_SYSTEM : ATTACH_DONE;
 }
 
 /* Attaches to whatever segments it has. */
@@ -155,9 +164,15 @@ static bool is_followed(const Recorder *recorder, pid_t pid)
 static int follow(Recorder *recorder, pid_t pid, int pidfd)
 {
     FollowTable *table = &recorder->following->table;
+    ProcessIdentity identity;
     uint32_t place;
-    int error = follow_table_add(table, pid, pidfd, &place);
+    int error = 0;
 
+    if (recorder->config->only_user &&
+        (process_identity_read(pid, &identity) != 0 || !may_record(recorder, &identity)))
+        error = -EPERM;
+    if (!error)
+        error = follow_table_add(table, pid, pidfd, &place);
     if (error) {
         close(pidfd);
         return error;
@@ -299,10 +314,25 @@ static void follow_child(Recorder *recorder, pid_t pid)
         search_again(recorder, pid);
 }
 
+/* It is another user's now, by a program with that user's rights. */
+static void leave_if_not_ours(Recorder *recorder, pid_t pid)
+{
+    FollowTable *table = &recorder->following->table;
+    const Followed *followed = follow_table_find(table, pid);
+    ProcessIdentity identity;
+
+    if (!followed || !recorder->config->only_user ||
+        (process_identity_read(pid, &identity) == 0 && may_record(recorder, &identity)))
+        return;
+    recorder_unwatch_process(recorder, pid);
+    follow_table_remove(table, (uint32_t)(followed - table->items));
+}
+
 static void note_program(Recorder *recorder, const AdaKernelLifecycle *exec)
 {
     pid_t pid = (pid_t)exec->tgid;
 
+    leave_if_not_ours(recorder, pid);
     if (recorder->config->discover && !is_followed(recorder, pid))
         (void)follow_meant(recorder, pid, false);
     if (!recorder->following->segments_told && is_followed(recorder, pid))
@@ -471,6 +501,8 @@ static int add_targets(Recorder *recorder)
         int pidfd = fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0);
         int error = pidfd < 0 ? -errno : follow(recorder, target->identity.pid, pidfd);
 
+        if (!error && !may_record(recorder, &target->identity))
+            error = -EPERM;
         if (!error)
             error = add_members(recorder, target); /* after: what ends meanwhile is told */
         if (error)

@@ -64,7 +64,8 @@ int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t
     return attach(session, &session->process_config, segment, pid, (ProcessEnd){0}, number_out);
 }
 
-int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end, uint32_t *number_out)
+int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end,
+                         uint32_t *number_out)
 {
     return attach(session, &session->process_config, segment, pid, end, number_out);
 }

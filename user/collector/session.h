@@ -104,7 +104,8 @@ int session_attach(Session *session, const Segment *segment, pid_t pid, uint32_t
  * The same for a process that is gone, of which somebody kept the segment: it is drained to its end. `end` says how it ended, as far as is
  * known (ADAT_DEATH_UNKNOWN: it is not).
  */
-int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end, uint32_t *number_out);
+int session_attach_ended(Session *session, const Segment *segment, pid_t pid, ProcessEnd end,
+                         uint32_t *number_out);
 
 /* The same for what the kernel sees of a process: a KernelView's segment. */
 int session_attach_view(Session *session, const Segment *segment, pid_t pid, uint32_t *number_out);

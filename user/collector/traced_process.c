@@ -48,17 +48,17 @@ struct TracedProcess {
     ClosedThread *closed_threads;    /* in the order of their entries */
     size_t closed_count;
     size_t closed_capacity;
-    AccountBook *accounts;           /* the session's */
-    const uint32_t *epoch;           /* of the session's batch */
-    ada_global_metrics_t *metrics;   /* the session's */
+    AccountBook *accounts;         /* the session's */
+    const uint32_t *epoch;         /* of the session's batch */
+    ada_global_metrics_t *metrics; /* the session's */
     ProcessEnd end;
     const char *quarantine;
-    uint32_t next_check;          /* slot: see traced_process_check_threads() */
-    uint64_t unregistered_before; /* events without a slot that are in another collector's account */
-    uint64_t unregistered_told;   /* the same, in the account book */
+    uint32_t next_check;           /* slot: see traced_process_check_threads() */
+    uint64_t unregistered_before;  /* events without a slot that are in another collector's account */
+    uint64_t unregistered_told;    /* the same, in the account book */
     uint64_t unregistered_entries; /* as ClosedThread.entries; 0: nothing is to be settled */
-    bool closed;                  /* the accounts of an ended process were closed */
-    bool visited;                 /* in the present iteration */
+    bool closed;                   /* the accounts of an ended process were closed */
+    bool visited;                  /* in the present iteration */
     bool mark_requested;
     bool is_view; /* what the kernel saw of the process with that pid; see kernel_view.h */
     uint64_t torn;
@@ -759,8 +759,7 @@ void traced_process_next_file(TracedProcess *process)
             AdatAccount account;
 
             thread_drain_next_file(state, lane, &account);
-            entries[lane] =
-                ledger_entry(state, lane, &account, lane_of(state, lane)->told.next_record);
+            entries[lane] = ledger_entry(state, lane, &account, lane_of(state, lane)->told.next_record);
         }
         if (entries[0].attempted == 0 && entries[1].attempted == 0)
             continue; /* this file need not know it */

@@ -4,21 +4,9 @@
 #include "user/base/json.h"
 #include "user/export/metrics_json.h"
 
-static const char *const state_names[] = {
-    [SESSION_STATE_STARTING] = "starting", [SESSION_STATE_RUNNING] = "running",
-    [SESSION_STATE_STOPPING] = "stopping", [SESSION_STATE_STOPPED] = "stopped",
-    [SESSION_STATE_FAILED] = "failed",
-};
 static const char *const flight_names[] = {
     [FLIGHT_STATE_OFF] = "off", [FLIGHT_STATE_WAITING] = "waiting", [FLIGHT_STATE_WRITING] = "writing"};
-_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_STATES &&
-                   sizeof(flight_names) / sizeof(flight_names[0]) == FLIGHT_STATES,
-               "a name for each");
-
-const char *session_state_name(enum session_state state)
-{
-    return state_names[state];
-}
+_Static_assert(sizeof(flight_names) / sizeof(flight_names[0]) == FLIGHT_STATES, "a name for each");
 
 const char *flight_state_name(enum flight_state state)
 {

@@ -16,17 +16,9 @@
 
 #include "user/file/adat_account.h"
 #include "user/metrics/metrics_snapshot.h"
+#include "user/service/session_state.h"
 
 #define CONTROL_JSON_VERSION 1u
-
-enum session_state {
-    SESSION_STATE_STARTING,
-    SESSION_STATE_RUNNING,
-    SESSION_STATE_STOPPING,
-    SESSION_STATE_STOPPED,
-    SESSION_STATE_FAILED,
-    SESSION_STATES,
-};
 
 enum flight_state {
     FLIGHT_STATE_OFF,     /* the session writes all the time */
@@ -90,8 +82,7 @@ typedef struct ServiceStatus {
     uint32_t sessions_running;
 } ServiceStatus;
 
-/* "starting" ...; "off" ... */
-const char *session_state_name(enum session_state state);
+/* "off" ... */
 const char *flight_state_name(enum flight_state state);
 
 /* The result of list and status: {"version":1,"service":{...},"sessions":[...]}, one line. */

@@ -15,39 +15,13 @@
 #include <unistd.h>
 
 #include "user/collector/segment_claim.h"
+#include "user/service/service_internal.h"
 #include "user/service/service_manager.h"
-#include "user/service/service_metrics.h"
-#include "user/service/session_table.h"
-
-#define NS_PER_MS 1000000ull
-#define NS_PER_S 1000000000ull
 
 /* epoll data */
-enum { WATCH_SIGNALS, WATCH_SESSIONS, WATCH_ANNOUNCEMENTS };
+enum { WATCH_SIGNALS, WATCH_SESSIONS, WATCH_ANNOUNCEMENTS, WATCH_CONTROL };
 
-typedef struct Service {
-    const ServiceOptions *options;
-    ServiceLog log;
-    SessionTable sessions;
-    ServiceMetrics metrics;
-    AnnounceServer announce;
-    int epoll;
-    int signals;
-    int state;  /* eventfd: a session's state changed */
-    bool ready; /* systemd was told */
-    bool stopping;
-    bool killed; /* asked to end a second time */
-    uint64_t stop_by;
-    uint64_t sessions_due;
-    uint64_t watchdog_ns; /* 0: none */
-    uint64_t watchdog_due;
-    /* announcements that may be taken before the rate is too high */
-    double announce_tokens;
-    uint64_t announce_refilled;
-    bool announce_paused;
-} Service;
-
-static uint64_t now_ns(void)
+uint64_t service_now_ns(void)
 {
     struct timespec now;
 
@@ -57,7 +31,7 @@ static uint64_t now_ns(void)
 
 static const ServiceConfig *config_of(const Service *service)
 {
-    return service->sessions.present->config;
+    return service_config(service);
 }
 
 static int watch(const Service *service, int fd, uint32_t data)
@@ -92,17 +66,19 @@ static bool needs_restart(const ServiceConfig *old, const ServiceConfig *new)
            strcmp(old->announce_socket, new->announce_socket) != 0;
 }
 
-static void reload(Service *service)
+int service_reload(Service *service)
 {
     const ServiceConfig *old = config_of(service);
     ServiceConfig *config;
     char state[80];
+    int error = 0;
 
     (void)snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
-                   (unsigned long long)(now_ns() / 1000));
+                   (unsigned long long)(service_now_ns() / 1000));
     service_manager_notify(state);
     config = load_config(service);
     if (!config) {
+        error = -EINVAL;
         service_log(&service->log, LOG_ERROR, NULL,
                     "the configuration is not changed, as there are mistakes in it");
     } else {
@@ -113,7 +89,8 @@ static void reload(Service *service)
             service_log(&service->log, LOG_WARN, NULL,
                         "another metrics_interval is for sessions that are new or changed; for the others it "
                         "takes effect when the service is started again");
-        if (session_table_apply(&service->sessions, config) != 0)
+        error = session_table_apply(&service->sessions, config);
+        if (error)
             service_log(&service->log, LOG_ERROR, NULL, "the configuration is not changed: out of memory");
         else
             service_log(&service->log, LOG_TELL, NULL, "the configuration was read again");
@@ -121,6 +98,7 @@ static void reload(Service *service)
         service->sessions_due = 0;
     }
     service_manager_notify("READY=1");
+    return error;
 }
 
 /* ---- ends ------------------------------------------------------------------------------------- */
@@ -132,7 +110,7 @@ static void begin_to_stop(Service *service)
         return;
     }
     service->stopping = true;
-    service->stop_by = now_ns() + SERVICE_STOP_NS;
+    service->stop_by = service_now_ns() + SERVICE_STOP_NS;
     service->sessions_due = 0;
     service_manager_notify("STOPPING=1");
     service_log(&service->log, LOG_TELL, NULL, "ending");
@@ -145,7 +123,7 @@ static void take_signals(Service *service)
 
     while (read(service->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGHUP && !service->stopping)
-            reload(service);
+            (void)service_reload(service);
         else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
             begin_to_stop(service);
         else if (info.ssi_signo == SIGUSR2)
@@ -215,7 +193,7 @@ static void take_announcements(Service *service)
 {
     Announcement announcement;
 
-    refill_tokens(service, now_ns());
+    refill_tokens(service, service_now_ns());
     while (service->announce_tokens >= 1 && announce_server_next(&service->announce, &announcement) == 1) {
         service->announce_tokens -= 1;
         if (announcement.answer_to >= 0)
@@ -239,10 +217,15 @@ static void note_ready(Service *service)
 
 static void do_what_is_due(Service *service)
 {
-    uint64_t now = now_ns();
+    uint64_t now = service_now_ns();
 
-    if (now >= service->sessions_due)
+    if (now >= service->sessions_due) {
+        uint64_t answers_due = service_answer_waiting(service, now);
+
         service->sessions_due = session_table_check(&service->sessions, now);
+        if (answers_due < service->sessions_due)
+            service->sessions_due = answers_due;
+    }
     service_metrics_update(&service->metrics, &service->sessions);
     note_ready(service);
     if (service->watchdog_ns > 0 && now >= service->watchdog_due) {
@@ -256,7 +239,7 @@ static void do_what_is_due(Service *service)
 /* In ms, for epoll_wait(2). */
 static int time_to_wait(const Service *service)
 {
-    uint64_t now = now_ns(), due = service->sessions_due;
+    uint64_t now = service_now_ns(), due = service->sessions_due;
 
     if (service->watchdog_ns > 0 && service->watchdog_due < due)
         due = service->watchdog_due;
@@ -284,13 +267,17 @@ static void obey(Service *service, uint32_t data)
     case WATCH_ANNOUNCEMENTS:
         take_announcements(service);
         break;
+    case WATCH_CONTROL:
+        control_server_serve(service->control);
+        service_metrics_set_clients(&service->metrics, control_server_clients(service->control));
+        break;
     }
 }
 
 static bool is_over(const Service *service)
 {
-    return service->killed || (service->stopping &&
-                               (!session_table_has_runs(&service->sessions) || now_ns() >= service->stop_by));
+    return service->killed || (service->stopping && (!session_table_has_runs(&service->sessions) ||
+                                                     service_now_ns() >= service->stop_by));
 }
 
 static void follow(Service *service)
@@ -337,36 +324,85 @@ static int set_up_loop(Service *service)
     return error ? error : watch_signals(service);
 }
 
-/* The socket that systemd made, or one of our own. */
-static int open_announce_socket(Service *service, ManagerDescriptor *descriptors, size_t count)
+/* The socket that systemd made under that name, or -1. */
+static int take_listener(ManagerDescriptor *descriptors, size_t count, const char *name)
 {
-    const char *path = config_of(service)->announce_socket;
-    int listener = -1;
-    int error;
-
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(descriptors[i].name, "announce") == 0 && listener < 0) {
-            listener = descriptors[i].fd;
+        if (descriptors[i].fd >= 0 && strcmp(descriptors[i].name, name) == 0) {
+            int listener = descriptors[i].fd;
+
             descriptors[i].fd = -1;
+            return listener;
         }
     }
-    error = announce_server_open(&service->announce, path, listener);
+    return -1;
+}
+
+static void tell_not_open(Service *service, const char *path, int error)
+{
+    service_log(&service->log, LOG_ERROR, NULL, "cannot listen at '%s': %s%s", path, strerror(-error),
+                error == -EADDRINUSE ? "; another adatraced runs there" : "");
+}
+
+/* Takes the listener over. */
+static int open_announce_socket(Service *service, int listener)
+{
+    const char *path = config_of(service)->announce_socket;
+    int error = announce_server_open(&service->announce, path, listener);
+
     if (!error)
         error = watch(service, service->announce.epoll, WATCH_ANNOUNCEMENTS);
     if (error)
-        service_log(&service->log, LOG_ERROR, NULL, "cannot listen at '%s': %s%s", path, strerror(-error),
-                    error == -EADDRINUSE ? "; another adatraced runs there" : "");
-    service->announce_refilled = now_ns();
+        tell_not_open(service, path, error);
+    service->announce_refilled = service_now_ns();
     service->announce_tokens = (double)config_of(service)->announce_rate;
     return error;
+}
+
+/* The same. */
+static int open_control_socket(Service *service, int listener)
+{
+    ControlServerConfig config = {
+        .path = config_of(service)->control_socket,
+        .listener = listener,
+        .group = control_group_find(config_of(service)->control_group),
+        .clients = (uint32_t)config_of(service)->control_clients,
+        .handle = service_obey,
+        .context = service,
+    };
+    int error = control_server_create(&config, &service->control);
+
+    if (error && listener >= 0)
+        close(listener);
+    if (!error)
+        error = watch(service, control_server_descriptor(service->control), WATCH_CONTROL);
+    if (error)
+        tell_not_open(service, config.path, error);
+    return error;
+}
+
+/* The directory of a socket, if nobody else has made it. */
+static void make_socket_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[SERVICE_SOCKET_PATH_MAX + 1];
+
+    (void)snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+    if (directory[0])
+        (void)mkdir(directory, 0755); /* what fails shows in the socket */
 }
 
 static int open_sockets(Service *service)
 {
     size_t count;
     ManagerDescriptor *descriptors = service_manager_take_descriptors(&count);
-    int error = open_announce_socket(service, descriptors, count);
+    int error;
 
+    make_socket_directory(config_of(service)->control_socket);
+    make_socket_directory(config_of(service)->announce_socket);
+    error = open_announce_socket(service, take_listener(descriptors, count, "announce"));
+    if (!error)
+        error = open_control_socket(service, take_listener(descriptors, count, "control"));
     for (size_t i = 0; i < count; i++) {
         if (descriptors[i].fd >= 0)
             close(descriptors[i].fd);
@@ -403,6 +439,8 @@ static int set_up(Service *service)
 static void tear_down(Service *service)
 {
     service_metrics_fini(&service->metrics);
+    control_server_destroy(service->control);
+    free(service->waiting);
     session_table_fini(&service->sessions);
     announce_server_fini(&service->announce);
     if (service->signals >= 0)
@@ -416,7 +454,8 @@ static void tear_down(Service *service)
 
 int service_run(const ServiceOptions *options)
 {
-    Service service = {.options = options, .epoll = -1, .signals = -1, .state = -1};
+    Service service = {
+        .options = options, .epoll = -1, .signals = -1, .state = -1, .started_at = service_now_ns()};
     int status = 1;
 
     service_log_init(&service.log, STDERR_FILENO, options->verbose);

@@ -8,22 +8,13 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const state_names[] = {
-    [SESSION_RUN_STARTING] = "starting", [SESSION_RUN_RUNNING] = "running",
-    [SESSION_RUN_STOPPING] = "stopping", [SESSION_RUN_STOPPED] = "stopped",
-    [SESSION_RUN_FAILED] = "failed",
-};
-_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == SESSION_RUN_STATES, "a name for each");
-_Static_assert(SESSION_RUN_STATES <= METRICS_SERVICE_STATES_MAX, "all of them are told");
-_Static_assert(METRICS_SESSION_NAME_SIZE == SERVICE_SESSION_NAME_MAX + 1, "each name, with its NUL");
-
 /* ---- what is asked for, in any thread ---------------------------------------------------------- */
 
 /* Looks up how it goes. Under the lock. */
 static void look(ServiceMetrics *metrics, ListedSession *session)
 {
     const MetricsSnapshot *snapshot;
-    enum session_run_state state;
+    enum session_state state;
 
     if (!session->run)
         return;
@@ -43,12 +34,12 @@ static void describe(const ServiceMetrics *metrics, MetricsService *service)
     *service = (MetricsService){
         .version = ADA_VERSION,
         .started_at = metrics->started_at,
-        .state_count = SESSION_RUN_STATES,
+        .state_count = SESSION_STATES,
         .counts_clients = metrics->counts_clients,
         .control_clients = metrics->control_clients,
     };
-    for (size_t i = 0; i < SESSION_RUN_STATES; i++)
-        service->states[i].name = state_names[i];
+    for (size_t i = 0; i < SESSION_STATES; i++)
+        service->states[i].name = session_state_name((enum session_state)i);
     for (size_t i = 0; i < metrics->count; i++)
         service->states[metrics->sessions[i].state].sessions++;
 }
@@ -67,7 +58,7 @@ static int fill_view(ServiceMetrics *metrics, MetricsView *view)
         look(metrics, listed);
         if (!listed->last)
             continue;
-        sessions[count].state = state_names[listed->state];
+        sessions[count].state = session_state_name(listed->state);
         sessions[count].snapshot = metrics_snapshot_share(listed->last);
         memcpy(sessions[count++].name, listed->name, sizeof(listed->name));
     }
@@ -121,11 +112,11 @@ static void exchange_list(ServiceMetrics *metrics, ListedSession *sessions, size
 }
 
 /* Of a session without a run. */
-static enum session_run_state resting_state(const TableSession *session)
+static enum session_state resting_state(const TableSession *session)
 {
     if (session->has_run)
         return session->facts.state;
-    return session->wanted ? SESSION_RUN_STARTING : SESSION_RUN_STOPPED;
+    return session->wanted ? SESSION_STATE_STARTING : SESSION_STATE_STOPPED;
 }
 
 /* Reads of the list, but not the states of runs, which are others' to write. */

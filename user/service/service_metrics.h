@@ -21,8 +21,8 @@
 
 typedef struct ListedSession {
     char name[METRICS_SESSION_NAME_SIZE];
-    SessionRun *run;              /* a reference; NULL: it does not run */
-    enum session_run_state state; /* without a run; with one, as it was looked up last */
+    SessionRun *run;          /* a reference; NULL: it does not run */
+    enum session_state state; /* without a run; with one, as it was looked up last */
     const MetricsSnapshot *last; /* a reference: as it was looked up last, also of the run before; NULL: none yet */
 } ListedSession;
 

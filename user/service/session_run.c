@@ -51,11 +51,11 @@ static void tell_change(const SessionRun *run)
     (void)!write(run->config.state_fd, &one, sizeof(one)); /* fails only when it is full of words to look */
 }
 
-static void set_state(SessionRun *run, enum session_run_state state)
+static void set_state(SessionRun *run, enum session_state state)
 {
     pthread_mutex_lock(&run->lock);
     run->facts.state = state;
-    if (state == SESSION_RUN_STOPPED || state == SESSION_RUN_FAILED)
+    if (state == SESSION_STATE_STOPPED || state == SESSION_STATE_FAILED)
         run->facts.stopped_at = realtime_ns();
     pthread_mutex_unlock(&run->lock);
     tell_change(run);
@@ -218,7 +218,7 @@ static void publish_recorder(SessionRun *run, Recorder *recorder)
     if (run->stop_wanted)
         recorder_stop(recorder);
     pthread_mutex_unlock(&run->lock);
-    set_state(run, SESSION_RUN_RUNNING);
+    set_state(run, SESSION_STATE_RUNNING);
 }
 
 static void withdraw_recorder(SessionRun *run)
@@ -274,6 +274,7 @@ static void record(SessionRun *run)
         .target_count = run->target_count,
         .discover = session->attach.rules.count > 0 ? &session->attach.rules : NULL,
         .with_children = true,
+        .only_user = run->config.only_user,
         .output = run->output.fd,
         .files = &run->output.files,
         .recovered = run->output.recovered,
@@ -343,7 +344,7 @@ static void *run_main(void *argument)
     pthread_mutex_lock(&run->lock);
     failed = run->facts.reason[0] != '\0';
     pthread_mutex_unlock(&run->lock);
-    set_state(run, failed ? SESSION_RUN_FAILED : SESSION_RUN_STOPPED);
+    set_state(run, failed ? SESSION_STATE_FAILED : SESSION_STATE_STOPPED);
     return NULL;
 }
 
@@ -376,8 +377,8 @@ void session_run_stop(SessionRun *run)
     run->stop_wanted = true;
     if (run->recorder)
         recorder_stop(run->recorder);
-    if (run->facts.state <= SESSION_RUN_RUNNING)
-        run->facts.state = SESSION_RUN_STOPPING;
+    if (run->facts.state <= SESSION_STATE_RUNNING)
+        run->facts.state = SESSION_STATE_STOPPING;
     pthread_mutex_unlock(&run->lock);
 }
 
@@ -406,9 +407,9 @@ void session_run_destroy(SessionRun *run)
     session_run_release(run);
 }
 
-enum session_run_state session_run_state(SessionRun *run)
+enum session_state session_run_state(SessionRun *run)
 {
-    enum session_run_state state;
+    enum session_state state;
 
     pthread_mutex_lock(&run->lock);
     state = run->facts.state;
@@ -492,6 +493,18 @@ void session_run_facts(SessionRun *run, SessionRunFacts *facts)
     *facts = run->facts;
     facts->write_error = run->recorder ? recorder_write_error(run->recorder) : 0;
     pthread_mutex_unlock(&run->lock);
+}
+
+bool session_run_flight(SessionRun *run, FlightRecorderFacts *facts)
+{
+    bool has;
+
+    pthread_mutex_lock(&run->lock);
+    has = run->recorder && run->output.flight;
+    if (has)
+        flight_recorder_facts(run->output.flight, facts);
+    pthread_mutex_unlock(&run->lock);
+    return has;
 }
 
 const MetricsSnapshot *session_run_metrics(SessionRun *run)

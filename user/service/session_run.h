@@ -10,25 +10,19 @@
 #define ADA_SERVICE_SESSION_RUN_H
 
 #include "user/collector/announce_server.h"
+#include "user/collector/flight_recorder.h"
 #include "user/collector/process_identity.h"
 #include "user/metrics/metrics_snapshot.h"
 #include "user/service/service_config.h"
 #include "user/service/service_log.h"
-
-enum session_run_state {
-    SESSION_RUN_STARTING,
-    SESSION_RUN_RUNNING,
-    SESSION_RUN_STOPPING,
-    SESSION_RUN_STOPPED, /* it was told to, or nobody is left whom it could record */
-    SESSION_RUN_FAILED,  /* see SessionRunFacts.reason */
-    SESSION_RUN_STATES,
-};
+#include "user/service/session_state.h"
 
 typedef struct SessionRun SessionRun;
 
 typedef struct SessionRunConfig {
     const ServiceSession *session; /* outlives the run; as does what follows */
     const ServiceConfig *service;
+    const uid_t *only_user; /* RecorderConfig.only_user */
     ServiceLog *log;
     int state_fd; /* eventfd(2) that is written to when the state changes, or a file is complete */
 } SessionRunConfig;
@@ -50,7 +44,7 @@ SessionRun *session_run_share(SessionRun *run);
 void session_run_release(SessionRun *run);
 
 /* Once it is STOPPED or FAILED, destroying does not wait. */
-enum session_run_state session_run_state(SessionRun *run);
+enum session_state session_run_state(SessionRun *run);
 
 const ServiceSession *session_run_definition(const SessionRun *run);
 
@@ -69,7 +63,7 @@ int session_run_snapshot(SessionRun *run);
 
 /* What is known of a run. */
 typedef struct SessionRunFacts {
-    enum session_run_state state;
+    enum session_state state;
     char reason[512];         /* FAILED: why; else "" */
     uint64_t started_at;      /* CLOCK_REALTIME, ns */
     uint64_t stopped_at;      /* 0: it has not */
@@ -81,6 +75,9 @@ typedef struct SessionRunFacts {
 } SessionRunFacts;
 
 void session_run_facts(SessionRun *run, SessionRunFacts *facts);
+
+/* What its flight recorder has. False: it has none, or does not run. */
+bool session_run_flight(SessionRun *run, FlightRecorderFacts *facts);
 
 /* The latest figures, for metrics_snapshot_release(); after its end the last ones. NULL: there are none. Any thread. */
 const MetricsSnapshot *session_run_metrics(SessionRun *run);

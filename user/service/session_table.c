@@ -46,6 +46,7 @@ void session_table_init(SessionTable *table, ServiceLog *log, int state_fd)
 static void free_session(TableSession *session)
 {
     session_run_destroy(session->run);
+    metrics_snapshot_release(session->last_metrics);
     release_config(session->next_held);
     release_config(session->held);
     free(session);
@@ -99,6 +100,7 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
     SessionRunConfig config = {
         .session = session->definition,
         .service = session->held->config,
+        .only_user = session->by_command && session->owner != 0 ? &session->owner : NULL,
         .log = table->log,
         .state_fd = table->state_fd,
     };
@@ -115,11 +117,13 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
 /* Its run has ended: what becomes of it. */
 static void settle(TableSession *session, uint64_t now)
 {
-    enum session_run_state state = session_run_state(session->run);
+    enum session_state state = session_run_state(session->run);
 
-    if (state != SESSION_RUN_STOPPED && state != SESSION_RUN_FAILED)
+    if (state != SESSION_STATE_STOPPED && state != SESSION_STATE_FAILED)
         return;
     session_run_facts(session->run, &session->facts);
+    metrics_snapshot_release(session->last_metrics);
+    session->last_metrics = session_run_metrics(session->run);
     session_run_destroy(session->run);
     session->run = NULL;
     if (session->next_held) {
@@ -127,7 +131,7 @@ static void settle(TableSession *session, uint64_t now)
         session->held = session->next_held;
         session->definition = session->next_definition;
         session->next_held = NULL;
-    } else if (state == SESSION_RUN_FAILED && session->wanted && !session->by_command) {
+    } else if (state == SESSION_STATE_FAILED && session->wanted && !session->by_command) {
         session->retry_at = now + SESSION_RETRY_NS;
     } else {
         session->wanted = false; /* nobody is left whom it could record */
@@ -187,7 +191,7 @@ void session_table_snapshot_all(const SessionTable *table)
 bool session_table_is_starting(const SessionTable *table)
 {
     for (size_t i = 0; i < table->count; i++) {
-        if (table->items[i]->run && session_run_state(table->items[i]->run) == SESSION_RUN_STARTING)
+        if (table->items[i]->run && session_run_state(table->items[i]->run) == SESSION_STATE_STARTING)
             return true;
     }
     return false;
@@ -207,7 +211,7 @@ SessionRun *session_table_match(const SessionTable *table, const ProcessIdentity
     for (size_t i = 0; i < table->count; i++) {
         SessionRun *run = table->items[i]->run;
 
-        if (run && session_run_state(run) == SESSION_RUN_RUNNING && session_run_matches(run, identity))
+        if (run && session_run_state(run) == SESSION_STATE_RUNNING && session_run_matches(run, identity))
             return run;
     }
     return NULL;

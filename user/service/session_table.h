@@ -26,13 +26,14 @@ typedef struct TableSession {
     const ServiceSession *definition; /* in held->config */
     HeldConfig *next_held;            /* what it is to become once its run has ended; NULL: the same */
     const ServiceSession *next_definition;
-    SessionRun *run;       /* NULL: it does not run */
-    bool wanted;           /* it should */
-    bool removed;          /* it goes when its run has ended */
-    bool by_command;       /* not of the configuration: it goes when it has ended by itself */
-    uid_t owner;           /* who may control it besides root and the control group */
-    uint64_t retry_at;     /* CLOCK_MONOTONIC, ns; 0: it did not fail */
-    SessionRunFacts facts; /* of the last run, when there is none now */
+    SessionRun *run;                     /* NULL: it does not run */
+    bool wanted;                         /* it should */
+    bool removed;                        /* it goes when its run has ended */
+    bool by_command;                     /* not of the configuration: it goes when it has ended by itself */
+    uid_t owner;                         /* who may control it besides root and the control group */
+    uint64_t retry_at;                   /* CLOCK_MONOTONIC, ns; 0: it did not fail */
+    SessionRunFacts facts;               /* of the last run, when there is none now */
+    const MetricsSnapshot *last_metrics; /* a reference: the same; NULL: none */
     bool has_run;
 } TableSession;
 
