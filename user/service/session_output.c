@@ -109,12 +109,13 @@ static int close_all(SessionOutput *output)
 int session_output_init(SessionOutput *output, const ServiceSession *session,
                         void (*on_error)(void *context, const char *topic, const char *text), void *context)
 {
+    const TraceDirectoryConfig config = {.path = session->output, .keep_bytes = session->max_total};
     int error;
 
     *output = (SessionOutput){.session = session, .on_error = on_error, .context = context, .fd = -1};
     error = make_parents(session->output);
     if (!error)
-        error = trace_directory_create(session->output, session->max_total, &output->directory);
+        error = trace_directory_create(&config, &output->directory);
     if (!error)
         error = choose_files(output);
     if (!error) {
