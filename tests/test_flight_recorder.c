@@ -44,12 +44,13 @@ static void begin(Fixture *fixture, uint64_t pre_roll_ns, uint64_t post_roll_ns,
         .on_written = on_written,
         .context = fixture,
     };
+    const TraceDirectoryConfig output = {.path = fixture->path};
 
     *fixture = (Fixture){.path = "/tmp/test_flight-XXXXXX", .next = 'a'};
     sem_init(&fixture->written, 0, 0);
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(fixture->path));
     CU_ASSERT_EQUAL_FATAL(rmdir(fixture->path), 0);
-    CU_ASSERT_EQUAL_FATAL(trace_directory_create(fixture->path, 0, &fixture->directory), 0);
+    CU_ASSERT_EQUAL_FATAL(trace_directory_create(&output, &fixture->directory), 0);
     config.directory = fixture->directory;
     CU_ASSERT_EQUAL_FATAL(flight_recorder_create(&config, &fixture->flight), 0);
     fixture->files = flight_recorder_files(fixture->flight);
