@@ -44,10 +44,6 @@ static Program start_program(const char *name, char **arguments)
     CU_ASSERT_EQUAL_FATAL(pipe2(out, O_CLOEXEC), 0);
     program.pid = fork();
     if (program.pid == 0) {
-        sigset_t none;
-
-        sigemptyset(&none);
-        (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
         (void)dup2(in[0], STDIN_FILENO);
         (void)dup2(out[1], STDOUT_FILENO);
         execv(program.path, arguments);
@@ -96,15 +92,8 @@ typedef struct Running {
     int file; /* what it writes */
     Recorder *recorder;
     int error;
-    uint32_t attached;
+    uint32_t started; /* `recorder` and `error` are there */
 } Running;
-
-static void note_attached(void *context)
-{
-    Running *running = context;
-
-    ada_store_release(&running->attached, 1u);
-}
 
 static void *run_recorder(void *argument)
 {
@@ -112,6 +101,7 @@ static void *run_recorder(void *argument)
     enum recorder_stage stage;
 
     running->error = recorder_create(&running->config, &running->recorder, &stage);
+    ada_store_release(&running->started, 1u);
     if (!running->error)
         recorder_follow(running->recorder);
     return NULL;
@@ -126,21 +116,20 @@ static void start_recorder(Running *running)
     running->file = dup(fd);
     running->config.output = fd;
     running->config.strings = strings;
-    running->config.on_attached = note_attached;
-    running->config.context = running;
     CU_ASSERT_EQUAL_FATAL(pthread_create(&running->thread, NULL, run_recorder, running), 0);
-    while (!ada_load_acquire(&running->attached))
+    while (!ada_load_acquire(&running->started))
         sched_yield();
+    CU_ASSERT_EQUAL_FATAL(running->error, 0);
 }
 
-/* Its file must be in order. */
-static void finish_recorder(Running *running, SessionResult *result)
+/* Ends it; its file must be in order. */
+static void stop_recorder(Running *running, SessionResult *result)
 {
     AdatReader *reader = NULL;
     AdatVerdict verdict;
 
+    recorder_stop(running->recorder);
     pthread_join(running->thread, NULL);
-    CU_ASSERT_EQUAL_FATAL(running->error, 0);
     recorder_result(running->recorder, result);
     CU_ASSERT_TRUE(result->closed);
     CU_ASSERT_EQUAL_FATAL(adat_reader_open_fd(running->file, &reader), 0);
@@ -148,12 +137,6 @@ static void finish_recorder(Running *running, SessionResult *result)
     CU_ASSERT_EQUAL(verdict.problem_count, 0);
     adat_verdict_fini(&verdict);
     adat_reader_close(reader);
-}
-
-static void stop_recorder(Running *running, SessionResult *result)
-{
-    CU_ASSERT_EQUAL(pthread_kill(running->thread, SIGINT), 0); /* to that one alone */
-    finish_recorder(running, result);
 }
 
 static void await_bytes(const Running *running, off_t bytes)
@@ -164,15 +147,6 @@ static void await_bytes(const Running *running, off_t bytes)
         sched_yield();
         CU_ASSERT_EQUAL_FATAL(fstat(running->file, &status), 0);
     } while (status.st_size < bytes);
-}
-
-static bool block_interrupt(void)
-{
-    sigset_t mask;
-
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGINT);
-    return pthread_sigmask(SIG_BLOCK, &mask, NULL) == 0;
 }
 
 /* ---- two in one process -------------------------------------------------------------------------- */
@@ -188,7 +162,6 @@ static void recorder__process_of_another_one_here__then_refused_and_taken_when_t
     char rule[96];
     const char *why;
 
-    CU_ASSERT_TRUE(block_interrupt());
     open_program(&program, &target);
     first.config.targets = &target;
     first.config.target_count = 1;
@@ -240,7 +213,6 @@ static void come_and_go(bool no_bpf, bool spawn, uint32_t at_least)
     size_t before;
     char byte;
 
-    CU_ASSERT_TRUE(block_interrupt());
     program = start_program("prog_children", arguments);
     open_program(&program, &target);
     running.config.targets = &target;
