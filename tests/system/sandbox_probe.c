@@ -5,6 +5,8 @@
  *
  *     sandbox_probe target    leaves a process behind that has a memfd, mapped and open, and prints nothing
  *     sandbox_probe PID       makes the checks, PID being such a process: `ok - ...` or `not ok - ...` a line
+ *     sandbox_probe uprobes   what the drop-in uprobes.conf allows
+ *     sandbox_probe network   what the drop-in network.conf allows
  *
  * It loads the BPF programs itself, as user/kernel refuses to in a container: ids of the initial pid namespace mean
  * nothing there.
@@ -181,9 +183,12 @@ static int attach_to_malloc(struct bpf_program *program, bool returns)
     return 0;
 }
 
-static void check_bpf(void)
+static void check_bpf(bool uprobes)
 {
-    struct ada_kernel *skeleton = ada_kernel__open();
+    /* With a path, libbpf does not look for BTF of modules, which takes CAP_SYS_ADMIN. */
+    const struct bpf_object_open_opts options = {.sz = sizeof(options),
+                                                 .btf_custom_path = "/sys/kernel/btf/vmlinux"};
+    struct ada_kernel *skeleton = ada_kernel__open_opts(&options);
     int error = skeleton ? 0 : -errno;
 
     if (!error) {
@@ -193,9 +198,10 @@ static void check_bpf(void)
         error = ada_kernel__load(skeleton);
     }
     check("BPF programs are loaded", error);
-    if (!error) {
+    if (!error && !uprobes) {
         check("BPF programs are attached to tracepoints", ada_kernel__attach(skeleton));
         check("tasks are iterated", read_iterator(skeleton->progs.on_task));
+    } else if (!error) {
         check("a uprobe is attached", attach_to_malloc(skeleton->progs.on_call, false));
         check("a uprobe at a return is attached", attach_to_malloc(skeleton->progs.on_return, true));
     }
@@ -260,6 +266,16 @@ static int look_at_nodes(void)
     return result_of(syscall(SYS_move_pages, 0, 1ul, &page, NULL, &node, 0));
 }
 
+static int listen_on_network(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int error = fd < 0 || listen(fd, 1) < 0 ? -errno : 0;
+
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
 static void check_refusals(void)
 {
     check_refused("writing /etc", open("/etc/adatrace/probe", O_WRONLY | O_CREAT, 0644), EROFS, EACCES);
@@ -271,9 +287,10 @@ static void check_refusals(void)
     check_refused("files of others", chown("/var/log/adatrace", 1, 1), EPERM, EPERM);
     check_refused("set-user-ID files", chmod("/var/log/adatrace", 04750), EPERM, EPERM);
     check_refused("another clock", (int)syscall(SYS_settimeofday, NULL, NULL), EPERM, EPERM);
-    check_refused("executable memory",
-                  mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0,
-                  EPERM, EACCES);
+    check_refused(
+        "executable memory",
+        mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0,
+        EPERM, EACCES);
 }
 
 int main(int argc, char **argv)
@@ -284,14 +301,22 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     if (strcmp(argv[1], "target") == 0)
         return become_target();
-    pid = (pid_t)strtol(argv[1], NULL, 10);
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
+    if (strcmp(argv[1], "uprobes") == 0) {
+        check_bpf(true);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    }
+    if (strcmp(argv[1], "network") == 0) {
+        check("listens on the network", listen_on_network());
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    }
 
+    pid = (pid_t)strtol(argv[1], NULL, 10);
     check("a descriptor of another user's process, by /proc", open_of_proc(pid));
     check("a descriptor of another user's process, by pidfd_getfd", get_from_process(pid));
     check("a mapping of another user's process", open_of_mappings(pid));
     check("another user's program is read", read_program(pid));
-    check_bpf();
+    check_bpf(false);
     check("traces are written, for the group to read", write_file("/var/log/adatrace/probe"));
     check("state is written", write_file("/var/lib/adatrace/probe"));
     check("sockets can be made", write_file("/run/adatrace/probe"));

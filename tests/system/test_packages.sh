@@ -105,24 +105,30 @@ check 'packages: systemd finds nothing wrong in the units' units_are_right
 check 'packages: exposure of the service is 2.5 or less' inside \
     systemd-analyze security --no-pager --threshold=25 adatraced.service
 
-# Started as the service, with its own settings but for how it tells that it is up.
-runs_in_sandbox() {
-    inside systemctl stop adatraced.service
-    inside systemctl reset-failed adatraced.service
-    inside systemd-run --quiet --unit=probe-target --service-type=forking --uid=nobody /out/tests/sandbox_probe target || return 1
+# probe ARGUMENT [DROP-IN]: started as the service, with its own settings but for how it tells that it is up.
+probe() {
+    inside sh -c 'systemctl stop adatraced.service; systemctl reset-failed adatraced.service' 2>/dev/null
     configure_unit probe Type=oneshot Restart=no WatchdogSec=0 StandardOutput=truncate:/run/probe ExecReload= ExecStart= \
-        "ExecStart=/out/tests/sandbox_probe $(unit_property probe-target.service MainPID)"
-    inside systemctl start adatraced.service
+        "ExecStart=/out/tests/sandbox_probe $1"
+    [ $# -eq 1 ] || inside cp "/usr/share/doc/adatrace/examples/$2" /run/systemd/system/adatraced.service.d/
+    inside systemctl daemon-reload
+    inside systemctl start adatraced.service 2>"$work/why"
     inside cat /run/probe
+    [ $# -eq 1 ] || inside rm "/run/systemd/system/adatraced.service.d/$2"
     unconfigure_unit probe
-    inside systemctl reset-failed adatraced.service
-    inside systemctl stop probe-target.service
+    inside systemctl reset-failed adatraced.service 2>/dev/null
 }
 if [ -x "$out/tests/sandbox_probe" ]; then
-    runs_in_sandbox >"$work/probe" 2>&1
+    inside systemd-run --quiet --unit=probe-target --service-type=forking --uid=nobody /out/tests/sandbox_probe target
+    {
+        probe "$(unit_property probe-target.service MainPID)"
+        probe uprobes uprobes.conf
+        probe network network.conf
+    } >"$work/probe"
+    inside systemctl stop probe-target.service
     cat "$work/probe"
     ! grep -q '^not ok' "$work/probe" || failed=1
-    check 'packages: the sandbox was looked at to its end' grep -q '^ok - sandbox: refused: executable memory' "$work/probe"
+    check 'packages: the sandbox was looked at to its end' equal "$(grep -c '^ok - sandbox: ' "$work/probe")" 26
 fi
 
 check 'packages: mode of traces' mode_is /var/log/adatrace 'root:adatrace 750 directory'

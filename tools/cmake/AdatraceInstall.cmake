@@ -56,7 +56,8 @@ if(TARGET adatraced)
     packaging/systemd/adatraced-announce.socket DESTINATION ${ADA_SYSTEMD_UNIT_DIR})
   install(FILES packaging/systemd/adatrace.sysusers DESTINATION lib/sysusers.d RENAME adatrace.conf)
   # Configuration is read in /etc alone, whatever the prefix; so it is a package's matter to put it there.
-  install(FILES packaging/adatraced.conf packaging/systemd/network.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+  install(FILES packaging/adatraced.conf packaging/systemd/network.conf packaging/systemd/uprobes.conf
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
   install(FILES packaging/completion/adatrace.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME adatraced)
 endif()
 install(FILES packaging/completion/adatrace.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME adatrace)
