@@ -103,4 +103,13 @@ for page in "$source_dir"/docs/man/*.[1-8]; do
     check "install: $(basename "$page")" find "$prefix/share/man/man${page##*.}/$(basename "$page")"
 done
 
+# Units name the program where it was configured to be.
+if [ -x "$prefix/sbin/adatraced" ]; then
+    check 'install: the unit starts the service' grep -qE '^ExecStart=/.*/sbin/adatraced$' \
+        "$prefix/lib/systemd/system/adatraced.service"
+    check 'install: its sockets' find "$prefix/lib/systemd/system/adatraced-control.socket" \
+        "$prefix/lib/systemd/system/adatraced-announce.socket"
+fi
+check 'install: completion' find "$prefix/share/bash-completion/completions/adatrace" "$prefix/share/zsh/site-functions/_adatrace"
+
 exit $failed

@@ -47,3 +47,18 @@ foreach(section RANGE 1 8)
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
   endif()
 endforeach()
+
+# Relative to the prefix: below /usr/local, too, they are found there.
+set(ADA_SYSTEMD_UNIT_DIR lib/systemd/system CACHE STRING "Where units of systemd are installed")
+if(TARGET adatraced)
+  configure_file(packaging/systemd/adatraced.service.in ${PROJECT_BINARY_DIR}/adatraced.service @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/adatraced.service packaging/systemd/adatraced-control.socket
+    packaging/systemd/adatraced-announce.socket DESTINATION ${ADA_SYSTEMD_UNIT_DIR})
+  install(FILES packaging/systemd/adatrace.sysusers DESTINATION lib/sysusers.d RENAME adatrace.conf)
+  # Configuration is read in /etc alone, whatever the prefix; so it is a package's matter to put it there.
+  install(FILES packaging/adatraced.conf packaging/systemd/network.conf packaging/systemd/uprobes.conf
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+  install(FILES packaging/completion/adatrace.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME adatraced)
+endif()
+install(FILES packaging/completion/adatrace.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME adatrace)
+install(FILES packaging/completion/_adatrace DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)

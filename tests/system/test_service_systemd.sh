@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The service under systemd, as it is installed: it starts idle, takes its sockets, reloads, is watched, restarts and stops,
+# and records by policy.
+# shellcheck source=container.sh
+source "$(dirname "$0")/container.sh"
+
+if ! "$out/adatraced" --help | grep -qE '^ +(-c, )?--config( |=)'; then
+    echo 'SKIP system: this adatraced runs no sessions'
+    exit 77
+fi
+
+main_pid() {
+    unit_property adatraced.service MainPID
+}
+
+# state_is STATE
+state_is() {
+    inside_is "$1" systemctl is-active adatraced.service
+}
+
+# The journal of the unit from `since` on is followed until a line of it matches. wait_for_log PATTERN
+since=
+mark_log() {
+    since=$(inside date +@%s.%N)
+}
+wait_for_log() {
+    timeout 60 grep -q -m 1 -E -- "$1" < <(inside timeout 60 journalctl --since="$since" --no-tail --follow --output=cat -u adatraced.service)
+}
+
+container_start
+inside sh -c 'dpkg -i /packages/libadatrace0_*.deb /packages/adatrace_*.deb' >"$work/log" 2>&1 ||
+    give_up "not installed: $(cat "$work/log")"
+
+# ---- idle -------------------------------------------------------------------------------------------
+
+check 'service: a fresh installation runs' state_is active
+check 'service: it did not start twice' equal "$(unit_property adatraced.service NRestarts)" 0
+says_nothing_bad() {
+    local said
+    said=$(inside journalctl --quiet --priority=warning --output=cat -u adatraced.service)
+    [ -z "$said" ] || { echo "$said"; return 1; }
+}
+check 'service: and warns of nothing' says_nothing_bad
+check 'service: it tells its status' test -n "$(unit_property adatraced.service StatusText)"
+
+# has_socket NAME: a descriptor of the service is the socket that systemd listens on.
+has_socket() {
+    local inode
+    inode=$(inside awk -v path="/run/adatrace/$1.sock" '$8 == path && $4 == "00010000" { print $7 }' /proc/1/net/unix)
+    [ -n "$inode" ] || { echo 'nobody listens'; return 1; }
+    inside sh -c "ls -l /proc/$(main_pid)/fd" | grep -qF "socket:[$inode]"
+}
+check 'service: it has the control socket of systemd' has_socket control
+check 'service: it has the announce socket of systemd' has_socket announce
+
+# ---- sessions ---------------------------------------------------------------------------------------
+
+inside systemd-run --quiet --unit=traced --uid=nobody --setenv=LD_PRELOAD=libadatrace-preload.so \
+    --setenv=ADATRACE_PRELOAD=io sh -c 'while read -r line; do :; done </dev/zero'
+configure_session() {
+    printf '%s\n' '[session test]' "$@" | inside tee /etc/adatrace/conf.d/test.conf >/dev/null
+}
+reload_keeps_process() {
+    local before
+    before=$(main_pid)
+    inside systemctl reload adatraced.service && equal "$(main_pid)" "$before"
+}
+configure_session 'attach = unit=traced.service'
+mark_log
+check 'service: it reloads, and is the same process' reload_keeps_process
+
+configure_session 'attach = nothing'
+reload_is_refused() {
+    local before said
+    before=$(main_pid)
+    ! said=$(inside systemctl reload adatraced.service 2>&1) || { echo "reloaded: $said"; return 1; }
+    state_is active && equal "$(main_pid)" "$before"
+}
+check 'service: a wrong configuration is refused, and it goes on' reload_is_refused
+configure_session 'attach = unit=traced.service'
+
+# ---- restarts ---------------------------------------------------------------------------------------
+
+sockets() {
+    inside stat -c %i /run/adatrace/control.sock /run/adatrace/announce.sock
+}
+sockets_before=$(sockets)
+
+# comes_back_after COMMAND...: another process is the service, and has the same sockets.
+comes_back_after() {
+    local before
+    before=$(main_pid)
+    mark_log
+    "$@" || return 1
+    wait_for_log '^Started adatraced' || { echo 'not started again'; return 1; }
+    [ "$(main_pid)" != "$before" ] || { echo 'the same process'; return 1; }
+    equal "$(sockets)" "$sockets_before" && has_socket control
+}
+check 'service: it restarts' comes_back_after inside systemctl restart adatraced.service
+check 'service: killed, it comes back' comes_back_after inside systemctl kill --signal=KILL adatraced.service
+
+configure_unit watchdog WatchdogSec=2s
+inside systemctl restart adatraced.service
+check 'service: hung, it comes back' comes_back_after inside systemctl kill --kill-whom=main --signal=STOP adatraced.service
+unconfigure_unit watchdog
+check 'service: upgraded, it is another process' comes_back_after \
+    inside sh -c 'dpkg -i /upgrade/libadatrace0_*.deb /upgrade/adatrace_*.deb >/dev/null'
+
+# ---- the end ----------------------------------------------------------------------------------------
+
+stops_in_time() {
+    local begin=$EPOCHREALTIME
+    inside systemctl stop adatraced-control.socket adatraced-announce.socket adatraced.service || return 1
+    state_is inactive && equal "$(unit_property adatraced.service Result)" success || return 1
+    awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { if (b - a > 5) { print b - a " s"; exit 1 } }'
+}
+check 'service: it stops within 5 s' stops_in_time
+
+traces_are_whole() {
+    local files
+    mapfile -t files < <(inside find /var/log/adatrace/test -name '*.adat')
+    [ ${#files[@]} -gt 0 ] || { echo 'no traces'; return 1; }
+    inside_is 'root:adatrace 640' stat -c '%U:%G %a' "${files[0]}" || return 1
+    for file in "${files[@]}"; do
+        inside adatrace verify "$file" || return 1
+    done
+}
+check 'service: its traces are whole' traces_are_whole
+inside systemctl stop traced.service
+
+exit $failed
