@@ -69,9 +69,12 @@ int account_book_add_undescribed(AccountBook *book, const ThreadDescription *thr
     return error;
 }
 
-void account_book_entries_written(AccountBook *book, size_t count)
+void account_book_entries_written(AccountBook *book, size_t count, size_t described)
 {
-    book->undescribed_count = 0;
+    book->undescribed_count -= described;
+    if (book->undescribed_count > 0)
+        memmove(book->undescribed, book->undescribed + described,
+                book->undescribed_count * sizeof(*book->undescribed));
     book->entry_count -= count;
     if (book->entry_count > 0)
         memmove(book->entries, book->entries + count, book->entry_count * sizeof(*book->entries));

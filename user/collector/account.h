@@ -83,8 +83,8 @@ int account_book_add_undescribed(AccountBook *book, const ThreadDescription *thr
 /* Without memory the list for the summary is shorter, and the process is counted as omitted. */
 void account_book_add_process(AccountBook *book, const ProcessAccount *account);
 
-/* The first `count` entries are in the file: they are forgotten. */
-void account_book_entries_written(AccountBook *book, size_t count);
+/* The first `count` entries, and the first `described` of undescribed, are in the file: they are forgotten. */
+void account_book_entries_written(AccountBook *book, size_t count, size_t described);
 
 void account_book_fini(AccountBook *book);
 

@@ -201,6 +201,7 @@ static void put_ledger(Session *session, uint16_t flags)
     if (drain_batch_put(&session->batch, &header, summary, bytes) != 0)
         count = 0; /* as without memory above */
     session->ledger_count = count;
+    session->ledger_described = count > 0 ? session->accounts.undescribed_count : 0;
     session->ledger_epoch = session->batch.epoch;
     free(summary);
 }
@@ -239,7 +240,7 @@ static void put_live_ledger(Session *session)
 static void settle_ledger(Session *session)
 {
     if (session->ledger_count > 0 && session->ledger_epoch == session->batch.epoch)
-        account_book_entries_written(&session->accounts, session->ledger_count);
+        account_book_entries_written(&session->accounts, session->ledger_count, session->ledger_described);
     session->ledger_count = 0;
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_settle_closed(session->processes[i], session->ledger_tried);

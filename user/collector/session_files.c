@@ -59,7 +59,8 @@ static void finish(Session *session)
     error = session_close_file(session);
     ADA_TEST_POINT("files.closed");
     /* Entries that a full disk kept out of this file are not about the next one. */
-    account_book_entries_written(&session->accounts, session->accounts.entry_count);
+    account_book_entries_written(&session->accounts, session->accounts.entry_count,
+                                 session->accounts.undescribed_count);
     session->ledger_tried = session->accounts.entries_added;
     /* Before the file becomes a complete one, into which nobody will look for what was not noted. */
     for (size_t i = 0; i < session->process_count; i++) {

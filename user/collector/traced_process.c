@@ -579,14 +579,12 @@ static AdatLedgerEntry close_lane(const TracedProcess *process, ThreadDrainState
     return entry;
 }
 
-/* The ledger of the present file names it, so it must be described there. */
-static void describe_again(const TracedProcess *process, const ThreadDrainState *state)
+/* The ledger of the present file names it, so it must be described there, as it is of this file. */
+static void describe_again(const TracedProcess *process, const ThreadDrainState *state,
+                           const ThreadDescription *thread)
 {
-    if (state->described != *process->epoch) {
-        ThreadDescription thread = thread_drain_description(state);
-
-        (void)account_book_add_undescribed(process->accounts, &thread);
-    }
+    if (state->described != *process->epoch)
+        (void)account_book_add_undescribed(process->accounts, thread);
 }
 
 /* Whoever comes after us begins behind the account; a slot may be another thread's from here on. */
@@ -654,17 +652,19 @@ static void note_visits(const ThreadDrainState *state, AdatLedgerEntry *entry)
 void traced_process_close_thread(TracedProcess *process, ThreadDrainState *state, bool final)
 {
     ThreadAccount account = {.pid = (uint32_t)process->pid, .tid = state->tid};
+    ThreadDescription description;
     AdatLedgerEntry entries[2];
 
     (void)thread_lane_set_read_name(state->lanes, state->name);
     memcpy(account.name, state->name, sizeof(account.name));
     if (process->source.weights)
         account.weight = state->weight;
+    description = thread_drain_description(state);
     entries[ADA_LANE_INDEX] = close_lane(process, state, final, ADA_LANE_INDEX, &account.index);
     entries[ADA_LANE_DETAIL] = close_lane(process, state, final, ADA_LANE_DETAIL, &account.detail);
     note_visits(state, &account.index);
     note_visits(state, &entries[ADA_LANE_INDEX]);
-    describe_again(process, state);
+    describe_again(process, state, &description);
     measure_ended(process, state, &account);
     process->torn += account.index.torn + account.detail.torn;
     kernel_hints_left(process->hints, state);
@@ -750,11 +750,13 @@ void traced_process_next_file(TracedProcess *process)
 {
     for (uint32_t slot = 0, left = process->quarantine ? 0 : process->threads_here; left > 0; slot++) {
         ThreadDrainState *state = process->threads[slot];
+        ThreadDescription description;
         AdatLedgerEntry entries[2];
 
         if (!state)
             continue;
         left--;
+        description = thread_drain_description(state);
         for (uint32_t lane = 0; lane < 2; lane++) {
             AdatAccount account;
 
@@ -764,7 +766,7 @@ void traced_process_next_file(TracedProcess *process)
         if (entries[0].attempted == 0 && entries[1].attempted == 0)
             continue; /* this file need not know it */
         note_visits(state, &entries[ADA_LANE_INDEX]);
-        describe_again(process, state);
+        describe_again(process, state, &description);
         if (account_book_add_entries(process->accounts, entries) != 0)
             quarantine(process, "no memory for the account of a thread");
     }
