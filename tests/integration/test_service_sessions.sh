@@ -212,7 +212,7 @@ one_fails() {
     : >"$file"
     configure '[session one]' "attach = name=$attached" '[session two]' 'attach = name=nobody' "output = $file/below"
     launch || return 1
-    says "session two: cannot use the directory '$file/below': Not a directory" || return 1
+    says "session two: cannot use its directory '$file/below': Not a directory" || return 1
     equal "$(ls "$work/traces")" one || return 1
     terminate || return 1
     rm -r "$work/traces"
@@ -235,6 +235,105 @@ second_service() {
     rm -r "$work/traces"
 }
 
+# ---- commands ------------------------------------------------------------------------------------
+
+# tell COMMAND...: adatrace, of this service
+tell() {
+    ADATRACE_CONTROL=$work/control.sock "$a" "$@"
+}
+
+# of_session NAME FILTER: a figure of its status
+of_session() {
+    tell list --json | jq -r --arg name "$1" ".sessions[] | select(.name == \$name) | $2"
+}
+
+is_so() {
+    [ "$(of_session "$1" "$2")" = "$3" ]
+}
+
+starts_and_stops() {
+    configure '[session one]' "attach = name=$attached" 'enabled = no'
+    start 2
+    launch || return 1
+    equal "$(of_session one '[.state, .configured, .processes_alive] | @csv')" '"stopped",true,0' || return 1
+    tell start one >"$work/answer" || { cat "$work/answer"; return 1; }
+    equal "$(ask on)" ok || return 1
+    await "its process" is_so one .processes_alive 1 || return 1
+    tell stop one >"$work/answer" || { cat "$work/answer"; return 1; }
+    equal "$(ask off)" ok || return 1
+    equal "$(of_session one .state)" stopped || return 1
+    equal "$(find "$work/traces/one" -name '*.partial')" "" || return 1
+    tell start one >"$work/answer" || { cat "$work/answer"; return 1; } # once more, in the same directory
+    equal "$(ask on)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    tell start nothing >"$work/answer" 2>&1 && return 1
+    grep -q "there is no session 'nothing'" "$work/answer" || { cat "$work/answer"; return 1; }
+    terminate || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+attaches_by_command() {
+    configure '[session two]' 'attach = name=nobody'
+    start 2
+    launch || return 1
+    tell attach --service --name mine -p "$pid" >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    equal "$(ask on)" ok || return 1
+    equal "$(of_session mine '[.state, .configured, .attach[0]] | @csv')" "\"running\",false,\"pid=$pid\"" || return 1
+    tell rotate mine >"$work/answer" || { cat "$work/answer"; return 1; }
+    grep -q "$work/traces/mine/trace-000001.adat" "$work/answer" || { cat "$work/answer"; return 1; }
+    tell mark -p "$pid" >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    tell attach --service -p "$pid" >"$work/answer" 2>&1 && return 1
+    grep -q "records it already" "$work/answer" || { cat "$work/answer"; return 1; }
+    equal "$(ask pause)" ok || return 1
+    tell detach "$pid" >"$work/answer" 2>&1 || tell detach -p "$pid" >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    equal "$(ask off)" ok || return 1
+    equal "$(tell list --json | jq '.sessions | length')" 1 || return 1
+    all_there "$work"/traces/mine/*.adat || return 1
+    terminate && stop || return 1
+    rm -r "$work/traces"
+}
+
+snapshot_by_command() {
+    configure '[session box]' "attach = name=$loaded" 'flight_recorder = yes' 'pre_roll = 60s' 'post_roll = 0s'
+    launch || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 1 50000 || return 1
+    equal "$(of_session box .flight_recorder.state)" waiting || return 1
+    tell snapshot box >"$work/answer" || { cat "$work/answer"; return 1; }
+    "$out/tests/check_load" "$(find "$work/traces/box" -name '*.adat' | head -n 1)" 1 50000 all || return 1
+    tell rotate box >"$work/answer" 2>&1 && return 1
+    grep -q "is a flight recorder" "$work/answer" || { cat "$work/answer"; return 1; }
+    terminate || return 1
+    rm -r "$work/traces"
+}
+
+# Another user: his own processes, and nothing of root's.
+other_users() {
+    [ "$(id -u)" = 0 ] || { echo "needs root"; return 0; }
+    configure '[session two]' 'attach = name=nobody'
+    chmod 755 "$work"
+    launch || return 1
+    mkfifo "$work/theirs"
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$work/$attached" 1 <"$work/theirs" >"$work/ready" &
+    local theirs=$! as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "ADATRACE_CONTROL=$work/control.sock" "$a")
+    exec 7>"$work/theirs"
+    echo counts >&7
+    await "the user's program" test -s "$work/ready" || return 1
+    "${as[@]}" attach --service --name theirs -p $theirs >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    equal "$(of_session theirs .owner)" 65534 || return 1
+    "${as[@]}" stop two >"$work/answer" 2>&1 && return 1
+    grep -q "belongs to user 0" "$work/answer" || { cat "$work/answer"; return 1; }
+    "${as[@]}" attach --service -p "$service" >"$work/answer" 2>&1 && return 1
+    grep -q "belongs to user 0" "$work/answer" || { cat "$work/answer"; return 1; }
+    "${as[@]}" rotate theirs >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    "${as[@]}" info "$work/traces/theirs/trace-000001.adat" >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    exec 7>&-
+    wait $theirs
+    terminate || return 1
+    rm -r "$work/traces"
+}
+
 check "a process that runs is found, and recorded to the last event" finds_what_runs
 check "so is one that starts later" finds_what_starts
 check "one that announces itself is recorded from its first event" hears_announcements
@@ -243,4 +342,8 @@ check "SIGHUP: what is the same goes on, what changed begins anew, mistakes chan
 check "a flight recorder writes when it is asked" flight_recorder
 check "a session that cannot run disturbs no other" one_fails
 check "one service per socket" second_service
+check "commands start and stop a session" starts_and_stops
+check "a session by command, with its files, marks and end" attaches_by_command
+check "a snapshot by command" snapshot_by_command
+check "another user has sessions of his own processes" other_users
 exit $failed

@@ -3,12 +3,15 @@
 #include "user/service/session_output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void tell(const SessionOutput *output, const char *topic, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -44,14 +47,14 @@ static void finished(void *context, int fd, bool complete)
     trace_directory_finished(output->directory, fd, complete);
 }
 
-/* The directories above it. 0, -errno of mkdir(2). */
+/* The directories above it, where all may pass but not look. 0, -errno of mkdir(2). */
 static int make_parents(const char *path)
 {
     char parent[PATH_MAX];
 
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         (void)snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-        if (mkdir(parent, 0750) < 0 && errno != EEXIST)
+        if (mkdir(parent, 0751) < 0 && errno != EEXIST)
             return -errno;
     }
     return 0;
@@ -238,6 +241,21 @@ static int close_all(SessionOutput *output)
     return error;
 }
 
+/* The user's group is that of the directory and, by its mode, of the files that are made in it. 0, -errno. */
+static int let_read(const char *path, uid_t reader)
+{
+    const struct passwd *user = getpwuid(reader);
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = 0;
+
+    if (directory < 0)
+        return -errno;
+    if (user && (fchown(directory, (uid_t)-1, user->pw_gid) < 0 || fchmod(directory, 02750) < 0))
+        error = -errno;
+    close(directory);
+    return error;
+}
+
 static int open_first(SessionOutput *output)
 {
     int error = choose_files(output);
@@ -249,7 +267,7 @@ static int open_first(SessionOutput *output)
 }
 
 int session_output_init(SessionOutput *output, const ServiceSession *session, const char *run_user,
-                        const SessionOutputCalls *calls, const char **what_out)
+                        const uid_t *reader, const SessionOutputCalls *calls, const char **what_out)
 {
     int error;
 
@@ -260,6 +278,8 @@ int session_output_init(SessionOutput *output, const ServiceSession *session, co
         *what_out = "use its directory";
         error = open_directory(output);
     }
+    if (!error && reader)
+        error = let_read(session->output, *reader);
     if (!error)
         error = open_first(output);
     if (error)

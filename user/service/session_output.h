@@ -35,11 +35,12 @@ typedef struct SessionOutput {
 } SessionOutput;
 
 /*
- * Opens the directory, which is made if it is not there, and the first file in it. `run_user` is for hooks. 0, -errno: nothing is left
+ * Opens the directory, which is made if it is not there, and the first file in it. `run_user` is for hooks; the group of `reader`, if
+ * there is one, may read the files. 0, -errno: nothing is left
  * open, and *what_out says what failed on what, as in "cannot WHAT: ...".
  */
 int session_output_init(SessionOutput *output, const ServiceSession *session, const char *run_user,
-                        const SessionOutputCalls *calls, const char **what_out);
+                        const uid_t *reader, const SessionOutputCalls *calls, const char **what_out);
 
 /* Wants what a flight recorder has; for others nothing happens. The recorder should then begin its next file. Any thread. */
 void session_output_snapshot(SessionOutput *output);

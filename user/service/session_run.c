@@ -161,11 +161,10 @@ static void on_output_error(void *context, const char *topic, const char *text)
 
 /* ---- running ---------------------------------------------------------------------------------- */
 
-/* Those of `attach = pid=N` that can be attached to; of the others it is said why not. 0, -ENOMEM. */
-static int open_targets(SessionRun *run)
+/* Those of `attach = pid=N` that can be attached to; of the others it is said why not, and of the last one in *why. 0, -ENOMEM. */
+static int open_targets(SessionRun *run, AttachExplanation *why)
 {
     const PidList *pids = &run->config.session->attach.pids;
-    AttachExplanation why;
     AttachFailure failure;
 
     run->targets = calloc(pids->count + 1, sizeof(*run->targets));
@@ -178,8 +177,8 @@ static int open_targets(SessionRun *run)
             run->target_count++;
             continue;
         }
-        attach_explain(pids->items[i], &failure, &why);
-        tell_error(run, "attaching", "%s", why.text);
+        attach_explain(pids->items[i], &failure, why);
+        tell_error(run, "attaching", "%s", why->text);
     }
     return 0;
 }
@@ -314,17 +313,19 @@ static void run_session(SessionRun *run)
     const SessionOutputCalls calls = {
         .on_error = on_output_error, .on_complete = on_file_complete, .context = run};
     const char *what;
-    int error = open_targets(run);
+    AttachExplanation why = {.text = ""};
+    int error = open_targets(run, &why);
 
     if (error) {
         fail(run, "cannot start: %s", strerror(-error));
         return;
     }
     if (run->target_count == 0 && session->attach.rules.count == 0) {
-        fail(run, "none of its processes can be attached to");
+        fail(run, "%s", why.text);
         return;
     }
-    error = session_output_init(&run->output, session, run->config.service->run_user, &calls, &what);
+    error = session_output_init(&run->output, session, run->config.service->run_user, run->config.only_user,
+                                &calls, &what);
     if (error) {
         fail(run, "cannot %s '%s': %s", what, what[0] == 'r' ? session->hook : session->output,
              error == -EBUSY ? "another service, or session, has it" : strerror(-error));
