@@ -204,6 +204,8 @@ static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *sessi
     }
     metrics_hub_init(&recorder->metrics);
     session->metrics_hub = &recorder->metrics;
+    session->on_done = recorder_note_done;
+    session->context = recorder;
     recorder->config = config;
     recorder->target = config->argv ? &recorder_launch_target : &recorder_attach_target;
     recorder->epoll = recorder->signals = recorder->command_pidfd = recorder->timer = -1;

@@ -58,6 +58,11 @@ typedef struct RecorderConfig {
     void (*on_write_state)(void *context, int error);
     /* Something is odd, once a minute and cause at most; see user/metrics/anomaly.h. NULL: nobody wants to know. */
     void (*on_anomaly)(void *context, enum metrics_anomaly anomaly);
+    /*
+     * A segment is recorded from now on (`fd`), or is no longer (-1): `name` tells them apart as long as they are recorded. Whoever keeps
+     * descriptors for a recorder that comes after this one wants to know; else NULL. By the recorder's own thread.
+     */
+    void (*on_segment)(void *context, const char *name, int fd);
     /* Rules or commands have marked something since it was called last. NULL: nobody wants to know. */
     void (*on_marks)(void *context);
     /* As on_write_state, of the metrics' file, from a thread of its own. */
@@ -107,6 +112,12 @@ void recorder_mark(Recorder *recorder, pid_t pid);
 
 /* A process announced a segment of its own (ADA_ANNOUNCE_OWN). Takes over its descriptors. */
 void recorder_announce(Recorder *recorder, const Announcement *announcement);
+
+/*
+ * A segment that another recorder had, and whose process is gone: what it has left is recorded. Takes over the descriptor. `name`: what that one's
+ * on_segment() was told.
+ */
+void recorder_adopt(Recorder *recorder, int fd, const char *name);
 
 /* The figures as they were last collected: metrics_hub_acquire(). Lives as long as the recorder. */
 MetricsHub *recorder_metrics(Recorder *recorder);

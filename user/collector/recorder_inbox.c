@@ -29,6 +29,7 @@ void recorder_inbox_fini(RecorderInbox *inbox)
     for (size_t i = 0; i < inbox->count; i++)
         drop_announcement(&inbox->announcements[i]);
     free(inbox->announcements);
+    free(inbox->done);
     if (inbox->event >= 0)
         close(inbox->event);
     pthread_mutex_destroy(&inbox->lock);
@@ -47,6 +48,31 @@ void recorder_stop(Recorder *recorder)
 
     pthread_mutex_lock(&inbox->lock);
     inbox->stop = true;
+    pthread_mutex_unlock(&inbox->lock);
+    wake(inbox);
+}
+
+/* One that is gone has claimed its segment, for what others know: ADA_ANNOUNCE_CLAIMED. */
+void recorder_adopt(Recorder *recorder, int fd, const char *name)
+{
+    long pid = strtol(name, NULL, 10);
+
+    recorder_announce(recorder, &(Announcement){.type = ADA_ANNOUNCE_CLAIMED,
+                                                .pid = pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0,
+                                                .pidfd = -1,
+                                                .segment = fd,
+                                                .answer_to = -1});
+}
+
+void recorder_note_done(void *context, uint32_t number)
+{
+    Recorder *recorder = context;
+    RecorderInbox *inbox = &recorder->inbox;
+
+    pthread_mutex_lock(&inbox->lock);
+    /* Without memory the claim ends with the recorder. */
+    if (array_reserve_one(&inbox->done, &inbox->done_capacity, inbox->done_count, sizeof(inbox->done[0])) == 0)
+        inbox->done[inbox->done_count++] = number;
     pthread_mutex_unlock(&inbox->lock);
     wake(inbox);
 }
@@ -78,26 +104,36 @@ void recorder_mark(Recorder *recorder, pid_t pid)
     session_mark(recorder->session, pid);
 }
 
+static void take_announcement(Recorder *recorder, Announcement *announcement)
+{
+    if (announcement->type == ADA_ANNOUNCE_CLAIMED) {
+        recorder_accept_orphan(recorder, announcement->segment, announcement->pid);
+        return;
+    }
+    recorder_accept_own(recorder, announcement);
+    if (announcement->segment >= 0)
+        drop_announcement(announcement);
+}
+
 void recorder_take_inbox(Recorder *recorder)
 {
     RecorderInbox *inbox = &recorder->inbox;
-    Announcement *announcements;
+    RecorderInbox todo;
     uint64_t wakes;
-    size_t count;
 
     (void)!read(inbox->event, &wakes, sizeof(wakes)); /* empty is as good */
     pthread_mutex_lock(&inbox->lock);
-    if (inbox->stop)
-        recorder->over = true;
-    announcements = inbox->announcements;
-    count = inbox->count;
+    todo = *inbox;
     inbox->announcements = NULL;
     inbox->count = inbox->capacity = 0;
+    inbox->done = NULL;
+    inbox->done_count = inbox->done_capacity = 0;
     pthread_mutex_unlock(&inbox->lock);
-    for (size_t i = 0; i < count; i++) {
-        recorder_accept_own(recorder, &announcements[i]);
-        if (announcements[i].segment >= 0)
-            drop_announcement(&announcements[i]);
-    }
-    free(announcements);
+    recorder->over |= todo.stop;
+    for (size_t i = 0; i < todo.count; i++)
+        take_announcement(recorder, &todo.announcements[i]);
+    for (size_t i = 0; i < todo.done_count; i++)
+        recorder_release_claim(recorder, todo.done[i]);
+    free(todo.announcements);
+    free(todo.done);
 }

@@ -23,6 +23,8 @@
 #include "user/collector/recorder.h"
 #include "user/export/metrics_file.h"
 
+#define RECORDER_SEGMENT_NAME 48u /* "PID-INODE" */
+
 #define RECORDER_POLL_MS 250 /* how often ends are looked at of which nobody can say yet how they came */
 
 /* How often the scheduler's records are looked after that do not fill their ring: rules want their moment while the rings still hold it. */
@@ -85,10 +87,26 @@ typedef struct RecorderInbox {
     pthread_mutex_t lock; /* guards the rest, but for `event` */
     int event;            /* eventfd: there is something */
     bool stop;
-    Announcement *announcements; /* all of ADA_ANNOUNCE_OWN */
+    Announcement *announcements; /* of ADA_ANNOUNCE_OWN; _CLAIMED: of a process that is gone */
     size_t count;
     size_t capacity;
+    uint32_t *done; /* numbers of processes that the session has forgotten */
+    size_t done_count;
+    size_t done_capacity;
 } RecorderInbox;
+
+/* A segment whose process has ended, and is not drained to its last record yet. */
+typedef struct LastClaim {
+    uint32_t number; /* in the session */
+    int segment;     /* has the claim */
+    char name[RECORDER_SEGMENT_NAME];
+} LastClaim;
+
+typedef struct LastClaims {
+    LastClaim *items;
+    size_t count;
+    size_t capacity;
+} LastClaims;
 
 /* What differs between ways to come by processes. Steps return 0 or -errno and *stage; they are called in this order. */
 typedef struct RecorderTarget {
@@ -122,6 +140,7 @@ struct Recorder {
     RecorderInbox inbox;
     sigset_t mask_before;
     Members members;
+    LastClaims last_claims;
     uint32_t interrupts;
     bool polling;     /* some member's end is not known yet */
     uint32_t poll_ms; /* how often the target is to be asked; 0: only what is readable matters */
@@ -171,6 +190,9 @@ void recorder_inbox_fini(RecorderInbox *inbox);
 /* Does what was asked for. */
 void recorder_take_inbox(Recorder *recorder);
 
+/* SessionConfig.on_done; the context is the recorder. */
+void recorder_note_done(void *context, uint32_t number);
+
 /* ---- recorder_members.c */
 
 /*
@@ -192,6 +214,12 @@ void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end);
  */
 void recorder_supersede(Recorder *recorder, pid_t pid, uint64_t now);
 void recorder_end_superseded(Recorder *recorder);
+
+/* The session has forgotten a process: its claim ends. */
+void recorder_release_claim(Recorder *recorder, uint32_t number);
+
+/* What is left of a process that is gone. The descriptor is the recorder's, or is released. */
+void recorder_accept_orphan(Recorder *recorder, int fd, pid_t pid);
 
 /* Whatever came on the socket. */
 void recorder_take_announcements(Recorder *recorder);

@@ -32,6 +32,57 @@ static void release_segment(int *fd)
     *fd = -1;
 }
 
+/* ---- claims ------------------------------------------------------------------------------------- */
+
+/* As long as a segment is recorded no other has its pid and its inode. */
+static void name_segment(const Member *member, char name[RECORDER_SEGMENT_NAME])
+{
+    (void)snprintf(name, RECORDER_SEGMENT_NAME, "%d-%llu", (int)member->pid, (unsigned long long)member->inode);
+}
+
+static void tell_segment(const Recorder *recorder, const char *name, int fd)
+{
+    if (recorder->config->on_segment)
+        recorder->config->on_segment(recorder->config->context, name, fd);
+}
+
+/* The claim is kept until the session has drained what is left, lest somebody else does. */
+static void keep_claim(Recorder *recorder, Member *member)
+{
+    LastClaims *claims = &recorder->last_claims;
+    LastClaim claim = {.number = member->number, .segment = member->segment};
+
+    name_segment(member, claim.name);
+    member->segment = -1;
+    if (array_reserve_one(&claims->items, &claims->capacity, claims->count, sizeof(claims->items[0])) == 0) {
+        claims->items[claims->count++] = claim;
+        return;
+    }
+    tell_segment(recorder, claim.name, -1); /* without memory it ends too early: a risk, and no loss */
+    segment_release(claim.segment);
+}
+
+static void release_claim(Recorder *recorder, size_t index)
+{
+    LastClaims *claims = &recorder->last_claims;
+
+    tell_segment(recorder, claims->items[index].name, -1);
+    segment_release(claims->items[index].segment);
+    claims->items[index] = claims->items[--claims->count];
+}
+
+void recorder_release_claim(Recorder *recorder, uint32_t number)
+{
+    for (size_t i = 0; i < recorder->last_claims.count; i++) {
+        if (recorder->last_claims.items[i].number == number) {
+            release_claim(recorder, i);
+            return;
+        }
+    }
+}
+
+/* ---- members ------------------------------------------------------------------------------------ */
+
 void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
 {
     if (member->ended)
@@ -42,7 +93,7 @@ void recorder_end_member(Recorder *recorder, Member *member, ProcessEnd end)
     recorder->members.live--;
     session_tell_kernel_events(recorder->session, &recorder->kernel_events); /* ends of its threads came first */
     close_fd(&member->pidfd); /* leaves the epoll set with it */
-    release_segment(&member->segment);
+    keep_claim(recorder, member);
     session_process_ended(recorder->session, member->number, end);
 }
 
@@ -107,6 +158,7 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, int 
                      .segment = fd,
                      .descriptor = descriptor,
                      .taken_ns = ada_clock_monotonic_ns()};
+    char name[RECORDER_SEGMENT_NAME];
     struct stat status;
     size_t index = 0;
     pid_t holder;
@@ -124,9 +176,34 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, int 
     if (error)
         return error;
     put_member(members, index, &member);
+    name_segment(&member, name);
+    tell_segment(recorder, name, fd);
     if (pidfd >= 0)
         (void)recorder_watch(recorder, pidfd, RECORDER_WATCH_PROCESS + (uint32_t)index);
     return 0;
+}
+
+void recorder_accept_orphan(Recorder *recorder, int fd, pid_t pid)
+{
+    Segment segment;
+    struct stat status;
+
+    if (fstat(fd, &status) < 0 || segment_is_claimed_here(status.st_dev, status.st_ino, NULL) ||
+        segment_attach(fd, &segment) != 0) {
+        segment_release(fd);
+        return;
+    }
+    if (recorder_add_member(recorder, &segment, fd, -1, pid, -1) != 0) {
+        segment_unmap(&segment);
+        segment_release(fd);
+        return;
+    }
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        Member *member = &recorder->members.items[i];
+
+        if (!member->ended && member->segment == fd)
+            recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN});
+    }
 }
 
 /* ---- announcements ----------------------------------------------------------------------------- */
@@ -291,7 +368,11 @@ void recorder_members_fini(Recorder *recorder)
         Member *member = &recorder->members.items[i];
 
         close_fd(&member->pidfd);
-        release_segment(&member->segment);
+        if (member->segment >= 0)
+            keep_claim(recorder, member);
     }
+    while (recorder->last_claims.count > 0)
+        release_claim(recorder, recorder->last_claims.count - 1);
+    free(recorder->last_claims.items);
     free(recorder->members.items);
 }

@@ -54,6 +54,12 @@ typedef struct SessionConfig {
      * Without it, what one had written and not noted when it was killed is recorded twice.
      */
     const AdatRecovery *recovered;
+    /*
+     * The process with that number has ended, or was left, and all about it is in the file: whoever has its segment may let go. By the
+     * drain thread. NULL: nobody wants to know.
+     */
+    void (*on_done)(void *context, uint32_t number);
+    void *context;
     const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
 } SessionConfig;
 

@@ -330,6 +330,8 @@ static void forget_process(Session *session, size_t index)
     session->result.threads += traced_process_threads(process);
     death_book_give_up(&session->deaths, traced_process_number(process), UINT64_MAX);
     metrics_figures_add(&session->ended, traced_process_ended_figures(process));
+    if (session->config.on_done)
+        session->config.on_done(session->config.context, traced_process_number(process));
     traced_process_destroy(process);
     session->processes[index] = session->processes[--session->process_count];
 }

@@ -77,7 +77,7 @@ struct Session {
     MetricsFigures ended;  /* of processes that are done with */
     uint64_t last_busy;
     LedgerEntries live;
-    size_t ledger_count; /* entries that are in the batch */
+    size_t ledger_count;     /* entries that are in the batch */
     size_t ledger_described; /* the same of threads that are described with them */
     uint32_t ledger_epoch;
     uint64_t ledger_tried; /* entries of the account book, of all ever added, that are in the batch, in the file, or lost with a batch */

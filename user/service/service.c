@@ -211,6 +211,7 @@ static void note_ready(Service *service)
     if (service->ready || session_table_is_starting(&service->sessions))
         return;
     service->ready = true;
+    stored_segments_fini(&service->sessions.stored); /* of sessions that are no longer there */
     service_manager_notify("READY=1");
     service_log(&service->log, LOG_TELL, NULL, "ready");
 }
@@ -404,7 +405,7 @@ static int open_sockets(Service *service)
     if (!error)
         error = open_control_socket(service, take_listener(descriptors, count, "control"));
     for (size_t i = 0; i < count; i++) {
-        if (descriptors[i].fd >= 0)
+        if (descriptors[i].fd >= 0 && !stored_segments_take(&service->sessions.stored, &descriptors[i]))
             close(descriptors[i].fd);
     }
     free(descriptors);

@@ -6,6 +6,7 @@
 #ifndef ADA_SERVICE_SERVICE_MANAGER_H
 #define ADA_SERVICE_SERVICE_MANAGER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -29,6 +29,7 @@ struct SessionRun {
     const MetricsSnapshot *last_metrics;
 
     /* its thread's */
+    StoredSegments stored;
     SessionOutput output;
     AttachTarget *targets;
     size_t target_count;
@@ -143,6 +144,13 @@ static void on_marks(void *context)
     (void)session_run_snapshot(context);
 }
 
+static void on_segment(void *context, const char *key, int fd)
+{
+    SessionRun *run = context;
+
+    stored_segments_note(&run->stored, run->config.session->name, key, fd);
+}
+
 static void on_file_complete(void *context, const char *path)
 {
     SessionRun *run = context;
@@ -239,12 +247,26 @@ static void log_result(const SessionRun *run, const SessionResult *result)
                 total->in_file < total->attempted ? "; see adatrace info for what was lost" : "");
 }
 
+/* What is left of processes that went while nobody drained them; those that are alive were found, if they are still meant. */
+static void adopt_stored(SessionRun *run, Recorder *recorder)
+{
+    for (size_t i = 0; i < run->stored.count; i++) {
+        StoredSegment *segment = &run->stored.items[i];
+
+        if (stored_segment_is_alive(segment))
+            continue;
+        recorder_adopt(recorder, segment->fd, segment->key);
+        segment->fd = -1;
+    }
+}
+
 /* Brings the recording to its end. */
 static void follow(SessionRun *run, Recorder *recorder)
 {
     SessionResult result;
     int error;
 
+    adopt_stored(run, recorder);
     publish_recorder(run, recorder);
     recorder_follow(recorder);
     withdraw_recorder(run);
@@ -288,6 +310,7 @@ static void record(SessionRun *run)
         .uprobe_count = session->uprobe_count,
         .mark_wakers = session->mark_wakers,
         .embedded = true,
+        .on_segment = on_segment,
         .on_write_state = on_write_state,
         .on_anomaly = on_anomaly,
         .on_marks = session->flight_recorder ? on_marks : NULL,
@@ -342,6 +365,7 @@ static void *run_main(void *argument)
 
     run_session(run);
     close_targets(run);
+    stored_segments_fini(&run->stored);
     pthread_mutex_lock(&run->lock);
     failed = run->facts.reason[0] != '\0';
     pthread_mutex_unlock(&run->lock);
@@ -361,6 +385,8 @@ int session_run_start(const SessionRunConfig *config, SessionRun **run_out)
     run->config = *config;
     run->references = 1;
     run->facts.started_at = realtime_ns();
+    if (config->stored)
+        stored_segments_move(config->stored, config->session->name, &run->stored);
     pthread_mutex_init(&run->lock, NULL);
     error = thread_start_without_signals(&run->thread, run_main, run);
     if (error) {

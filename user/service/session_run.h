@@ -16,6 +16,7 @@
 #include "user/service/service_config.h"
 #include "user/service/service_log.h"
 #include "user/service/session_state.h"
+#include "user/service/stored_segments.h"
 
 typedef struct SessionRun SessionRun;
 
@@ -23,6 +24,7 @@ typedef struct SessionRunConfig {
     const ServiceSession *session; /* outlives the run; as does what follows */
     const ServiceConfig *service;
     const uid_t *only_user; /* RecorderConfig.only_user */
+    StoredSegments *stored; /* those of the session are taken out of it when the run starts; NULL: there are none */
     ServiceLog *log;
     int state_fd; /* eventfd(2) that is written to when the state changes, or a file is complete */
 } SessionRunConfig;

@@ -57,6 +57,7 @@ void session_table_fini(SessionTable *table)
     for (size_t i = 0; i < table->count; i++)
         free_session(table->items[i]);
     free(table->items);
+    stored_segments_fini(&table->stored);
     release_config(table->present);
     *table = (SessionTable){.state_fd = -1};
 }
@@ -101,6 +102,7 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
         .session = session->definition,
         .service = session->held->config,
         .only_user = session->by_command && session->owner != 0 ? &session->owner : NULL,
+        .stored = &table->stored,
         .log = table->log,
         .state_fd = table->state_fd,
     };

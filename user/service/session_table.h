@@ -43,7 +43,8 @@ typedef struct SessionTable {
     size_t capacity;
     HeldConfig *present; /* the service's configuration */
     ServiceLog *log;
-    int state_fd; /* SessionRunConfig.state_fd */
+    int state_fd;          /* SessionRunConfig.state_fd */
+    StoredSegments stored; /* of sessions that did not run yet */
 } SessionTable;
 
 /* Nothing is in it. `log` and `state_fd` outlive it. */
