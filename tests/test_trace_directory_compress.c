@@ -49,14 +49,6 @@ static bool reads_as(const char *name, size_t bytes)
     return same;
 }
 
-static void start(void)
-{
-    directory_fixture_init(&fixture);
-    fixture.config.compress = true;
-    fixture.config.adopt = true;
-    directory_fixture_create(&fixture);
-}
-
 /* ---- a point at which the compressor waits ---------------------------------------------------- */
 
 static uint32_t holding; /* written by the test: 1: wait at the point */
@@ -75,7 +67,6 @@ static void hold(void)
 {
     ada_store_release(&held, 0u);
     ada_store_release(&holding, 1u);
-    ada_test_point_hook = hold_here;
 }
 
 static void await_held(void)
@@ -87,6 +78,15 @@ static void await_held(void)
 static void let_go(void)
 {
     ada_store_release(&holding, 0u);
+}
+
+static void start(void)
+{
+    directory_fixture_init(&fixture);
+    ada_test_point_hook = hold_here; /* before there are threads */
+    fixture.config.compress = true;
+    fixture.config.adopt = true;
+    directory_fixture_create(&fixture);
 }
 
 /* ---- tests ------------------------------------------------------------------------------------ */
@@ -166,7 +166,6 @@ static void trace_compress__destroyed_meanwhile__then_told_as_they_are(void)
     directory_fixture_file(&fixture, 1000, true);
     while (!has("trace-000002.adat"))
         sched_yield();
-    ada_test_point_hook = NULL;
     let_go();
     CU_ASSERT_EQUAL(directory_fixture_destroy(&fixture), 0);
     CU_ASSERT_EQUAL(fixture.complete.count, 2);
@@ -183,6 +182,7 @@ static void trace_compress__destroyed_meanwhile__then_told_as_they_are(void)
 static void trace_compress__oldest_goes_meanwhile__then_nothing_of_it_is_left(void)
 {
     directory_fixture_init(&fixture);
+    ada_test_point_hook = hold_here;
     fixture.config.compress = true;
     fixture.config.keep_bytes = 1000;
     directory_fixture_create(&fixture);
@@ -192,7 +192,6 @@ static void trace_compress__oldest_goes_meanwhile__then_nothing_of_it_is_left(vo
     directory_fixture_file(&fixture, 900, true);
     while (has("trace-000001.adat"))
         sched_yield();
-    ada_test_point_hook = NULL;
     let_go();
     directory_fixture_await_complete(&fixture, 1);
     CU_ASSERT_EQUAL(directory_fixture_destroy(&fixture), 0);
@@ -245,7 +244,6 @@ static void trace_compress__another_file_has_the_name__then_it_is_not_compressed
     CU_ASSERT_EQUAL(unlink(at("trace-000004.adat")), 0);
     CU_ASSERT_EQUAL(symlink(outside, at("trace-000004.adat")), 0);
     CU_ASSERT_EQUAL(unlink(at("trace-000001.adat.gz.partial")), 0); /* what is being written now */
-    ada_test_point_hook = NULL;
     let_go();
     directory_fixture_await_errors(&fixture, 4);
     (void)directory_fixture_destroy(&fixture);
