@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# adatraced is killed, again and again, and started again: nothing is lost, nothing is there twice, the programs notice nothing.
+#   test_service_restart.sh OUT_DIR SOURCE_DIR
+# ADA_KILLS: how often (default: 8); ADA_KILL_PAUSE: seconds from a start to the kill (default: at random within 0.4).
+. "$(dirname "$0")/support.sh"
+
+if [ ! -x "$out/adatraced" ]; then
+    echo "SKIP test_service_restart: built without inih or cJSON"
+    exit 77
+fi
+. "$(dirname "$0")/service.sh"
+a=$out/adatrace
+kills=${ADA_KILLS:-8}
+
+rest() {
+    local pause=${ADA_KILL_PAUSE:-0.$((RANDOM % 4))$((RANDOM % 10))}
+    read -r -t "$pause" <>"$work/pause" || :
+}
+
+# killed PROGRAM-ARGUMENT...: each event is in the files or in an account, and none is there twice
+killed() {
+    configure '[session one]' "attach = name=$attached" 'rotate_size = 1M' 'max_total = off'
+    start "$@"
+    for _ in $(seq "$kills"); do
+        launch || return 1
+        rest
+        kill -KILL "$service"
+        wait "$service" 2>/dev/null
+    done
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    equal "$(ask off)" ok || return 1
+    equal "$(find "$work/traces/one" -name '*.partial')" "" || return 1
+    all_sound "$work"/traces/one/*.adat || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    "$a" verify "$work/traces/one" >"$work/verified" || { cat "$work/verified"; return 1; }
+    stop
+    rm -r "$work/traces"
+}
+
+check "killed while 4 threads record flat out" killed 4
+check "killed while 16 threads record payloads" killed 16 payloads
+check "killed while threads come and go" killed 4 churn
+exit $failed
