@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The files of a long recording, in a directory of their own: trace-000001.adat, trace-000002.adat and so on. A file is called
- * *.adat.partial until it is complete and on the disk; with `compress` it becomes *.adat.gz then, which zcat(1) reads.
+ * *.adat.partial until it is complete and on the disk; with `compress` it becomes *.adat.gz then, which zcat(1) reads; one that a killed run left stays as it is.
  *
  * What is there at any moment, also after a kill, so that the next run knows what the last one had not done (`adopt`):
  *
@@ -43,7 +43,8 @@ typedef struct TraceDirectoryCalls {
     /*
      * During create: a file that a run before left behind, open for reading and writing. 0, and how many bytes from its start on
      * are valid: it is cut off there and completed; with less than a header's it is removed. Or -errno: it is given up. Without
-     * this function all are.
+     * this function all are. Files that were completed so before, behind the last one that has its end, come first, and stay as
+     * they are.
      */
     int (*on_partial)(void *context, int fd, uint64_t *valid_bytes_out);
     /*

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "user/collector/trace_directory_internal.h"
-#include "user/file/adat_format.h"
+#include "user/file/adat_recover.h"
 #include "user/lane/test_point.h"
 
 /* ---- what is there ---------------------------------------------------------------------------- */
@@ -99,8 +99,6 @@ static int recover(TraceDirectory *directory, const KeptFile *file, int fd, uint
     error = cut_off(fd, &status, valid_bytes);
     if (error)
         return error;
-    if (directory->config.compress)
-        compressor_note(directory->place, file->number);
     error = trace_file_rename(directory->place, from, to);
     ADA_TEST_POINT("adopt.renamed");
     return error;
@@ -126,8 +124,66 @@ static void adopt_partial(TraceDirectory *directory, const KeptFile *file)
         trace_directory_keep(directory, file);
     } else if (complete.bytes > 0) {
         complete.kind = TRACE_FILE_COMPLETE;
-        complete.owed = true;
+        complete.owed =
+            true; /* at once: it is never compressed, as the next run may have to look into it once more */
+        trace_directory_tell_complete(directory, &complete);
         trace_directory_keep(directory, &complete);
+    }
+}
+
+/* ---- files that were recovered before ----------------------------------------------------------- */
+
+/* Whether the file was completed by whoever wrote it. What cannot be read is no witness of anything, and ends the look as well. */
+static bool is_closed(const TraceDirectory *directory, const KeptFile *file)
+{
+    char name[TRACE_FILE_NAME_SIZE];
+    bool closed = true;
+    int fd;
+
+    trace_file_name_format(name, file->number, file->kind);
+    fd = trace_file_open(directory->place, name, O_RDONLY);
+    if (fd >= 0) {
+        closed = adat_file_is_closed(fd);
+        close(fd);
+    }
+    return closed;
+}
+
+static void scan_once_more(const TraceDirectory *directory, const KeptFile *file)
+{
+    const TraceDirectoryCalls *calls = &directory->config.calls;
+    char name[TRACE_FILE_NAME_SIZE];
+    uint64_t valid_bytes;
+    int fd;
+
+    trace_file_name_format(name, file->number, file->kind);
+    fd = trace_file_open(directory->place, name, O_RDWR);
+    if (fd < 0)
+        return;
+    (void)calls->on_partial(calls->context, fd, &valid_bytes); /* it was told already if it is damaged */
+    close(fd);
+}
+
+/*
+ * A run that was killed before it could take note of what it had recovered leaves a complete file without an end: the
+ * one after it needs to know the same. So do those behind the last file that has one.
+ */
+static void scan_recovered(const TraceDirectory *directory, const KeptFiles *files)
+{
+    size_t first = files->count;
+
+    if (!directory->config.calls.on_partial)
+        return;
+    while (first > 0) {
+        const KeptFile *file = &files->items[first - 1];
+
+        if (file->kind == TRACE_FILE_GZIP || (file->kind == TRACE_FILE_COMPLETE && is_closed(directory, file)))
+            break;
+        first--;
+    }
+    for (; first < files->count; first++) {
+        if (files->items[first].kind == TRACE_FILE_COMPLETE)
+            scan_once_more(directory, &files->items[first]);
     }
 }
 
@@ -161,6 +217,7 @@ static void adopt_number(TraceDirectory *directory, const KeptFile *const of_kin
 
 void trace_directory_adopt(TraceDirectory *directory, const KeptFiles *files)
 {
+    scan_recovered(directory, files);
     for (size_t i = 0; i < files->count;) {
         const KeptFile *of_kind[TRACE_FILE_KINDS] = {NULL};
         uint32_t number = files->items[i].number;

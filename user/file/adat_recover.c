@@ -9,6 +9,7 @@
 
 #include "user/base/array.h"
 #include "user/file/block_scan.h"
+#include "user/file/crc.h"
 
 #define LANES 2u /* ADA_LANE_* */
 
@@ -223,8 +224,8 @@ static FileThread *thread_of(FileScan *scan, uint32_t number)
             return &scan->threads[place->item - 1];
     }
     if (scan->thread_count >= UINT32_MAX - 1 || index_reserve(&scan->thread_index) != 0 ||
-        array_reserve_one(&scan->threads, &scan->thread_capacity, scan->thread_count, sizeof(scan->threads[0])) !=
-            0)
+        array_reserve_one(&scan->threads, &scan->thread_capacity, scan->thread_count,
+                          sizeof(scan->threads[0])) != 0)
         return NULL;
     scan->threads[scan->thread_count++] = (FileThread){.number = number};
     index_put(&scan->thread_index, (Place){(uint32_t)scan->thread_count, hash});
@@ -472,6 +473,18 @@ static int add_file(AdatRecovery *recovery, const FileScan *scan)
     free(copy.items);
     free(copy.index.places);
     return error;
+}
+
+bool adat_file_is_closed(int fd)
+{
+    AdatFooter footer;
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && status.st_size > (off_t)sizeof(footer) &&
+           read_at(fd, &footer, sizeof(footer), (uint64_t)status.st_size - sizeof(footer)) ==
+               (ssize_t)sizeof(footer) &&
+           footer.magic == ADAT_FOOTER_MAGIC &&
+           footer.crc32 == adat_crc32(0, &footer, __builtin_offsetof(AdatFooter, crc32));
 }
 
 static int scan_blocks(FileScan *scan, int fd, uint64_t first_block, uint64_t end, uint64_t *valid_bytes_out)

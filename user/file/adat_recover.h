@@ -18,6 +18,7 @@
 #ifndef ADA_FILE_ADAT_RECOVER_H
 #define ADA_FILE_ADAT_RECOVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "user/file/adat_format.h"
@@ -56,8 +57,12 @@ void adat_recovery_destroy(AdatRecovery *recovery);
  */
 int adat_recover_scan(int fd, AdatRecovery *recovery, uint64_t *valid_bytes_out);
 
+/* Whether the file has its end: its writer completed it, and had noted all of it by then. False also if it cannot be read. */
+bool adat_file_is_closed(int fd);
+
 /* How far a lane (ADA_LANE_*; of tid 0: ADA_LANE_INDEX) is in the files, or NULL: they do not have it. Valid until the next scan. */
-const AdatLaneProgress *adat_recovery_find(const AdatRecovery *recovery, const AdatThreadKey *key, uint32_t lane);
+const AdatLaneProgress *adat_recovery_find(const AdatRecovery *recovery, const AdatThreadKey *key,
+                                           uint32_t lane);
 
 /* Threads that it has. */
 size_t adat_recovery_count(const AdatRecovery *recovery);
