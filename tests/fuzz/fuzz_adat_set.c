@@ -154,13 +154,9 @@ static void read_set(void)
     AdatSet *set;
 
     if (adat_set_open(directory, &set) == 0) {
-        uint64_t first;
-
         read_all(set);
         adat_set_events(set);
         adat_set_duration(set);
-        for (size_t i = 0; i < adat_set_file_count(set); i++)
-            adat_set_missing_before(set, i, &first);
         adat_set_close(set);
     }
     if (adat_verify_set(directory, &verdict) == 0)

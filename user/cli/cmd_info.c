@@ -158,13 +158,13 @@ static void put_missing(JsonWriter *json, const AdatSet *set, const AdatRecordin
 {
     json_begin_array(json, "missing");
     for (size_t i = 0; i < recording->file_count; i++) {
-        uint64_t first, count = adat_set_missing_before(set, recording->first_file + i, &first);
+        const AdatSetFile *file = adat_set_file(set, recording->first_file + i);
 
-        if (count == 0)
+        if (file->missing_before == 0)
             continue;
         json_begin_array(json, NULL);
-        json_u64(json, NULL, first);
-        json_u64(json, NULL, first + count - 1);
+        json_u64(json, NULL, file->missing_first);
+        json_u64(json, NULL, file->missing_first + file->missing_before - 1);
         json_end_array(json);
     }
     json_end_array(json);

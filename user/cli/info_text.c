@@ -35,13 +35,15 @@ static void print_numbers(const AdatSet *set, const AdatRecordingInfo *recording
         return;
     printf(", numbers %" PRIu64 " to %" PRIu64, recording->first_number, recording->last_number);
     for (size_t i = 0; i < recording->file_count; i++) {
-        uint64_t first, count = adat_set_missing_before(set, recording->first_file + i, &first);
+        const AdatSetFile *file = adat_set_file(set, recording->first_file + i);
 
-        if (count == 0)
+        if (file->missing_before == 0)
             continue;
         fputs(missing ? ", " : "; not here: ", stdout);
         missing = true;
-        printf(count > 1 ? "%" PRIu64 " to %" PRIu64 : "%" PRIu64, first, first + count - 1);
+        printf("%" PRIu64, file->missing_first);
+        if (file->missing_before > 1)
+            printf(" to %" PRIu64, file->missing_first + file->missing_before - 1);
     }
 }
 

@@ -212,7 +212,6 @@ static int create(const AdatReader *const *readers, size_t count, const AdatCurs
 
     if (!cursor)
         return -ENOMEM;
-    file_pool_init(&cursor->files);
     for (size_t i = 0; i < count; i++)
         threads += readers[i]->threads.count;
     cursor->from_ns = config ? config->from_ns : INT64_MIN;

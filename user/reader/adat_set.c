@@ -35,7 +35,7 @@ static void note_files(AdatSet *set, const AdatReader *reader, size_t recording)
 }
 
 /* Of the files that could be read. */
-static void describe(const AdatSet *set, size_t first, size_t end, AdatRecordingInfo *info)
+static void describe(AdatSet *set, size_t first, size_t end, AdatRecordingInfo *info)
 {
     const TraceFile *before = NULL;
 
@@ -43,14 +43,15 @@ static void describe(const AdatSet *set, size_t first, size_t end, AdatRecording
     memcpy(info->id, set->sources.items[first].recording, ADAT_ID_SIZE);
     for (size_t i = first; i < end; i++) {
         const TraceFile *file = &set->sources.items[i];
-        uint64_t ignored;
+        AdatSetFile *note = &set->files[i];
 
-        if (set->files[i].error)
+        if (note->error)
             continue;
         if (!before)
             info->first_number = file->number;
         info->last_number = file->number;
-        info->missing += set_missing_between(before, file, &ignored);
+        note->missing_before = set_missing_between(before, file, &note->missing_first);
+        info->missing += note->missing_before;
         before = file;
     }
 }
@@ -177,19 +178,6 @@ const AdatRecordingInfo *adat_set_recording(const AdatSet *set, size_t recording
 size_t adat_set_recording_count(const AdatSet *set)
 {
     return set->reader_count;
-}
-
-uint64_t adat_set_missing_before(const AdatSet *set, size_t index, uint64_t *first_out)
-{
-    const AdatRecordingInfo *recording = adat_set_recording(set, set->files[index].recording);
-    size_t i = index;
-
-    if (!recording || set->files[index].error)
-        return 0;
-    while (i > recording->first_file)
-        if (!set->files[--i].error)
-            return set_missing_between(&set->sources.items[i], &set->sources.items[index], first_out);
-    return set_missing_between(NULL, &set->sources.items[index], first_out);
 }
 
 AdatAccount adat_set_events(const AdatSet *set)

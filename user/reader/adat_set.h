@@ -28,6 +28,12 @@ typedef struct AdatSetFile {
     int error; /* -errno: it could not be read, and nothing is known of it but its name. -ENOENT: it was removed meanwhile */
     size_t recording; /* index; of a file with an error it may be SIZE_MAX */
     uint64_t number;  /* in its recording, from 1; 0: it does not say */
+    /*
+     * So many files of the recording are missing just before it, from number missing_first on. Before the first one: those that were
+     * removed, as a rule because there was no more room for them.
+     */
+    uint64_t missing_before;
+    uint64_t missing_first;
     bool compressed;
     AdatFileInfo info; /* of what it holds, if it is compressed */
     AdatAccount events;
@@ -78,11 +84,5 @@ AdatAccount adat_set_detail(const AdatSet *set);
 
 /* From the first to the last thing that any file has a time for, in ns. */
 uint64_t adat_set_duration(const AdatSet *set);
-
-/*
- * Numbers of the recording's files that are missing just before its file `index` of the set: from *first_out on. How many; 0: none, or
- * it is not numbered. Of the first file: those that were removed, as a rule because there was no more room for them.
- */
-uint64_t adat_set_missing_before(const AdatSet *set, size_t index, uint64_t *first_out);
 
 #endif

@@ -3,17 +3,12 @@
 
 #include <unistd.h>
 
-void file_pool_init(FilePool *pool)
-{
-    *pool = (FilePool){0};
-}
-
 void file_pool_fini(FilePool *pool)
 {
     for (size_t i = 0; i < FILE_POOL_PLACES; i++)
         if (pool->places[i].reader)
             close(pool->places[i].fd);
-    file_pool_init(pool);
+    *pool = (FilePool){0};
 }
 
 /* The place of this file; else a free one, or the one that was not needed for the longest time. */

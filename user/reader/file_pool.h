@@ -17,12 +17,12 @@ typedef struct PooledFile {
     uint64_t used; /* the pool's `uses` when it was needed last */
 } PooledFile;
 
+/* Zero it before its first use. */
 typedef struct FilePool {
     PooledFile places[FILE_POOL_PLACES];
     uint64_t uses;
 } FilePool;
 
-void file_pool_init(FilePool *pool);
 void file_pool_fini(FilePool *pool);
 
 /* The descriptor, valid until the next call; or -errno of trace_files_open_file(): -ENOENT, the file is gone. */

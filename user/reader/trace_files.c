@@ -41,6 +41,15 @@ static size_t find_suffix(const char *name, size_t *stem_out)
     return SUFFIXES;
 }
 
+/* A complete file's note that it is to be compressed, or what there is of the result: it is read as the file itself. */
+static bool is_compressing(const char *name)
+{
+    static const char suffix[] = ".adat.gz.partial";
+    size_t length = strlen(name);
+
+    return length >= sizeof(suffix) && strcmp(name + length - (sizeof(suffix) - 1), suffix) == 0;
+}
+
 /* ---- one file --------------------------------------------------------------------------------- */
 
 /* A regular file: nothing else is as much as opened, and no link leads elsewhere. */
@@ -157,7 +166,7 @@ static int list_names(TraceFiles *files, size_t *foreign_out)
     while (!error && (errno = 0, entry = readdir(stream))) {
         TraceFile file = {0};
 
-        if (is_directory(files->directory, entry->d_name))
+        if (is_directory(files->directory, entry->d_name) || is_compressing(entry->d_name))
             continue;
         if (find_suffix(entry->d_name, &stem) == SUFFIXES) {
             foreign++;

@@ -269,13 +269,15 @@ static int check_steps(SetCheck *check)
 
         k += order <= 0;
         p += order >= 0;
-        if (order == 0) {
+        if (order == 0 && before && part) {
             LanePart joined = join(before, part);
 
             check_step(check, before, part);
             error = add_part(&check->merged, &joined);
-        } else {
-            error = add_part(&check->merged, order < 0 ? before : part);
+        } else if (order < 0 && before) {
+            error = add_part(&check->merged, before);
+        } else if (part) {
+            error = add_part(&check->merged, part);
         }
     }
     swap = check->known;
