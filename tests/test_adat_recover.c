@@ -82,8 +82,9 @@ static void put_events(AdatWriter *writer, uint32_t thread, AdatBlockHeader head
 
     header.process = 1;
     header.thread = thread + 10;
-    CU_ASSERT_EQUAL_FATAL(
-        adat_writer_put_block(writer, &header, events, (size_t)(header.record_count % 64) * sizeof(events[0])), 0);
+    CU_ASSERT_EQUAL_FATAL(adat_writer_put_block(writer, &header, events,
+                                                (size_t)(header.record_count % 64) * sizeof(events[0])),
+                          0);
 }
 
 static void put_entry(AdatWriter *writer, uint16_t flags, AdatLedgerEntry entry)
@@ -134,14 +135,13 @@ static void adat_recover__blocks__then_the_last_one_tells(void)
                                  .dropped_full = 15,
                                  .dropped_nested = 1,
                                  .dropped_io = 3});
-    put_events(writer, 1,
-               (AdatBlockHeader){
-                   .type = ADAT_BLOCK_DETAIL, .first_record = 100, .record_count = 0, .recycled = 100});
+    put_events(
+        writer, 1,
+        (AdatBlockHeader){.type = ADAT_BLOCK_DETAIL, .first_record = 100, .record_count = 0, .recycled = 100});
     leave(writer);
     recovery = scan_one(fd, &valid_bytes);
     CU_ASSERT_EQUAL(valid_bytes, lseek(fd, 0, SEEK_END));
-    expect(recovery, 1, ADA_LANE_INDEX,
-           (AdatLaneProgress){40, {.full = 5, .nested = 1, .overwritten = 10}});
+    expect(recovery, 1, ADA_LANE_INDEX, (AdatLaneProgress){40, {.full = 5, .nested = 1, .overwritten = 10}});
     expect(recovery, 1, ADA_LANE_DETAIL, (AdatLaneProgress){100, {.recycled = 100}});
     CU_ASSERT_PTR_NULL(adat_recovery_find(recovery, &(AdatThreadKey){.pid = PID}, ADA_LANE_INDEX));
     CU_ASSERT_PTR_NULL(adat_recovery_find(recovery, &(const AdatThreadKey){0}, 7));
@@ -216,8 +216,7 @@ static void adat_recover__file_that_goes_on__then_from_its_start(void)
     recovery = scan_one(fd, &valid_bytes);
     expect(recovery, 1, ADA_LANE_INDEX, (AdatLaneProgress){1000, start.losses[0]});
     expect(recovery, 1, ADA_LANE_DETAIL, (AdatLaneProgress){50, start.losses[1]});
-    expect(recovery, 2, ADA_LANE_INDEX,
-           (AdatLaneProgress){1010, {.full = 8, .nested = 3, .overwritten = 15}});
+    expect(recovery, 2, ADA_LANE_INDEX, (AdatLaneProgress){1010, {.full = 8, .nested = 3, .overwritten = 15}});
     expect(recovery, 2, ADA_LANE_DETAIL, (AdatLaneProgress){50, start.losses[1]});
     adat_recovery_destroy(recovery);
     close(fd);
@@ -236,9 +235,9 @@ static void adat_recover__several_files__then_the_last_that_has_the_thread(void)
 
         for (uint32_t thread = file; thread <= 3; thread++) { /* the first has all */
             put_thread(writer, 4 - thread, &start);
-            put_events(writer, 4 - thread,
-                       (AdatBlockHeader){
-                           .type = ADAT_BLOCK_INDEX, .first_record = file * 100, .record_count = file});
+            put_events(
+                writer, 4 - thread,
+                (AdatBlockHeader){.type = ADAT_BLOCK_INDEX, .first_record = file * 100, .record_count = file});
         }
         leave(writer);
         CU_ASSERT_EQUAL(adat_recover_scan(fd, recovery, &valid_bytes), 0);
@@ -332,9 +331,10 @@ static int make_steps(bool closed)
     put_thread(writer, 1, NULL);
     for (uint32_t i = 0; i < STEPS; i++) {
         if (i % 3 == 2)
-            put_entry(writer, i == STEPS - 1 ? ADAT_FLAG_FINAL : 0,
-                      (AdatLedgerEntry){
-                          .thread = 1, .attempted = i + 1, .in_file = i, .dropped_full = 1, .next_record = i + 1});
+            put_entry(
+                writer, i == STEPS - 1 ? ADAT_FLAG_FINAL : 0,
+                (AdatLedgerEntry){
+                    .thread = 1, .attempted = i + 1, .in_file = i, .dropped_full = 1, .next_record = i + 1});
         else
             put_events(writer, 1,
                        (AdatBlockHeader){.type = ADAT_BLOCK_INDEX, .first_record = i, .record_count = 1});
