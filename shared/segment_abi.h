@@ -113,7 +113,7 @@ typedef struct Lane {
     uint64_t drained_records; /* records up to here were taken over by C (release); P reads it with drain_owner held */
     uint64_t collector_mark_until; /* as mark_until, for marks that the collector sets */
     uint64_t taken; /* ADA_TAKEN(): rings that were taken out of the submit queue; those given back are in the free queue's tail */
-    /* what is in the account of a collector, for the one that comes after it; see lane_reader_init() */
+    /* what is in the account of a collector, and in a file, for the one that comes after it; see lane_reader_init() */
     uint64_t settled_records; /* records below this; the rest are counters as of then */
     uint64_t settled_full;
     uint64_t settled_nested;

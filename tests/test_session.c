@@ -207,6 +207,44 @@ static void session__process_ends__then_all_in_file_and_death_recorded(void)
     detach(&client);
 }
 
+/* Nobody recorded when it died; somebody kept its segment. */
+static void session__attached_when_it_is_gone__then_drained_and_death_unknown(void)
+{
+    SessionResult result;
+    AdatReader *reader;
+    Client client;
+    Segment mapping;
+    uint32_t number;
+    int trace;
+    Session *session = start_session(&trace);
+
+    create_client(&client, 4242, 4243);
+    ada_store_relaxed(&client.segment.header->enabled, 0u);
+    record(&client, 0, 300);
+    add_thread(&client, 4244);
+    record(&client, 300, 200);
+    CU_ASSERT_EQUAL_FATAL(segment_attach(client.fd, &mapping), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        session_attach_ended(session, &mapping, 4242, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN}, &number), 0);
+    CU_ASSERT_EQUAL(session_stop(session), 0);
+    CU_ASSERT_EQUAL(client.segment.header->enabled, 0); /* no gate is opened for nobody */
+    CU_ASSERT_TRUE(thread_drain_is_settled(segment_lane_set(&client.segment, 0)));
+    CU_ASSERT_TRUE(thread_drain_is_settled(segment_lane_set(&client.segment, 1)));
+    session_result(session, &result);
+    CU_ASSERT_EQUAL(result.detached, 0);
+    CU_ASSERT_EQUAL(result.accounts->index.in_file, 500);
+
+    reader = open_trace(trace);
+    CU_ASSERT_EQUAL(count_events(reader, 4243), 300);
+    CU_ASSERT_EQUAL(count_events(reader, 4244), 200);
+    CU_ASSERT(adat_reader_process(reader, 0)->died);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.kind, ADAT_DEATH_UNKNOWN);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.drain_complete, 1);
+    adat_reader_close(reader);
+    session_destroy(session);
+    detach(&client);
+}
+
 /* The full lane takes several iterations, while the others are done with after one: nobody is taken twice. */
 static void session__threads_of_a_dead_process_end_apart__then_each_counted_once(void)
 {
@@ -714,6 +752,7 @@ static void session__first_write_fails__then_create_fails(void)
 
 static const TestCase tests[] = {
     TEST(session__process_ends__then_all_in_file_and_death_recorded),
+    TEST(session__attached_when_it_is_gone__then_drained_and_death_unknown),
     TEST(session__threads_of_a_dead_process_end_apart__then_each_counted_once),
     TEST(session__stop_while_running__then_detached_and_gate_shut),
     TEST(session__segment_never_claimed__then_not_a_process),

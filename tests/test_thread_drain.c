@@ -656,6 +656,57 @@ static void thread_drain_tell__killed_then__then_each_record_in_one_account(void
     teardown(&fixture);
 }
 
+/* What a file says is noted as far as it can be, and never less than there is. */
+static void thread_drain_recover__any_claim__then_noted_within_bounds(void)
+{
+    AdatLaneProgress in_file = {.next_record = 30, .losses = {.full = 1000, .nested = 2}};
+    DrainFixture fixture;
+    Lane *lane;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    lane = &fixture.lanes->index;
+    CU_ASSERT_EQUAL(write_index(&fixture, 50), 50);
+    ada_store_relaxed(&fixture.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 7ull);
+    lane->settled_nested = 5;
+    CU_ASSERT_TRUE(thread_drain_recover(fixture.lanes, ADA_LANE_INDEX, &in_file));
+    CU_ASSERT_EQUAL(lane->settled_records, 30);
+    CU_ASSERT_EQUAL(lane->settled_full, 7);
+    CU_ASSERT_EQUAL(lane->settled_nested, 5);
+    in_file.next_record = 51;
+    CU_ASSERT_FALSE(thread_drain_recover(fixture.lanes, ADA_LANE_INDEX, &in_file));
+    in_file.next_record = 20;
+    CU_ASSERT_TRUE(thread_drain_recover(fixture.lanes, ADA_LANE_INDEX, &in_file));
+    CU_ASSERT_EQUAL(lane->settled_records, 30);
+    CU_ASSERT_EQUAL(lane->settled_full, 7);
+    CU_ASSERT_EQUAL(fixture.lanes->detail.settled_records, 0);
+    kill_collector(&fixture);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, true).attempted, 20);
+    teardown(&fixture);
+}
+
+/* What no file tells is not noted: whoever comes next finds a hole, and tells of it. */
+static void drain_batch_flush__write_fails__then_not_settled(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 20), 20);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.lanes->index.settled_records, 20);
+    CU_ASSERT_EQUAL(write_index(&fixture, 30), 30);
+    CU_ASSERT_EQUAL(visit(&fixture, BUDGET, true), 0);
+    write_fails = true;
+    CU_ASSERT_EQUAL(drain_batch_flush(&fixture.batch), -ENOSPC);
+    write_fails = false;
+    CU_ASSERT_EQUAL(account(&fixture, ADA_LANE_INDEX, false).dropped_io, 30);
+    CU_ASSERT_EQUAL(fixture.lanes->index.settled_records, 20);
+    CU_ASSERT_EQUAL(write_index(&fixture, 1), 1);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.lanes->index.settled_records, 51);
+    teardown(&fixture);
+}
+
 static const TestCase tests[] = {
     TEST(drain_thread_lanes__published_events__then_in_file),
     TEST(drain_thread_lanes__rings__then_returned_after_the_write),
@@ -683,5 +734,7 @@ static const TestCase tests[] = {
     TEST(drain_thread_lanes__collector_before_killed_unwritten__then_overwritten_is_the_gap),
     TEST(drain_thread_lanes__inherited_rings_unwanted__then_passed_and_counted),
     TEST(thread_drain_tell__killed_then__then_each_record_in_one_account),
+    TEST(thread_drain_recover__any_claim__then_noted_within_bounds),
+    TEST(drain_batch_flush__write_fails__then_not_settled),
 };
 TEST_MAIN("thread_drain", tests)

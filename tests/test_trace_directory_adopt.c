@@ -78,8 +78,9 @@ static void trace_adopt__partial_files__then_cut_off_and_complete_in_order(void)
     CU_ASSERT_EQUAL(stat(directory_fixture_at(&fixture, "trace-000010.adat.partial"), &before), 0);
     ask_whole_hundreds();
     directory_fixture_create(&fixture);
-    CU_ASSERT_EQUAL(asked_count, 3);
-    CU_ASSERT(asked[0] == 300 && asked[1] == 150 && asked[2] == 250);
+    CU_ASSERT_EQUAL(asked_count, 4); /* the complete one has no end: a run before may have recovered it */
+    CU_ASSERT(asked[0] == 300 && asked[1] == 50 && asked[2] == 150 && asked[3] == 250);
+    CU_ASSERT_EQUAL(size_of("trace-000007.adat"), 50);
     CU_ASSERT_EQUAL(size_of("trace-000003.adat"), 300);
     CU_ASSERT_EQUAL(size_of("trace-000010.adat"), 100);
     CU_ASSERT_EQUAL(size_of("trace-000012.adat"), 200);
@@ -231,7 +232,7 @@ static void trace_adopt__names_like_ours_that_are_not__then_neither_touched_nor_
         CU_ASSERT_EQUAL(chown(directory_fixture_at(&fixture, "trace-000008.adat"), 65534, 65534), 0);
     directory_fixture_create(&fixture);
     CU_ASSERT_EQUAL(directory_fixture_destroy(&fixture), 0);
-    CU_ASSERT_EQUAL(asked_count, 0);
+    CU_ASSERT_EQUAL(asked_count, 1); /* 7 */
     CU_ASSERT_EQUAL(fixture.errors.count, 0);
     CU_ASSERT_EQUAL(stat(outside, &status), 0);
     CU_ASSERT_EQUAL(status.st_size, 150);

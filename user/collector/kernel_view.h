@@ -10,6 +10,9 @@
  * The events: sched.switch_in, sched.switch_out and sched.wakeup, whose argument is the time that ended, in ns; a span syscall.NAME
  * for each system call. Time stamps are the
  * kernel's, of CLOCK_MONOTONIC. The caller is the producer of all lanes; one thread uses a view.
+ *
+ * The segment is the collector's own memory and ends with it: if it is killed, what was not in the file is lost. The last ledger before that has it as
+ * pending, as far as it was there then; what came after is counted nowhere.
  */
 #ifndef ADA_COLLECTOR_KERNEL_VIEW_H
 #define ADA_COLLECTOR_KERNEL_VIEW_H

@@ -166,14 +166,12 @@ static void scan_once_more(const TraceDirectory *directory, const KeptFile *file
 
 /*
  * A run that was killed before it could take note of what it had recovered leaves a complete file without an end: the
- * one after it needs to know the same. So do those behind the last file that has one.
+ * one after it needs to know the same. So do those behind the last file that has one: the index of the first that may be such.
  */
-static void scan_recovered(const TraceDirectory *directory, const KeptFiles *files)
+static size_t find_recovered(const TraceDirectory *directory, const KeptFiles *files)
 {
-    size_t first = files->count;
+    size_t first = directory->config.calls.on_partial ? files->count : 0;
 
-    if (!directory->config.calls.on_partial)
-        return;
     while (first > 0) {
         const KeptFile *file = &files->items[first - 1];
 
@@ -181,10 +179,7 @@ static void scan_recovered(const TraceDirectory *directory, const KeptFiles *fil
             break;
         first--;
     }
-    for (; first < files->count; first++) {
-        if (files->items[first].kind == TRACE_FILE_COMPLETE)
-            scan_once_more(directory, &files->items[first]);
-    }
+    return directory->config.calls.on_partial ? first : files->count;
 }
 
 /* ---- all of one number ------------------------------------------------------------------------ */
@@ -217,13 +212,17 @@ static void adopt_number(TraceDirectory *directory, const KeptFile *const of_kin
 
 void trace_directory_adopt(TraceDirectory *directory, const KeptFiles *files)
 {
-    scan_recovered(directory, files);
+    size_t recovered = find_recovered(directory, files);
+
     for (size_t i = 0; i < files->count;) {
         const KeptFile *of_kind[TRACE_FILE_KINDS] = {NULL};
         uint32_t number = files->items[i].number;
 
-        for (; i < files->count && files->items[i].number == number; i++)
+        for (; i < files->count && files->items[i].number == number; i++) {
             of_kind[files->items[i].kind] = &files->items[i];
+            if (i >= recovered && files->items[i].kind == TRACE_FILE_COMPLETE)
+                scan_once_more(directory, &files->items[i]);
+        }
         adopt_number(directory, of_kind);
     }
     if (fsync(directory->place) < 0)

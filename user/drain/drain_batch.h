@@ -6,6 +6,8 @@
  *     drain_batch_flush()   writes; then the records count as in the file (or, if the write failed, as
  *                           dropped_io), and the rings go back to their producers
  *
+ * What was written is noted in the lane, and what a write that failed had is not (thread_drain_settle()).
+ *
  * A ring is given back only after the write returned, so a collector that dies loses nothing that it had
  * not written, and what waits for a slow disk is bounded: one buffer here, and the rings of the producers.
  * Everything belongs to the drain thread.
