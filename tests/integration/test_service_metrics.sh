@@ -147,6 +147,18 @@ of_the_service() {
         END {exit !found}' "$work/m.prom" || { echo "start time: $(grep start_time "$work/m.prom")"; return 1; }
 }
 
+control_clients() {
+    local status=0
+    python3 -c 'import signal, socket, sys
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(sys.argv[1])
+signal.pause()' "$work/control.sock" &
+    comes 'adatrace_service_control_clients 1' || status=1
+    kill $!
+    wait $!
+    [ $status = 0 ] && comes 'adatrace_service_control_clients 0'
+}
+
 as_openmetrics() {
     text -H 'Accept: application/openmetrics-text' || return 1
     equal "$(tail -n 1 "$work/m.prom")" "# EOF" || return 1
@@ -293,6 +305,7 @@ if grep -q "built without libmicrohttpd" "$work/log"; then
 fi
 check "metrics: of each session, by its name" each_session_by_name
 check "metrics: of the service" of_the_service
+check "metrics: clients of the control socket" control_clients
 check "metrics: as OpenMetrics" as_openmetrics
 if command -v promtool >/dev/null; then
     check "metrics: checked by promtool" checked_by_promtool
