@@ -131,6 +131,58 @@ second_service() {
     rm -r "$work/traces"
 }
 
+# ---- files ---------------------------------------------------------------------------------------
+
+# Each finished file is handed to a program, which may do what it likes: also hang.
+runs_hooks() {
+    [ "$(id -u)" = 0 ] || { echo "needs root"; return 0; }
+    printf '#!/bin/sh\nwc -c <&0 >"%s/shipped/${1##*/}"\n' "$work" >"$work/ship"
+    printf '#!/bin/sh\ntrap "" TERM\nwhile :; do sleep 1; done\n' >"$work/hang"
+    chmod 755 "$work" "$work/ship" "$work/hang"
+    mkdir -m 777 "$work/shipped"
+    configure 'run_user = nobody' '[session one]' "attach = name=$attached" "hook = $work/ship" \
+        '[session two]' "attach = name=nobody" "hook = $work/hang"
+    start 1
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    tell rotate one >"$work/answer" || { cat "$work/answer"; return 1; }
+    tell rotate two >"$work/answer" || { cat "$work/answer"; return 1; }
+    await "the hook" test -s "$work/shipped/trace-000001.adat" || return 1
+    equal "$(cat "$work/shipped/trace-000001.adat")" "$(stat -c %s "$work/traces/one/trace-000001.adat")" || return 1
+    terminate || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+# Somebody removes the directory under it: the next file is in one that is made anew.
+directory_is_removed() {
+    configure '[session one]' "attach = name=$attached"
+    start 1
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    rm -r "$work/traces/one"
+    tell rotate one >"$work/answer" || { cat "$work/answer"; return 1; }
+    says "cannot find" || return 1
+    has one 1 || return 1
+    terminate || return 1
+    all_sound "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+compresses() {
+    configure '[session one]' "attach = name=$loaded" 'compress = yes'
+    launch || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 2 20000 || return 1
+    await "its events" is_so one .events.in_file 40000 || return 1
+    tell rotate one >"$work/answer" || { cat "$work/answer"; return 1; }
+    equal "$(find "$work/traces/one" -name '*.gz')" "$work/traces/one/trace-000001.adat.gz" || return 1
+    equal "$("$a" dump --json "$work/traces/one" | grep -c '"load.tick"')" 40000 || return 1
+    terminate || return 1
+    "$a" verify "$work/traces/one" >"$work/verified" || { cat "$work/verified"; return 1; }
+    rm -r "$work/traces"
+}
+
 # ---- commands ------------------------------------------------------------------------------------
 
 # tell COMMAND...: adatrace, of this service
@@ -238,6 +290,9 @@ check "SIGHUP: what is the same goes on, what changed begins anew, mistakes chan
 check "a flight recorder writes when it is asked" flight_recorder
 check "a session that cannot run disturbs no other" one_fails
 check "one service per socket" second_service
+check "a hook gets each finished file; one that hangs holds nobody up" runs_hooks
+check "a directory that is removed is made again" directory_is_removed
+check "files are compressed, and read as before" compresses
 check "commands start and stop a session" starts_and_stops
 check "a session by command, with its files, marks and end" attaches_by_command
 check "a snapshot by command" snapshot_by_command
