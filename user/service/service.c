@@ -206,6 +206,23 @@ static void take_announcements(Service *service)
 
 /* ---- the loop --------------------------------------------------------------------------------- */
 
+/* What systemctl status shows. */
+static void tell_status(Service *service)
+{
+    ServiceStatus status;
+    char text[64];
+
+    service_fill_service(service, &status);
+    if (service->ready && status.sessions == service->told_sessions &&
+        status.sessions_running == service->told_running)
+        return;
+    service->told_sessions = status.sessions;
+    service->told_running = status.sessions_running;
+    (void)snprintf(text, sizeof(text), "STATUS=%u of %u sessions run", status.sessions_running,
+                   status.sessions);
+    service_manager_notify(text);
+}
+
 static void note_ready(Service *service)
 {
     if (service->ready || session_table_is_starting(&service->sessions))
@@ -228,6 +245,7 @@ static void do_what_is_due(Service *service)
             service->sessions_due = answers_due;
     }
     service_metrics_update(&service->metrics, &service->sessions);
+    tell_status(service);
     note_ready(service);
     if (service->watchdog_ns > 0 && now >= service->watchdog_due) {
         service_manager_notify("WATCHDOG=1");

@@ -37,7 +37,9 @@ typedef struct Service {
     int epoll;
     int signals;
     int state;  /* eventfd: a session's state changed */
-    bool ready; /* systemd was told */
+    bool ready; /* systemd was told; as well as of */
+    uint32_t told_sessions;
+    uint32_t told_running;
     bool stopping;
     bool killed; /* asked to end a second time */
     uint64_t started_at;
