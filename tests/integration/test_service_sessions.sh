@@ -40,11 +40,15 @@ finds_what_starts() {
     rm -r "$work/traces"
 }
 
-# Gone before anybody could look, but for what it said itself.
+# Gone before anybody could look, but for what it said itself; with the session's environment it waits for room.
 hears_announcements() {
-    configure '[session one]' "attach = name=$loaded"
+    configure '[session one]' "attach = name=$loaded" 'policy = block' 'ring_size = 8K'
     launch || return 1
-    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 2 100000 || return 1
+    (
+        set -a
+        . "$work/one.env"
+        exec "$work/$loaded" 2 100000
+    ) || return 1
     terminate || return 1
     "$out/tests/check_load" "$work"/traces/one/*.adat 2 100000 all || return 1
     rm -r "$work/traces"

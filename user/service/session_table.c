@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "user/base/array.h"
+#include "user/service/session_environment.h"
 
 /* ---- configurations --------------------------------------------------------------------------- */
 
@@ -89,6 +90,10 @@ static TableSession *add_session(SessionTable *table, HeldConfig *held, const Se
 
 static void remove_session(SessionTable *table, size_t index)
 {
+    const TableSession *session = table->items[index];
+
+    if (!session->by_command)
+        session_environment_remove(session->held->config, session->definition);
     free_session(table->items[index]);
     table->count--;
     memmove(&table->items[index], &table->items[index + 1], (table->count - index) * sizeof(table->items[0]));
@@ -106,8 +111,13 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
         .log = table->log,
         .state_fd = table->state_fd,
     };
-    int error = session_run_start(&config, &session->run);
+    int error = session->by_command ? 0 : session_environment_write(config.service, config.session);
 
+    if (error)
+        service_log(table->log, LOG_WARN, "environment",
+                    "session %s: cannot write its environment for programs: %s", config.session->name,
+                    strerror(-error));
+    error = session_run_start(&config, &session->run);
     session->retry_at = error ? now + SESSION_RETRY_NS : 0;
     session->has_run |= !error;
     if (error)
