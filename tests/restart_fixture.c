@@ -99,7 +99,8 @@ static uint32_t death_countdown;
 
 static void die_here(const char *point)
 {
-    if (death_point && strcmp(point, death_point) == 0 && ada_fetch_add_acq_rel(&death_countdown, UINT32_MAX) == 1)
+    if (death_point && strcmp(point, death_point) == 0 &&
+        ada_fetch_add_acq_rel(&death_countdown, UINT32_MAX) == 1)
         (void)kill(getpid(), SIGKILL);
 }
 
@@ -520,9 +521,8 @@ static void take_ranges(Tally *tally, const AdatReader *reader, int fd)
             check_index_content(&block);
         else
             check_detail_content(&block);
-        CU_ASSERT_EQUAL_FATAL(array_reserve_one(&tally->ranges, &tally->range_capacity, tally->range_count,
-                                                sizeof(Range)),
-                              0);
+        CU_ASSERT_EQUAL_FATAL(
+            array_reserve_one(&tally->ranges, &tally->range_capacity, tally->range_count, sizeof(Range)), 0);
         tally->ranges[tally->range_count++] = (Range){
             .life = (uint32_t)life,
             .lane = header->type == ADAT_BLOCK_INDEX ? ADA_LANE_INDEX : ADA_LANE_DETAIL,
