@@ -20,8 +20,8 @@ static const char *const points[] = {
     "restart.scanned", "restart.recovered", "restart.completed",   "pwrite.before",   "pwrite.amid",
     "pwrite.after",    "reader.noted",      "reader.taken",        "reader.returned", "drain.taken",
     "batch.full",      "batch.written",     "batch.settled",       "settle.records",  "settle.full",
-    "closed.index",    "closed.settled",    "closed.unregistered", "files.closing",   "files.closed",
-    "files.settled",
+    "closed.index",    "closed.settled",    "closed.unregistered", "files.closing",   "files.accounted",
+    "files.closed",    "files.settled",
 };
 #define POINT_COUNT (sizeof(points) / sizeof(points[0]))
 

@@ -2,8 +2,8 @@
 /*
  * Makes good what a collector that was killed did not come to note in a segment: what its files have of each lane.
  *
- * By who has the claim to the segment, and before the files that were scanned become complete ones (lose their name *.partial): if this
- * collector is killed, too, the one after it looks into those that are not.
+ * By who has the claim to the segment. If this collector is killed before it comes to it, the one after it must look into the same files
+ * once more: a file without an end may have what is not noted, whatever its name is by then (trace_directory.h).
  */
 #ifndef ADA_COLLECTOR_SEGMENT_RECOVERY_H
 #define ADA_COLLECTOR_SEGMENT_RECOVERY_H

@@ -494,15 +494,13 @@ static int write_accounts(Session *session)
     }
 }
 
-int session_close_file(Session *session)
+int session_write_last_accounts(Session *session)
 {
     int error;
 
     session_write_clock_anchor(session);
     error = write_deaths(session);
-    if (!error)
-        error = write_accounts(session);
-    return error ? error : adat_writer_finish(session->batch.writer);
+    return error ? error : write_accounts(session);
 }
 
 static void close_last_file(Session *session)
@@ -511,7 +509,9 @@ static void close_last_file(Session *session)
 
     session->closing = true;
     result->kernel = session_kernel_status(session);
-    session->close_error = session_close_file(session);
+    session->close_error = session_write_last_accounts(session);
+    if (!session->close_error)
+        session->close_error = adat_writer_finish(session->batch.writer);
     death_book_sort(&session->deaths);
     result->closed = session->close_error == 0;
     result->bytes = session->finished_bytes + adat_writer_bytes(session->batch.writer);

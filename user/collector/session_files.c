@@ -56,18 +56,21 @@ static void finish(Session *session)
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_next_file(session->processes[i]);
     ADA_TEST_POINT("files.closing");
-    error = session_close_file(session);
-    ADA_TEST_POINT("files.closed");
+    error = session_write_last_accounts(session);
+    ADA_TEST_POINT("files.accounted");
     /* Entries that a full disk kept out of this file are not about the next one. */
     account_book_entries_written(&session->accounts, session->accounts.entry_count,
                                  session->accounts.undescribed_count);
     session->ledger_tried = session->accounts.entries_added;
-    /* Before the file becomes a complete one, into which nobody will look for what was not noted. */
+    /* Before the file has its end: nobody looks into one that has for what was not noted (adat_file_is_closed()). */
     for (size_t i = 0; i < session->process_count; i++) {
         traced_process_settle_closed(session->processes[i], session->ledger_tried);
         if (error == 0)
             traced_process_settle_file(session->processes[i]);
     }
+    if (error == 0)
+        error = adat_writer_finish(writer);
+    ADA_TEST_POINT("files.closed");
     session->finished_bytes += adat_writer_bytes(writer);
     session->config.files->finished(session->config.files->context, adat_writer_release(writer), error == 0);
 }

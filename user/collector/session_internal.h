@@ -144,8 +144,8 @@ void session_finish_files(Session *session);
 /* Writes the batch, and notes which entries of accounts and deaths are in the file. 0 or -errno. */
 int session_flush(Session *session);
 
-/* Writes what is left of accounts and deaths, and completes the file. 0 or -errno. */
-int session_close_file(Session *session);
+/* Writes what is left of accounts and deaths, after which the file can be completed. 0 or -errno. */
+int session_write_last_accounts(Session *session);
 
 /* What metrics are collected from: the session's processes and its drain. For the drain thread. */
 MetricsSource session_metrics_source(Session *session);

@@ -128,7 +128,7 @@ static Recovered *find_key(const AdatRecovery *recovery, const AdatThreadKey *ke
     uint32_t hash = hash_key(recovery, key);
     const Place *place = index_first(&recovery->index, hash);
 
-    for (; place && place->item; place = index_next(&recovery->index, place)) {
+    for (; place && place->item && recovery->items; place = index_next(&recovery->index, place)) {
         Recovered *item = &recovery->items[place->item - 1];
 
         if (place->hash == hash && memcmp(&item->key, key, sizeof(*key)) == 0)
@@ -213,30 +213,38 @@ static uint32_t hash_number(const FileScan *scan, uint32_t number)
     return hash_words(scan->seed, &word, 1);
 }
 
-/* The thread with this number, which is made if it is new. NULL: no memory. */
-static FileThread *thread_of(FileScan *scan, uint32_t number)
+static FileThread *find_thread(const FileScan *scan, uint32_t number)
 {
-    uint32_t hash = hash_number(scan, number);
-    const Place *place = index_first(&scan->thread_index, hash);
+    const Place *place = index_first(&scan->thread_index, hash_number(scan, number));
 
-    for (; place && place->item; place = index_next(&scan->thread_index, place)) {
+    for (; place && place->item && scan->threads; place = index_next(&scan->thread_index, place)) {
         if (scan->threads[place->item - 1].number == number)
             return &scan->threads[place->item - 1];
     }
+    return NULL;
+}
+
+/* The thread with this number, which is made if it is new. NULL: no memory. */
+static FileThread *thread_of(FileScan *scan, uint32_t number)
+{
+    FileThread *thread = find_thread(scan, number);
+
+    if (thread)
+        return thread;
     if (scan->thread_count >= UINT32_MAX - 1 || index_reserve(&scan->thread_index) != 0 ||
-        array_reserve_one(&scan->threads, &scan->thread_capacity, scan->thread_count,
-                          sizeof(scan->threads[0])) != 0)
+        array_reserve_one(&scan->threads, &scan->thread_capacity, scan->thread_count, sizeof(*thread)) != 0)
         return NULL;
-    scan->threads[scan->thread_count++] = (FileThread){.number = number};
-    index_put(&scan->thread_index, (Place){(uint32_t)scan->thread_count, hash});
-    return &scan->threads[scan->thread_count - 1];
+    thread = &scan->threads[scan->thread_count++];
+    *thread = (FileThread){.number = number};
+    index_put(&scan->thread_index, (Place){(uint32_t)scan->thread_count, hash_number(scan, number)});
+    return thread;
 }
 
 static FileProcess *find_process(const FileScan *scan, uint32_t number)
 {
     const Place *place = index_first(&scan->process_index, hash_number(scan, number));
 
-    for (; place && place->item; place = index_next(&scan->process_index, place)) {
+    for (; place && place->item && scan->processes; place = index_next(&scan->process_index, place)) {
         if (scan->processes[place->item - 1].number == number)
             return &scan->processes[place->item - 1];
     }
