@@ -49,6 +49,7 @@ static Program start_program(const char *name, char **arguments)
         execv(program.path, arguments);
         _exit(127);
     }
+    arguments[0] = NULL;
     CU_ASSERT_TRUE_FATAL(program.pid > 0);
     close(in[0]);
     close(out[1]);
@@ -153,7 +154,8 @@ static void await_bytes(const Running *running, off_t bytes)
 
 static void recorder__process_of_another_one_here__then_refused_and_taken_when_that_ends(void)
 {
-    Program program = start_program("prog_load", (char *[]){NULL, "1", "0", NULL});
+    char *arguments[] = {NULL, "1", "0", NULL};
+    Program program;
     Running first = {0}, second = {0};
     AttachTarget target, again;
     AttachFailure failure;
@@ -162,6 +164,7 @@ static void recorder__process_of_another_one_here__then_refused_and_taken_when_t
     char rule[96];
     const char *why;
 
+    program = start_program("prog_load", arguments);
     open_program(&program, &target);
     first.config.targets = &target;
     first.config.target_count = 1;

@@ -108,6 +108,48 @@ unconfigure_unit watchdog
 check 'service: upgraded, it is another process' comes_back_after \
     inside sh -c 'dpkg -i /upgrade/libadatrace0_*.deb /upgrade/adatrace_*.deb >/dev/null'
 
+# ---- what systemd keeps -----------------------------------------------------------------------------
+
+# figure FILTER: of the session, as the service tells it
+figure() {
+    inside adatrace list --json 2>/dev/null | jq -r ".sessions[] | select(.name == \"test\") | $1"
+}
+
+# waits_for FILTER VALUE
+waits_for() {
+    local try
+    for ((try = 0; try < 600; try++)); do
+        [ "$(figure "$1")" = "$2" ] && return 0
+        sleep 0.1
+    done
+    echo "$1 is '$(figure "$1")'"
+    return 1
+}
+
+# A program that is killed while no service runs: what it has recorded is in the memory that systemd keeps.
+ends_meanwhile() {
+    local attempted recorded
+    configure_session 'attach = name=prog_load'
+    configure_unit slow RestartSec=2s
+    inside systemctl restart adatraced.service || return 1
+    inside systemd-run --quiet --unit=load /out/tests/prog_load 4 0 /run/progress || return 1
+    waits_for '.processes_alive' 1 && waits_for '.events.in_file > 0' true || return 1
+    inside systemctl kill --kill-whom=main --signal=KILL adatraced.service
+    inside systemctl kill --signal=KILL load.service
+    state_is activating || { echo 'it was not down'; return 1; }
+    waits_for '.state' running && waits_for '.events.pending' 0 || return 1
+    inside systemctl stop adatraced.service || return 1
+    attempted=$(inside adatrace info --json /var/log/adatrace/test | jq .events.attempted)
+    recorded=$(inside od -A n -v -t u8 /run/progress | awk '{ for (i = 1; i <= NF; i++) sum += $i } END { print sum }')
+    # Of the four threads each may have died between an event and noting it.
+    [ "$attempted" -ge "$recorded" ] && [ "$attempted" -le $((recorded + 4)) ] ||
+        { echo "$attempted attempted, $recorded recorded"; inside adatrace info /var/log/adatrace/test; return 1; }
+    inside adatrace verify /var/log/adatrace/test >"$work/verified" || { cat "$work/verified"; return 1; }
+    unconfigure_unit slow
+    inside systemctl start adatraced.service
+}
+check 'service: what a program recorded that ended while no service ran is not lost' ends_meanwhile
+
 # ---- the end ----------------------------------------------------------------------------------------
 
 stops_in_time() {
