@@ -209,6 +209,7 @@ static void service_config__one_line__then_defaults(void)
     CU_ASSERT_EQUAL(session->hook_timeout, UINT64_C(60000000000));
     CU_ASSERT_EQUAL(session->pre_roll, UINT64_C(10000000000));
     CU_ASSERT_EQUAL(session->post_roll, UINT64_C(5000000000));
+    CU_ASSERT_EQUAL(session->flight_memory, 256u << 20);
     expect_round_trip(config);
     service_config_destroy(config);
 }
@@ -258,6 +259,7 @@ static const char everything[] = "# every key\n"
                                  "flight_recorder = yes\n"
                                  "pre_roll = 1.5s\n"
                                  "post_roll = 0\n"
+                                 "flight_memory = 2M\n"
                                  "[session second]\n"
                                  "attach = name=work*\n"
                                  "output = teams/a\n"
@@ -320,6 +322,7 @@ static void service_config__every_key__then_taken(void)
     CU_ASSERT_EQUAL(session->hook_timeout, UINT64_C(300000000000));
     CU_ASSERT_EQUAL(session->pre_roll, 1500000000u);
     CU_ASSERT_EQUAL(session->post_roll, 0);
+    CU_ASSERT_EQUAL(session->flight_memory, 2u << 20);
     session = &config->sessions[1];
     CU_ASSERT_STRING_EQUAL(session->output, "/srv/traces/teams/a");
     CU_ASSERT(session->max_age == 0 && session->max_total == 0 && session->min_free == 0 &&
@@ -378,14 +381,14 @@ static void session_attach__unit__then_its_control_group_and_below(void)
                                           "attach = cgroup=/x*\n");
     const ServiceSession *session = &config->sessions[0];
 
-    CU_ASSERT_EQUAL_FATAL(session->attach.rules.count, 5);
-    CU_ASSERT(has_cgroup(session, 0, "*/a\\\\x2db@1.service"));
-    CU_ASSERT(has_cgroup(session, 1, "*/a\\\\x2db@1.service/*"));
-    CU_ASSERT_STRING_EQUAL(session->attach.rules.items[1].name, "w*");
-    CU_ASSERT(session->attach.rules.items[1].has_user);
-    CU_ASSERT(has_cgroup(session, 2, "*/user.slice"));
-    CU_ASSERT(has_cgroup(session, 3, "*/user.slice/*"));
-    CU_ASSERT(has_cgroup(session, 4, "/x*"));
+    CU_ASSERT_EQUAL_FATAL(session->attach.rules.count, 6); /* the first is `all` */
+    CU_ASSERT(has_cgroup(session, 1, "*/a\\\\x2db@1.service"));
+    CU_ASSERT(has_cgroup(session, 2, "*/a\\\\x2db@1.service/*"));
+    CU_ASSERT_STRING_EQUAL(session->attach.rules.items[2].name, "w*");
+    CU_ASSERT(session->attach.rules.items[2].has_user);
+    CU_ASSERT(has_cgroup(session, 3, "*/user.slice"));
+    CU_ASSERT(has_cgroup(session, 4, "*/user.slice/*"));
+    CU_ASSERT(has_cgroup(session, 5, "/x*"));
     CU_ASSERT(discover_rules_have_all(&session->attach.rules));
     expect_round_trip(config);
     service_config_destroy(config);
@@ -462,6 +465,7 @@ static void service_config__bad_values__then_said_where_and_why(void)
         {"flight_recorder = maybe", "flight_recorder: 'maybe': neither"},
         {"pre_roll = -1s", "pre_roll: '-1s': not a time"},
         {"post_roll = 61m", "post_roll: '61m': too small or too large"},
+        {"flight_memory = 4K", "flight_memory: '4K': too small or too large"},
         {"colour = red", "colour: unknown key; allowed: those of adatraced.conf(5)"},
         {"log_directory = /x", "log_directory: unknown key"},
         {"sched =", "sched: has no value; allowed: KEY = VALUE"},
