@@ -247,6 +247,22 @@ attaches_by_command() {
     rm -r "$work/traces"
 }
 
+group_members() {
+    [ "$(id -u)" = 0 ] || { echo "needs root"; return 0; }
+    local as=(setpriv --reuid 65534 --regid 65534 --groups users env "ADATRACE_CONTROL=$work/control.sock" "$a")
+    configure 'control_group = users' '[session two]' 'attach = name=nobody'
+    chmod 755 "$work"
+    start 1
+    launch || return 1
+    "${as[@]}" attach --service --name theirs -p "$pid" >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    equal "$(ask on)" ok || return 1
+    "${as[@]}" stop theirs >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    equal "$(ask off)" ok || return 1
+    "${as[@]}" stop two >"$work/answer" 2>&1 || { cat "$work/answer"; return 1; }
+    terminate && stop || return 1
+    rm -r "$work/traces"
+}
+
 snapshot_by_command() {
     configure '[session box]' "attach = name=$loaded" 'flight_recorder = yes' 'pre_roll = 60s' 'post_roll = 0s'
     launch || return 1
@@ -301,4 +317,5 @@ check "commands start and stop a session" starts_and_stops
 check "a session by command, with its files, marks and end" attaches_by_command
 check "a snapshot by command" snapshot_by_command
 check "another user has sessions of his own processes" other_users
+check "a member of the control group has sessions of everybody's" group_members
 exit $failed

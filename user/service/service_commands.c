@@ -395,7 +395,7 @@ static void attach(Service *service, const ControlPeer *peer, const ControlReque
     if (!config)
         return;
     (void)snprintf(name, sizeof(name), "%s", config->sessions[0].name);
-    error = session_table_add(&service->sessions, config, peer->uid);
+    error = session_table_add(&service->sessions, config, peer->uid, !peer->privileged);
     if (error == -EEXIST)
         control_server_refuse(service->control, ticket, ADA_CONTROL_WRONG_STATE,
                               "there is a session '%s' already; choose another name", name);

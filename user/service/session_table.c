@@ -106,7 +106,7 @@ static void start_run(SessionTable *table, TableSession *session, uint64_t now)
     SessionRunConfig config = {
         .session = session->definition,
         .service = session->held->config,
-        .only_user = session->by_command && session->owner != 0 ? &session->owner : NULL,
+        .only_user = session->restricted ? &session->owner : NULL,
         .stored = &table->stored,
         .log = table->log,
         .state_fd = table->state_fd,
@@ -315,7 +315,7 @@ int session_table_apply(SessionTable *table, ServiceConfig *config)
     return 0;
 }
 
-int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner)
+int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner, bool restricted)
 {
     const ServiceSession *definition = &config->sessions[0];
     TableSession *session = NULL;
@@ -341,6 +341,7 @@ int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner)
         return -ENOMEM;
     session->by_command = true;
     session->owner = owner;
+    session->restricted = restricted;
     session->wanted = true;
     return 0;
 }

@@ -31,6 +31,7 @@ typedef struct TableSession {
     bool removed;                        /* it goes when its run has ended */
     bool by_command;                     /* not of the configuration: it goes when it has ended by itself */
     uid_t owner;                         /* who may control it besides root and the control group */
+    bool restricted;                     /* it is about processes of that user alone */
     uint64_t retry_at;                   /* CLOCK_MONOTONIC, ns; 0: it did not fail */
     SessionRunFacts facts;               /* of the last run, when there is none now */
     const MetricsSnapshot *last_metrics; /* a reference: the same; NULL: none */
@@ -57,10 +58,10 @@ void session_table_fini(SessionTable *table);
 int session_table_apply(SessionTable *table, ServiceConfig *config);
 
 /*
- * A session by command: `config` has it as its only one, and is taken over. 0; -EEXIST: there is one of that name; -EBUSY: there are
+ * A session by command: `config` has it as its only one, and is taken over. `restricted`: it may record processes of its owner alone. 0; -EEXIST: there is one of that name; -EBUSY: there are
  * SERVICE_SESSIONS_MAX by command; -ENOMEM: it is destroyed.
  */
-int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner);
+int session_table_add(SessionTable *table, ServiceConfig *config, uid_t owner, bool restricted);
 
 /* The session of that name, or NULL. */
 TableSession *session_table_find(const SessionTable *table, const char *name);
