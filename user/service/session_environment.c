@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shared/announce_abi.h"
@@ -31,6 +32,7 @@ static int write_file(const char *path, const char *text, size_t size)
 
     if (fd < 0)
         return -errno;
+    (void)fchmod(fd, 0644); /* there is nothing secret in it, whatever the umask */
     written = write(fd, text, size);
     if (written != (ssize_t)size)
         error = written < 0 ? -errno : -ENOSPC;

@@ -241,19 +241,22 @@ static int close_all(SessionOutput *output)
     return error;
 }
 
-/* The user's group is that of the directory and, by its mode, of the files that are made in it. 0, -errno. */
-static int let_read(const char *path, uid_t reader)
+/*
+ * The user's group is that of the directory and, by its mode, of the files that are made in it. A service that may not do that, as
+ * in a sandbox, keeps them for itself and its group.
+ */
+static void let_read(const SessionOutput *output, uid_t reader)
 {
+    const char *path = output->session->output;
     const struct passwd *user = getpwuid(reader);
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = 0;
 
-    if (directory < 0)
-        return -errno;
-    if (user && (fchown(directory, (uid_t)-1, user->pw_gid) < 0 || fchmod(directory, 02750) < 0))
-        error = -errno;
-    close(directory);
-    return error;
+    if (!user || directory < 0 || fchown(directory, (uid_t)-1, user->pw_gid) < 0 || fchmod(directory, 02750) < 0)
+        tell(output, "rights",
+             "user %u cannot be given the right to read '%s'; root and the service's group can",
+             (unsigned)reader, path);
+    if (directory >= 0)
+        close(directory);
 }
 
 static int open_first(SessionOutput *output)
@@ -279,7 +282,7 @@ int session_output_init(SessionOutput *output, const ServiceSession *session, co
         error = open_directory(output);
     }
     if (!error && reader)
-        error = let_read(session->output, *reader);
+        let_read(output, *reader);
     if (!error)
         error = open_first(output);
     if (error)
