@@ -283,7 +283,8 @@ children() {
     until [ "$(recorded .pid)" = 3 ]; do kill -0 $collector || return 1; done
     detach || return 1
     kill -KILL "$forked" "$spawned"
-    equal "$(of "$work/t.adat" '[.processes[].pid] | sort | map(tostring) | join(" ")')" \
+    # The one that was spawned may have been caught as the child that it was before it became the program.
+    equal "$(of "$work/t.adat" '[.processes[].pid] | unique | map(tostring) | join(" ")')" \
         "$(printf '%s\n' "$pid" "$forked" "$spawned" | sort -n | paste -sd ' ')" || return 1
     equal "$("$a" dump --json --event child.tick "$work/t.adat" | jq -r '"\(.arg) \(.pid)"' | sort -u)" "$forked $forked" || return 1
     verify "$work/t.adat" && stop
