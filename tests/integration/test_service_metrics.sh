@@ -173,7 +173,7 @@ checked_by_promtool() {
 
 parsed_by_python() {
     text -H 'Accept: application/openmetrics-text' || return 1
-    python3 -c 'import sys
+    "$python" -c 'import sys
 from prometheus_client.openmetrics.parser import text_fd_to_metric_families
 names = [family.name for family in text_fd_to_metric_families(sys.stdin)]
 sys.exit(0 if len(names) == len(set(names)) > 40 else f"{len(names)} families")' <"$work/m.prom"
@@ -312,7 +312,12 @@ if command -v promtool >/dev/null; then
 else
     echo "SKIP metrics: checked by promtool: it is not installed"
 fi
-if python3 -c 'import prometheus_client' 2>/dev/null; then
+# The distribution's Python has it, which need not be the first one.
+python=
+for candidate in python3 /usr/bin/python3; do
+    [ -n "$python" ] || ! "$candidate" -c 'import prometheus_client' 2>/dev/null || python=$candidate
+done
+if [ -n "$python" ]; then
     check "metrics: parsed by Prometheus' own library" parsed_by_python
 else
     echo "SKIP metrics: parsed by Prometheus' own library: prometheus_client is not installed"
