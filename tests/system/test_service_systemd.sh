@@ -131,14 +131,18 @@ ends_meanwhile() {
     local attempted recorded
     configure_session 'attach = name=prog_load'
     configure_unit slow RestartSec=2s
-    inside systemctl restart adatraced.service || return 1
-    inside systemd-run --quiet --unit=load /out/tests/prog_load 4 0 /run/progress || return 1
+    inside systemctl stop adatraced.service 2>/dev/null
+    inside rm -r /var/log/adatrace/test
+    inside systemctl start adatraced.service || return 1
+    # It announces itself, and so is recorded from its first event on.
+    inside systemd-run --quiet --unit=load --property=EnvironmentFile=/run/adatrace/test.env \
+        /out/tests/prog_load 4 0 /run/progress || return 1
     waits_for '.processes_alive' 1 && waits_for '.events.in_file > 0' true || return 1
     inside systemctl kill --kill-whom=main --signal=KILL adatraced.service
     inside systemctl kill --signal=KILL load.service
     state_is activating || { echo 'it was not down'; return 1; }
-    waits_for '.state' running && waits_for '.events.pending' 0 || return 1
-    inside systemctl stop adatraced.service || return 1
+    waits_for '.processes_ever' 1 && waits_for '[.processes_alive, .events.pending] | join(" ")' '0 0' || return 1
+    inside systemctl stop adatraced.service 2>/dev/null || return 1
     attempted=$(inside adatrace info --json /var/log/adatrace/test | jq .events.attempted)
     recorded=$(inside od -A n -v -t u8 /run/progress | awk '{ for (i = 1; i <= NF; i++) sum += $i } END { print sum }')
     # Of the four threads each may have died between an event and noting it.

@@ -17,7 +17,7 @@
  * any case. For min_free_bytes as well: it would make room for one file, which the recording takes again at once; and when others fill the
  * disk, the last minutes are what somebody will ask for. That there is less room than wanted, and nothing to remove, is told.
  *
- * The directory may be one that others can write. Names are looked up below its descriptor (openat2(2): no symlinks, no other file systems),
+ * The directory may be one that others can write. Names are looked up below its descriptor (openat2(2), where it is to be had: no symlinks, no other file systems),
  * files are made with O_EXCL, and what is there counts only if it is a regular file of ours (by the effective user) with one
  * name, and is removed only if it is still the same. A name that is taken already is passed over. A lock on the directory
  * (flock(2)) keeps a second recording out of it.

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "user/service/stored_segments.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,9 +83,11 @@ void stored_segments_note(StoredSegments *old, const char *session, const char *
 bool stored_segment_is_alive(const StoredSegment *segment)
 {
     long pid = strtol(segment->key, NULL, 10);
+    ProcessIdentity identity = {.zombie = false};
     struct stat status;
 
-    return pid > 0 && fstat(segment->fd, &status) == 0 &&
+    return pid > 0 && process_identity_read((pid_t)pid, &identity) != -ESRCH && !identity.zombie &&
+           fstat(segment->fd, &status) == 0 &&
            attach_has_segment((pid_t)pid, -1, status.st_dev, status.st_ino);
 }
 
