@@ -84,6 +84,13 @@ static void take_session(TraceFile *file, const Block *block)
     string_table_free(&strings);
 }
 
+static bool is_partial(const char *name)
+{
+    size_t stem;
+
+    return find_suffix(name, &stem) == 1;
+}
+
 /* What the file says of itself at its beginning. 0 or -errno. */
 static int look_inside(TraceFile *file, int fd)
 {
@@ -107,6 +114,8 @@ static int look_inside(TraceFile *file, int fd)
     if (got > 0 && block.header->type == ADAT_BLOCK_SESSION)
         take_session(file, &block);
     block_scan_fini(&scan);
+    if (got == 0 && is_partial(file->name))
+        return -ENODATA; /* it is just begun, or its recorder was killed as it began it */
     return got < 0 ? got : 0;
 }
 
@@ -230,13 +239,6 @@ static bool has_other_name(const TraceFiles *files, size_t index)
             other == stem && strncmp(files->items[i].name, files->items[index].name, stem) == 0)
             return true;
     return false;
-}
-
-static bool is_partial(const char *name)
-{
-    size_t stem;
-
-    return find_suffix(name, &stem) == 1;
 }
 
 /* -ENOENT: it is gone, or has nothing in it yet, and is not to be counted. */

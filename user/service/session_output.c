@@ -79,8 +79,11 @@ static void on_complete(void *context, const char *name, uint32_t number, uint64
 static int on_partial(void *context, int fd, uint64_t *valid_bytes_out)
 {
     const SessionOutput *output = context;
+    int error = adat_recover_scan(fd, output->recovered, valid_bytes_out);
 
-    return adat_recover_scan(fd, output->recovered, valid_bytes_out);
+    if (!error && *valid_bytes_out <= sizeof(AdatFileHeader))
+        *valid_bytes_out = 0; /* just begun: it is removed */
+    return error;
 }
 
 static void on_directory_error(void *context, const char *what, const char *name, int error)
