@@ -3,7 +3,7 @@
 #
 # adatraced is killed, again and again, and started again: nothing is lost, nothing is there twice, the programs notice nothing.
 #   test_service_restart.sh OUT_DIR SOURCE_DIR
-# ADA_KILLS: how often (default: 8); ADA_KILL_PAUSE: seconds from a start to the kill (default: at random within 0.4).
+# ADA_KILLS: how often (default: 8, with sanitizers 3); ADA_KILL_PAUSE: seconds from a start to the kill (default: at random within 0.4).
 . "$(dirname "$0")/support.sh"
 
 if [ ! -x "$out/adatraced" ]; then
@@ -12,7 +12,8 @@ if [ ! -x "$out/adatraced" ]; then
 fi
 . "$(dirname "$0")/service.sh"
 a=$out/adatrace
-kills=${ADA_KILLS:-8}
+[ -n "${ADA_SANITIZE:-}" ] && often=3 || often=8
+kills=${ADA_KILLS:-$often}
 
 rest() {
     local pause=${ADA_KILL_PAUSE:-0.$((RANDOM % 4))$((RANDOM % 10))}
