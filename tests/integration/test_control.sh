@@ -132,7 +132,7 @@ check "stop of what is no name" wrong 1 "not the name of a session" "$adatrace" 
 
 if [ "$(id -u)" -eq 0 ] && as_stranger=$(command -v setpriv); then
     stranger() {
-        "$as_stranger" --reuid 54321 --regid 54321 --clear-groups "$adatrace" "$@"
+        GCOV_PREFIX=$work/coverage "$as_stranger" --reuid 54321 --regid 54321 --clear-groups "$adatrace" "$@"
     }
     check "another user: list" prints 0 "shop" stranger list
     check "another user: stop" wrong 1 "session 'shop' belongs to user 0" stranger stop shop

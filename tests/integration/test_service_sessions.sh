@@ -249,7 +249,7 @@ attaches_by_command() {
 
 group_members() {
     [ "$(id -u)" = 0 ] || { echo "needs root"; return 0; }
-    local as=(setpriv --reuid 65534 --regid 65534 --groups users env "ADATRACE_CONTROL=$work/control.sock" "$a")
+    local as=(setpriv --reuid 65534 --regid 65534 --groups users env "ADATRACE_CONTROL=$work/control.sock" "GCOV_PREFIX=$work/coverage" "$a")
     configure 'control_group = users' '[session two]' 'attach = name=nobody'
     chmod 755 "$work"
     start 1
@@ -283,8 +283,8 @@ other_users() {
     chmod 755 "$work"
     launch || return 1
     mkfifo "$work/theirs"
-    setpriv --reuid 65534 --regid 65534 --clear-groups "$work/$attached" 1 <"$work/theirs" >"$work/ready" &
-    local theirs=$! as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "ADATRACE_CONTROL=$work/control.sock" "$a")
+    GCOV_PREFIX=$work/coverage setpriv --reuid 65534 --regid 65534 --clear-groups "$work/$attached" 1 <"$work/theirs" >"$work/ready" &
+    local theirs=$! as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "ADATRACE_CONTROL=$work/control.sock" "GCOV_PREFIX=$work/coverage" "$a")
     exec 7>"$work/theirs"
     echo counts >&7
     await "the user's program" test -s "$work/ready" || return 1
