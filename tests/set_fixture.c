@@ -166,9 +166,11 @@ void make_file(const char *name, const FileShape *shape)
 
 /* Three files of a recording: thread 1 is in all of them, thread 2 in the first and the last. */
 const FileShape three[3] = {
-    {FIRST_ID, 1, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 0, 10, 0}, {2, 0, 5, 0}}},
-    {FIRST_ID, 2, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 10, 20, 0}}},
-    {FIRST_ID, 3, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 30, 7, 0}, {2, 5, 30, 0}}},
+    {FIRST_ID, 1, .boot_ns = SAMPLE_REALTIME,
+     .parts = {{.thread = 1, .first = 0, .count = 10}, {.thread = 2, .first = 0, .count = 5}}},
+    {FIRST_ID, 2, .boot_ns = SAMPLE_REALTIME, .parts = {{.thread = 1, .first = 10, .count = 20}}},
+    {FIRST_ID, 3, .boot_ns = SAMPLE_REALTIME,
+     .parts = {{.thread = 1, .first = 30, .count = 7}, {.thread = 2, .first = 5, .count = 30}}},
 };
 
 void make_three(void)

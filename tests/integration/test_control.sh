@@ -131,6 +131,7 @@ check "stop of what is no name" wrong 1 "not the name of a session" "$adatrace" 
 # ---- another user ----
 
 if [ "$(id -u)" -eq 0 ] && as_stranger=$(command -v setpriv); then
+    mkdir -m 777 "$work/coverage" # where gcc's counters go, if it is built with them
     stranger() {
         GCOV_PREFIX=$work/coverage "$as_stranger" --reuid 54321 --regid 54321 --clear-groups "$adatrace" "$@"
     }

@@ -187,6 +187,8 @@ compresses() {
     rm -r "$work/traces"
 }
 
+mkdir -m 777 "$work/coverage" # where gcc's counters of other users' commands go, if it is built with them
+
 # ---- commands ------------------------------------------------------------------------------------
 
 # tell COMMAND...: adatrace, of this service
