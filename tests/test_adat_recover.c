@@ -140,7 +140,7 @@ static void adat_recover__blocks__then_the_last_one_tells(void)
         (AdatBlockHeader){.type = ADAT_BLOCK_DETAIL, .first_record = 100, .record_count = 0, .recycled = 100});
     leave(writer);
     recovery = scan_one(fd, &valid_bytes);
-    CU_ASSERT_EQUAL(valid_bytes, lseek(fd, 0, SEEK_END));
+    CU_ASSERT_EQUAL(valid_bytes, (uint64_t)lseek(fd, 0, SEEK_END));
     expect(recovery, 1, ADA_LANE_INDEX, (AdatLaneProgress){40, {.full = 5, .nested = 1, .overwritten = 10}});
     expect(recovery, 1, ADA_LANE_DETAIL, (AdatLaneProgress){100, {.recycled = 100}});
     CU_ASSERT_PTR_NULL(adat_recovery_find(recovery, &(AdatThreadKey){.pid = PID}, ADA_LANE_INDEX));
@@ -513,7 +513,7 @@ static void adat_recover__payloads_of_any_size__then_nothing_of_them(void)
         }
         leave(writer);
         recovery = scan_one(fd, &valid_bytes);
-        CU_ASSERT_EQUAL(valid_bytes, lseek(fd, 0, SEEK_END));
+        CU_ASSERT_EQUAL(valid_bytes, (uint64_t)lseek(fd, 0, SEEK_END));
         expect(recovery, 1, ADA_LANE_INDEX, (AdatLaneProgress){0, {0}});
         adat_recovery_destroy(recovery);
         close(fd);

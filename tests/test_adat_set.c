@@ -235,7 +235,8 @@ static void set__hundreds_of_files__then_few_descriptors(void)
 
     begin_directory();
     for (uint32_t i = 0; i < FILES; i++) {
-        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 10 * i, 10}}};
+        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME,
+                                 .parts = {{.thread = 1, .first = 10 * i, .count = 10}}};
         char name[32];
 
         snprintf(name, sizeof(name), "trace-%06u.adat", i + 1);
@@ -259,7 +260,8 @@ static void set__files_removed_and_renamed_after_opening__then_others_go_on(void
 
     begin_directory();
     for (uint32_t i = 0; i < FILES; i++) {
-        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 10 * i, 10}}};
+        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME,
+                                 .parts = {{.thread = 1, .first = 10 * i, .count = 10}}};
         char name[40];
 
         snprintf(name, sizeof(name), "trace-%06u.adat%s", i + 1, i == FILES - 1 ? ".partial" : "");
@@ -352,7 +354,8 @@ static void set__many_compressed_files__then_read_one_after_the_other(void)
 
     begin_directory();
     for (uint32_t i = 0; i < FILES; i++) {
-        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME, .parts = {{1, 10 * i, 10}}};
+        const FileShape shape = {FIRST_ID, i + 1, .boot_ns = SAMPLE_REALTIME,
+                                 .parts = {{.thread = 1, .first = 10 * i, .count = 10}}};
         char name[32];
 
         snprintf(name, sizeof(name), "trace-%06u.adat", i + 1);
@@ -423,7 +426,8 @@ static void set__compressed_bomb__then_refused(void)
 /* When the second recording's only tick came, in ns after the first recording's first anchor. */
 static int64_t second_recording_at(uint64_t boot_ns, uint64_t begins_ns)
 {
-    const FileShape second = {SECOND_ID, 1, .boot_ns = boot_ns, .begins_ns = begins_ns, .parts = {{3, 0, 1}}};
+    const FileShape second = {SECOND_ID, 1, .boot_ns = boot_ns, .begins_ns = begins_ns,
+                              .parts = {{.thread = 3, .first = 0, .count = 1}}};
     const AdatReader *reader;
     AdatCursor *cursor;
     AdatEvent event;

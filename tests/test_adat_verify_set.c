@@ -178,7 +178,7 @@ static AdatSetVerdict verify_taken_over(uint64_t first)
 {
     /* As in tests of one recording: thread, tid and so on follow from the number, so it is the same one. */
     const FileShape next = {SECOND_ID, 1, .boot_ns = SAMPLE_REALTIME, .begins_ns = NS_PER_S,
-                            .parts = {{1, first, 10}}};
+                            .parts = {{.thread = 1, .first = first, .count = 10}}};
 
     begin_directory();
     make_three();

@@ -34,12 +34,15 @@ static void print_kernel(const MetricsSnapshot *snapshot)
         puts("  kernel assistance: on");
 }
 
-static int print_recording(const LiveSource *source, bool json)
+/* One that was found and not named may have ended since. */
+static int print_recording(const LiveSource *source, bool named, bool json)
 {
     char header[TOP_HEADER_LINES][TOP_LINE_MAX];
     LiveReport report;
     int error = live_report_fetch(source, &report);
 
+    if (error && !named && recorder_client_is_gone(error))
+        return CLI_OK;
     if (error) {
         live_report_explain("status", source, error);
         return CLI_FAILURE;
@@ -144,7 +147,7 @@ static int status_of_all(const char *socket, bool json)
         LiveSource source = {0};
 
         memcpy(source.path, paths[i], RECORDER_PATH_MAX);
-        if (print_recording(&source, json) != CLI_OK)
+        if (print_recording(&source, false, json) != CLI_OK)
             status = CLI_FAILURE;
     }
     free(paths);
@@ -158,7 +161,7 @@ static int status_of_one(const LiveWish *wish, bool json)
 
     if (status != CLI_OK)
         return status;
-    return source.session[0] ? status_of_session(&source, json) : print_recording(&source, json);
+    return source.session[0] ? status_of_session(&source, json) : print_recording(&source, true, json);
 }
 
 int cmd_status(int argc, char **argv)
