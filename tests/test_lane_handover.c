@@ -289,7 +289,24 @@ static void lane_reader_init__impossible_payload_before_the_settled__then_refuse
     }
 }
 
+static void lane_reader_skip_taken_back__nothing_was__then_stays_where_it_is(void)
+{
+    LaneFixture *fixture = lane_fixture_create(ADA_LANE_DETAIL, 2, DETAIL_RING);
+
+    write_some(fixture, 3); /* in the ring that is being filled, the first one */
+    lane_reader_skip_taken_back(&fixture->reader, false);
+    CU_ASSERT_EQUAL(fixture->reader.next_record, 0);
+    fixture->lane.rings[0].base_record = 2; /* as if it were a later one, by the producer's own drain */
+    fixture->lane.drain_owner = ADA_DRAIN_PRODUCER;
+    lane_reader_skip_taken_back(&fixture->reader, false); /* the producer has the drain: next time */
+    CU_ASSERT_EQUAL(fixture->reader.next_record, 0);
+    lane_reader_skip_taken_back(&fixture->reader, true); /* it died with it */
+    CU_ASSERT_EQUAL(fixture->reader.next_record, 2);
+    lane_fixture_destroy(fixture);
+}
+
 static const TestCase tests[] = {
+    TEST(lane_reader_skip_taken_back__nothing_was__then_stays_where_it_is),
     TEST(collector__killed_at_any_step__then_next_one_has_every_record_once),
     TEST(collector__killed_with_payloads__then_next_one_has_every_record_once),
     TEST(collector__killed_while_rings_are_taken_back__then_none_twice_and_all_rings_there),

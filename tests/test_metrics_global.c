@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "test_support.h"
 
+#include <errno.h>
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include "drain_fixture.h"
 #include "user/lane/clock.h"
 #include "user/metrics/global_metrics.h"
+#include "user/metrics/metrics_feed.h"
 
 #define MS 1000000ull
 #define BEGIN (5000 * MS)
@@ -463,7 +466,29 @@ static void aggregation__64_threads__then_under_100us(void)
     bench_destroy(bench);
 }
 
+static void metrics_hub_feed__no_memory__then_said_and_nothing_kept(void)
+{
+    MetricsSnapshot *snapshot = metrics_snapshot_create(0, 0);
+    MetricsView view = {.session_count = 0};
+    MetricsFeed feed;
+    MetricsHub hub;
+
+    metrics_hub_init(&hub);
+    feed = metrics_hub_feed(&hub);
+    CU_ASSERT_EQUAL(feed.acquire(feed.context, &view), -ENODATA);
+    CU_ASSERT_TRUE_FATAL(snapshot && metrics_hub_try_publish(&hub, snapshot));
+    ada_store_relaxed(&out_of_memory, 1u);
+    CU_ASSERT_EQUAL(feed.acquire(feed.context, &view), -ENOMEM);
+    ada_store_relaxed(&out_of_memory, 0u);
+    CU_ASSERT_EQUAL(snapshot->references, 1);
+    CU_ASSERT_EQUAL(feed.acquire(feed.context, &view), 0);
+    CU_ASSERT_PTR_EQUAL(view.sessions[0].snapshot, snapshot);
+    metrics_view_release(&view);
+    metrics_hub_fini(&hub);
+}
+
 static const TestCase tests[] = {
+    TEST(metrics_hub_feed__no_memory__then_said_and_nothing_kept),
     TEST(global_metrics__collect__then_sums_all_threads),
     TEST(global_metrics__snapshot__then_point_in_time),
     TEST(global_metrics__interval__then_enforced_and_set_at_run_time),

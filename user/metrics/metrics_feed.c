@@ -11,12 +11,12 @@ static int acquire_from_hub(void *context, MetricsView *view)
 
     if (!snapshot)
         return -ENODATA;
-    session = calloc(1, sizeof(*session));
+    session = malloc(sizeof(*session));
     if (!session) {
         metrics_snapshot_release(snapshot);
         return -ENOMEM;
     }
-    session->snapshot = snapshot;
+    *session = (MetricsSession){.snapshot = snapshot};
     *view = (MetricsView){.stamp = snapshot->sequence, .sessions = session, .session_count = 1};
     return 0;
 }
