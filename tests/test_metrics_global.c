@@ -476,7 +476,8 @@ static void metrics_hub_feed__no_memory__then_said_and_nothing_kept(void)
     metrics_hub_init(&hub);
     feed = metrics_hub_feed(&hub);
     CU_ASSERT_EQUAL(feed.acquire(feed.context, &view), -ENODATA);
-    CU_ASSERT_TRUE_FATAL(snapshot && metrics_hub_try_publish(&hub, snapshot));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
+    CU_ASSERT_TRUE_FATAL(metrics_hub_try_publish(&hub, snapshot));
     ada_store_relaxed(&out_of_memory, 1u);
     CU_ASSERT_EQUAL(feed.acquire(feed.context, &view), -ENOMEM);
     ada_store_relaxed(&out_of_memory, 0u);
