@@ -50,10 +50,12 @@ int session_environment_write(const ServiceConfig *config, const ServiceSession 
                           session->ring_size);
     int error = make_path(config, session, "", path);
 
-    if (!error)
-        error = make_path(config, session, ".new", fresh);
-    if (!error)
-        error = write_file(fresh, text, (size_t)length); /* the path of a socket is short: it fits */
+    if (error)
+        return error;
+    error = make_path(config, session, ".new", fresh);
+    if (error)
+        return error;
+    error = write_file(fresh, text, (size_t)length); /* the path of a socket is short: it fits */
     if (!error && rename(fresh, path) < 0)
         error = -errno;
     return error;
