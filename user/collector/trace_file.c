@@ -67,8 +67,8 @@ int trace_file_open(int directory, const char *name, int flags)
         fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof(how));
     while (fd < 0 && (errno == EINTR || errno == EAGAIN)); /* EAGAIN: something was renamed meanwhile */
     /*
-     * Containers forbid openat2(2), as their filters cannot look into its argument. A name without a slash leads nowhere else, but to what
-     * somebody may have mounted there.
+     * Filters that cannot look into its argument take openat2(2) away: RestrictSUIDSGID= of the service's unit is one. A name without a
+     * slash leads nowhere else, but to what somebody may have mounted there.
      */
     if (fd < 0 && errno == ENOSYS && !strchr(name, '/'))
         fd = openat(directory, name, (int)how.flags, (mode_t)how.mode);
