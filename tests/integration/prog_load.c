@@ -2,7 +2,7 @@
 /*
  * Records a known sequence: prog_load THREADS EVENTS [PROGRESS-FILE]
  *
- * Each of THREADS threads records EVENTS instants "load.tick" whose argument is its index << 40 | 0, 1, 2 ...
+ * Each of THREADS threads, which begin together, records EVENTS instants "load.tick" whose argument is its index << 40 | 0, 1, 2 ...
  * (EVENTS 0: until killed). With PROGRESS-FILE each thread notes there, after an event was recorded, how
  * many it has recorded: what a killed program must have left in the trace.
  */
@@ -17,12 +17,14 @@
 #define THREADS_MAX 256
 
 static uint64_t events;
+static pthread_barrier_t start; /* of all threads */
 static uint64_t *progress;
 
 static void *run(void *argument)
 {
     uint64_t thread = (uint64_t)(uintptr_t)argument;
 
+    pthread_barrier_wait(&start);
     for (uint64_t i = 0; events == 0 || i < events; i++) {
         ADA_INSTANT("load.tick", thread << 40 | i);
         if (progress)
@@ -48,6 +50,8 @@ int main(int argc, char **argv)
         if (progress == MAP_FAILED)
             return 1;
     }
+    if (pthread_barrier_init(&start, NULL, (unsigned)count) != 0)
+        return 1;
     for (unsigned long i = 0; i < count; i++) {
         if (pthread_create(&threads[i], NULL, run, (void *)(uintptr_t)i) != 0)
             return 1;

@@ -100,10 +100,10 @@ by_age() {
     all_sound 2
 }
 
-# Killed amid a write, a recorder leaves a part of a block; nothing else may be wrong.
+# Killed amid a write, a recorder leaves a part of a block, or a file that it has just begun; nothing else may be wrong.
 sound_or_torn() {
     "$a" verify "$1" >"$work/verified" 2>&1 && return
-    [[ $1 = *.partial ]] && grep -q ": 1 problem, first: the file ends within a block" "$work/verified"
+    [[ $1 = *.partial ]] && grep -qE ": (1 problem, first: the file ends within a block|the file ends before its first block)" "$work/verified"
 }
 
 # The recorder is killed: the complete files are sound, and so are those that wait for the disk, or are written, as far as they go.
@@ -121,7 +121,6 @@ recorder_killed() {
     wait $recorder 2>/dev/null
     [ "$(find "$dir" -name '*.partial' | wc -l)" -ge 1 ] || { ls "$dir"; return 1; }
     for file in "$dir"/*; do
-        [ -s "$file" ] || continue # it was just made
         sound_or_torn "$file" || { cat "$work/verified"; return 1; }
     done
 }

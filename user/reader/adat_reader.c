@@ -232,7 +232,7 @@ const char *adat_reader_error_text(int err)
     case -EINVAL:
         return "not an adatrace file; give a file that 'adatrace record' has written";
     case -ENODATA:
-        return "the file ends before its header does; nothing in it can be read";
+        return "the file ends before its first block; nothing in it can be read";
     case -EBADMSG:
         return "the file header is damaged (checksum mismatch); restore the file from a copy";
     case -EPROTONOSUPPORT:

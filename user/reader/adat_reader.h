@@ -41,7 +41,7 @@ typedef struct AdatFileInfo {
 } AdatFileInfo;
 
 /*
- * Opens a trace and scans it. -EINVAL: not a trace; -ENODATA: too short even for a file header;
+ * Opens a trace and scans it. -EINVAL: not a trace; -ENODATA: nothing in it yet: it ends before its first block;
  * -EPROTONOSUPPORT: its format is newer than this reader; -EBADMSG: its file header is damaged;
  * -EISDIR, -ENOTSUP: not a regular file; -ENOMEM; those of open(2) and read(2).
  */
