@@ -185,25 +185,28 @@ int recorder_add_member(Recorder *recorder, const Segment *segment, int fd, int 
 
 void recorder_accept_orphan(Recorder *recorder, int fd, pid_t pid)
 {
+    const ProcessEnd unknown = {.kind = ADAT_DEATH_UNKNOWN};
+    Member orphan = {.pid = pid, .segment = fd};
+    char name[RECORDER_SEGMENT_NAME];
     Segment segment;
     struct stat status;
+    pid_t holder;
 
     if (fstat(fd, &status) < 0 || segment_is_claimed_here(status.st_dev, status.st_ino, NULL) ||
         segment_attach(fd, &segment) != 0) {
         segment_release(fd);
         return;
     }
-    if (recorder_add_member(recorder, &segment, fd, -1, pid, -1) != 0) {
+    if (segment_claim(fd, pid, &holder) != 0 ||
+        session_attach_ended(recorder->session, &segment, pid, unknown, &orphan.number) != 0) {
         segment_unmap(&segment);
         segment_release(fd);
         return;
     }
-    for (size_t i = 0; i < recorder->members.count; i++) {
-        Member *member = &recorder->members.items[i];
-
-        if (!member->ended && member->segment == fd)
-            recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_UNKNOWN});
-    }
+    orphan.inode = status.st_ino;
+    name_segment(&orphan, name);
+    tell_segment(recorder, name, fd);
+    keep_claim(recorder, &orphan);
 }
 
 /* ---- announcements ----------------------------------------------------------------------------- */
