@@ -129,7 +129,7 @@ static void finished(void *context, int fd, bool complete)
 
 /* ---- to the disk -------------------------------------------------------------------------------- */
 
-/* Without the zeros at its end that a file in use may have. 0, -errno. */
+/* 0, -errno. */
 static int copy_file(const MemoryFile *file, int target)
 {
     off_t at = 0;

@@ -114,7 +114,7 @@ typedef struct RecorderTarget {
     int (*prepare)(Recorder *recorder, enum recorder_stage *stage);
     /* The session runs, metrics are served: start. */
     int (*start)(Recorder *recorder, enum recorder_stage *stage);
-    /* INT or TERM came; NULL: recorder_stop(). */
+    /* INT or TERM came. */
     void (*interrupted)(Recorder *recorder, const struct signalfd_siginfo *info);
     /* What the kernel tells, as it comes: before anything that it ends is told to the session. May be NULL. */
     void (*told)(Recorder *recorder, const AdaKernelLifecycle *record);

@@ -49,6 +49,7 @@ typedef struct SessionConfig {
     /* eventfd(2) that is written to when session_write_error() or session_marks() change or there are session_take_anomalies(); -1: nobody wants to know */
     int state_fd;
     KernelAssist *kernel; /* watches the processes; outlives the session; NULL: the kernel tells nothing */
+    const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
     /*
      * What the files of collectors before this one have of the processes that are handed over; outlives the session; NULL: nobody has looked.
      * Without it, what one had written and not noted when it was killed is recorded twice.
@@ -60,7 +61,6 @@ typedef struct SessionConfig {
      */
     void (*on_done)(void *context, uint32_t number);
     void *context;
-    const char *kernel_reason; /* then: why not; outlives the session; NULL: nobody wanted it to */
 } SessionConfig;
 
 /* What became of kernel assistance. */
