@@ -135,6 +135,25 @@ second_service() {
     rm -r "$work/traces"
 }
 
+# Both sockets: what a killed service left gives way, what is no socket does not, and nothing is left at the end.
+sockets_of_before() {
+    local name
+    for name in control announce; do
+        configure
+        launch || return 1
+        kill -KILL "$service"
+        wait "$service" 2>/dev/null
+        [ -S "$work/$name.sock" ] || return 1
+        launch || return 1
+        terminate || return 1
+        [ ! -e "$work/$name.sock" ] || { ls -l "$work/$name.sock"; return 1; }
+        echo precious >"$work/$name.sock"
+        wrong 1 "cannot listen at '$work/$name.sock': File exists" "$out/adatraced" --config "$conf" || return 1
+        equal "$(cat "$work/$name.sock")" precious || return 1
+        rm "$work/$name.sock"
+    done
+}
+
 # ---- files ---------------------------------------------------------------------------------------
 
 # Each finished file is handed to a program, which may do what it likes: also hang.
@@ -312,6 +331,7 @@ check "SIGHUP: what is the same goes on, what changed begins anew, mistakes chan
 check "a flight recorder writes when it is asked" flight_recorder
 check "a session that cannot run disturbs no other" one_fails
 check "one service per socket" second_service
+check "sockets that were there before" sockets_of_before
 check "a hook gets each finished file; one that hangs holds nobody up" runs_hooks
 check "a directory that is removed is made again" directory_is_removed
 check "files are compressed, and read as before" compresses

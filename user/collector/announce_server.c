@@ -91,50 +91,21 @@ int announce_server_init(AnnounceServer *server)
     return error;
 }
 
-/* Removes a socket that a server which died left behind. */
-static int remove_stale(const AnnounceServer *server)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat status;
-    int error = 0;
-    int fd;
-
-    if (lstat(server->path, &status) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(status.st_mode))
-        return -EEXIST;
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    memcpy(address.sun_path, server->path, sizeof(server->path));
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
-        error = -EADDRINUSE;
-    else if (errno != ECONNREFUSED || unlink(server->path) < 0)
-        error = -errno;
-    close(fd);
-    return error;
-}
-
 int announce_server_open(AnnounceServer *server, const char *path, int listener)
 {
-    int error = 0;
+    int error;
 
     announce_server_clear(server);
     server->public = true;
-    server->listener = listener;
     if (strlen(path) >= sizeof(server->path))
-        error = -ENAMETOOLONG;
-    else
-        memcpy(server->path, path, strlen(path) + 1);
-    if (!error && listener < 0) {
-        error = remove_stale(server);
-        if (!error)
-            error = listen_at(server);
-    }
-    if (!error)
-        error = watch_listener(server);
-    if (error)
+        return -ENAMETOOLONG;
+    memcpy(server->path, path, strlen(path) + 1);
+    server->listener = listener;
+    error = watch_listener(server);
+    if (error) {
+        server->listener = -1; /* still the caller's */
         announce_server_fini(server);
+    }
     return error;
 }
 

@@ -40,8 +40,8 @@ void announce_server_clear(AnnounceServer *server);
 int announce_server_init(AnnounceServer *server);
 
 /*
- * Makes a socket for all users at `path`, in place of one on which nobody listens any more; or takes over `listener` (-1:
- * none), which is bound there and listens. -EADDRINUSE: somebody listens there; -ENAMETOOLONG; errors as above.
+ * Takes over a SOCK_SEQPACKET socket that listens without blocking, and to which all users may connect; on failure it stays the
+ * caller's. `path`: where it is bound, which traced programs are told. -ENAMETOOLONG; errors of epoll(7).
  */
 int announce_server_open(AnnounceServer *server, const char *path, int listener);
 

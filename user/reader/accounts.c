@@ -190,8 +190,11 @@ int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t fi
         error = apply_looks(reader, first);
     if (!error)
         error = apply_ledger(reader, first);
-    if (error)
+    if (error) {
+        reader->sums.count = first;
+        reader->unregistered.count = first_unregistered;
         return error;
+    }
     for (size_t i = first; i < reader->sums.count; i++) {
         const LaneSum *sum = &reader->sums.items[i];
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "user/service/control_answer.h"
-#include "user/service/control_listener.h"
+#include "user/service/socket_listener.h"
 
 #define CLIENTS_MAX 1024u
 #define IDLE_NS 60000000000ull
@@ -45,7 +45,7 @@ typedef struct Connection {
 } Connection;
 
 struct ControlServer {
-    ControlListener listener;
+    SocketListener listener;
     int epoll;
     int timer;
     int spare; /* to be closed when there are no descriptors left, so that one can be accepted and closed */
@@ -415,9 +415,9 @@ static int open_all(ControlServer *server, const ControlServerConfig *config)
         return -errno;
     error = watch(server->epoll, server->timer, EVENT_TIMER);
     if (!error && config->listener >= 0)
-        error = control_listener_take(config->listener, &server->listener);
+        error = socket_listener_take(config->listener, &server->listener);
     else if (!error)
-        error = control_listener_open(config->path, &server->listener);
+        error = socket_listener_open(config->path, &server->listener);
     if (!error)
         error = watch(server->epoll, server->listener.fd, EVENT_LISTENER);
     if (error && config->listener >= 0)
@@ -435,7 +435,7 @@ int control_server_create(const ControlServerConfig *config, ControlServer **ser
     server = calloc(1, sizeof(*server));
     if (!server)
         return -ENOMEM;
-    control_listener_clear(&server->listener);
+    socket_listener_clear(&server->listener);
     server->epoll = server->timer = server->spare = -1;
     server->group = config->group;
     server->idle_ns = config->idle_ns ? config->idle_ns : IDLE_NS;
@@ -473,7 +473,7 @@ void control_server_destroy(ControlServer *server)
         if (server->connections[i].fd >= 0)
             drop(server, i);
     }
-    control_listener_fini(&server->listener);
+    socket_listener_fini(&server->listener);
     close_fd(server->epoll);
     close_fd(server->timer);
     close_fd(server->spare);

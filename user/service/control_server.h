@@ -52,7 +52,7 @@ typedef struct ControlServerConfig {
     void *context;
 } ControlServerConfig;
 
-/* -EINVAL: `clients` is out of range; those of control_listener_open() and _take(), with the listener still the caller's; -ENOMEM; errors of epoll(7), timerfd_create(2). */
+/* -EINVAL: `clients` is out of range; those of socket_listener_open() and _take(), with the listener still the caller's; -ENOMEM; errors of epoll(7), timerfd_create(2). */
 int control_server_create(const ControlServerConfig *config, ControlServer **server_out);
 
 /* Hangs up on all, and removes the socket if it was made. NULL is allowed. */

@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -363,14 +362,21 @@ static void tell_not_open(Service *service, const char *path, int error)
                 error == -EADDRINUSE ? "; another adatraced runs there" : "");
 }
 
-/* Takes the listener over. */
-static int open_announce_socket(Service *service, int listener)
+/* Takes `given` over; -1: there is none. */
+static int open_announce_socket(Service *service, int given)
 {
     const char *path = config_of(service)->announce_socket;
-    int error = announce_server_open(&service->announce, path, listener);
+    SocketListener *listener = &service->announce_listener;
+    int error = given >= 0 ? socket_listener_take(given, listener) : socket_listener_open(path, listener);
 
+    if (error && given >= 0)
+        close(given);
     if (!error)
+        error = announce_server_open(&service->announce, path, listener->fd);
+    if (!error) {
+        listener->fd = -1; /* the server's now; the path stays ours */
         error = watch(service, service->announce.epoll, WATCH_ANNOUNCEMENTS);
+    }
     if (error)
         tell_not_open(service, path, error);
     service->announce_refilled = service_now_ns();
@@ -400,25 +406,12 @@ static int open_control_socket(Service *service, int listener)
     return error;
 }
 
-/* The directory of a socket, if nobody else has made it. */
-static void make_socket_directory(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char directory[SERVICE_SOCKET_PATH_MAX + 1];
-
-    (void)snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
-    if (directory[0])
-        (void)mkdir(directory, 0755); /* what fails shows in the socket */
-}
-
 static int open_sockets(Service *service)
 {
     size_t count;
     ManagerDescriptor *descriptors = service_manager_take_descriptors(&count);
     int error;
 
-    make_socket_directory(config_of(service)->control_socket);
-    make_socket_directory(config_of(service)->announce_socket);
     error = open_announce_socket(service, take_listener(descriptors, count, "announce"));
     if (!error)
         error = open_control_socket(service, take_listener(descriptors, count, "control"));
@@ -462,6 +455,7 @@ static void tear_down(Service *service)
     free(service->waiting);
     session_table_fini(&service->sessions);
     announce_server_fini(&service->announce);
+    socket_listener_fini(&service->announce_listener);
     if (service->signals >= 0)
         close(service->signals);
     if (service->state >= 0)
@@ -479,6 +473,7 @@ int service_run(const ServiceOptions *options)
 
     service_log_init(&service.log, STDERR_FILENO, options->verbose);
     announce_server_clear(&service.announce);
+    socket_listener_clear(&service.announce_listener);
     service_metrics_init(&service.metrics, &service.log);
     if (set_up(&service) == 0) {
         follow(&service);

@@ -14,6 +14,7 @@
 #include "user/service/service.h"
 #include "user/service/service_metrics.h"
 #include "user/service/session_table.h"
+#include "user/service/socket_listener.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
@@ -33,7 +34,8 @@ typedef struct Service {
     SessionTable sessions;
     ServiceMetrics metrics;
     AnnounceServer announce;
-    ControlServer *control; /* NULL: there is none */
+    SocketListener announce_listener; /* its path; the descriptor is the server's */
+    ControlServer *control;           /* NULL: there is none */
     int epoll;
     int signals;
     int state;  /* eventfd: a session's state changed */

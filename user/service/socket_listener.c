@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
-#include "user/service/control_listener.h"
+#include "user/service/socket_listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +14,9 @@
 
 #define BACKLOG 4096 /* the kernel's default limit: who floods it must fill that, while we accept */
 
-void control_listener_clear(ControlListener *listener)
+void socket_listener_clear(SocketListener *listener)
 {
-    *listener = (ControlListener){.fd = -1, .lock = -1};
+    *listener = (SocketListener){.fd = -1, .lock = -1};
 }
 
 static int make_directory(const char *path)
@@ -76,7 +76,7 @@ static int make_way(const struct sockaddr_un *address)
 }
 
 /* Nobody can connect before listen(), so nobody meets the rights that bind() gave. */
-static int listen_at(const struct sockaddr_un *address, ControlListener *listener)
+static int listen_at(const struct sockaddr_un *address, SocketListener *listener)
 {
     struct stat status;
 
@@ -93,14 +93,14 @@ static int listen_at(const struct sockaddr_un *address, ControlListener *listene
     return 0;
 }
 
-int control_listener_open(const char *path, ControlListener *listener_out)
+int socket_listener_open(const char *path, SocketListener *listener_out)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    ControlListener listener;
+    SocketListener listener;
     int error;
 
     _Static_assert(sizeof(address.sun_path) == sizeof(listener.path), "");
-    control_listener_clear(&listener);
+    socket_listener_clear(&listener);
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, strlen(path) + 1);
@@ -114,7 +114,7 @@ int control_listener_open(const char *path, ControlListener *listener_out)
     if (!error)
         error = listen_at(&address, &listener);
     if (error) {
-        control_listener_fini(&listener);
+        socket_listener_fini(&listener);
         return error;
     }
     *listener_out = listener;
@@ -129,7 +129,7 @@ static int option_of(int fd, int name, int *value)
     return getsockopt(fd, SOL_SOCKET, name, value, &size) < 0 ? -errno : 0;
 }
 
-int control_listener_take(int fd, ControlListener *listener_out)
+int socket_listener_take(int fd, SocketListener *listener_out)
 {
     int domain = 0, type = 0, listens = 0, flags;
     int error = option_of(fd, SO_DOMAIN, &domain);
@@ -147,12 +147,12 @@ int control_listener_take(int fd, ControlListener *listener_out)
     flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
-    control_listener_clear(listener_out);
+    socket_listener_clear(listener_out);
     listener_out->fd = fd;
     return 0;
 }
 
-void control_listener_fini(ControlListener *listener)
+void socket_listener_fini(SocketListener *listener)
 {
     struct stat status;
 
@@ -163,5 +163,5 @@ void control_listener_fini(ControlListener *listener)
         close(listener->fd);
     if (listener->lock >= 0)
         close(listener->lock);
-    control_listener_clear(listener);
+    socket_listener_clear(listener);
 }
