@@ -156,6 +156,33 @@ sockets_of_before() {
 
 # ---- files ---------------------------------------------------------------------------------------
 
+# The disk fills up, and has room again: it is told, the loss is exact, other sessions go on, and files are sound but for what the full disk refused.
+disk_fills_up() {
+    local sums counts
+    mkdir -p "$work/small"
+    mount -t tmpfs -o size=64m tmpfs "$work/small" || return 1
+    dd if=/dev/zero of="$work/small/ballast" bs=1M count=62 status=none
+    configure '[session one]' "attach = name=$attached" "output = $work/small/one" 'max_total = off' 'min_free = off' \
+        '[session two]' "attach = name=$loaded"
+    start 4
+    launch || return 1
+    says "session one: writing in '$work/small/one' failed: No space left on device" || return 1
+    ADATRACE_ANNOUNCE=$work/announce.sock ADATRACE_OPTIONS=policy=1 "$work/$loaded" 1 50000 || return 1
+    equal "$(ask pause)" ok || return 1 # what comes from here on does not fill it again
+    rm "$work/small/ballast"
+    says "session one: writing in '$work/small/one' works again" || return 1
+    equal "$(ask go)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    "$out/tests/check_load" "$work"/traces/two/*.adat 1 50000 all || return 1
+    sums=$("$out/tests/check_attach" "$work"/small/one/*) || { echo "$sums"; return 1; }
+    counts=$(ask counts)
+    equal "$(jq -c '[.attempted, .in_file + .dropped, .repeated, .dropped > 0]' <<<"$sums")" \
+        "$(jq -c '.emitted + .refused | [., ., 0, true]' <<<"$counts")" || return 1
+    stop
+    umount "$work/small" && rm -r "$work/traces"
+}
+
 # Each finished file is handed to a program, which may do what it likes: also hang.
 runs_hooks() {
     [ "$(id -u)" = 0 ] || { echo "needs root"; return 0; }
@@ -332,6 +359,11 @@ check "a flight recorder writes when it is asked" flight_recorder
 check "a session that cannot run disturbs no other" one_fails
 check "one service per socket" second_service
 check "sockets that were there before" sockets_of_before
+if [ "$(id -u)" -eq 0 ]; then
+    check "the disk fills up, and has room again" disk_fills_up
+else
+    echo "SKIP service: a full disk: mounting a small tmpfs needs root"
+fi
 check "a hook gets each finished file; one that hangs holds nobody up" runs_hooks
 check "a directory that is removed is made again" directory_is_removed
 check "files are compressed, and read as before" compresses
