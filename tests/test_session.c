@@ -623,12 +623,19 @@ static void session__burst_between_snapshots__then_in_the_next(void)
     MetricsHub hub;
     Client client;
     int trace;
+    bool taken_in;
     Session *session;
 
     metrics_hub_init(&hub);
     session = start_session_measured_every(&trace, &hub, 300000000);
     (void)attach(session, &client, (uint32_t)getpid(),
                  (uint32_t)gettid()); /* it is there, and is not taken for ended */
+    do {                              /* the first one may be from before it was taken in */
+        snapshot = next_snapshot(&hub, &sequence);
+        taken_in = snapshot->thread_count > 0;
+        before = snapshot->monotonic_ns;
+        metrics_snapshot_release(snapshot);
+    } while (!taken_in);
     for (uint64_t burst = 0, judged = 0; judged < 3; burst++) {
         bool all_seen = true;
         double events = 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program to attach to: prog_attach THREADS [churn] [payloads]
+ * A program to attach to: prog_attach THREADS [churn] [payloads] [paced] [first=THREAD]
  *
  * THREADS threads record instants "load.tick" as fast as they can while somebody records, whose argument is thread << 40 |
  * number, for check_load; with `payloads`, typed events with 100 bytes of text instead. With `churn` each of them makes one thread
- * after the other that records 200 events and ends.
+ * after the other that records 200 events and ends. `paced`: at most ten events a millisecond. `first`: the number of the first
+ * thread, of those without churn, so that several programs differ.
  *
  * Obeys lines on stdin, and answers each with one line on stdout:
  *   on, off   waits until somebody, or nobody, records: "ok"
@@ -36,7 +37,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned long threads, paused;
 static int pausing; /* atomic, and changed with the lock held */
-static int with_churn, with_payloads;
+static int with_churn, with_payloads, is_paced;
 static uint64_t emitted, refused, laps, next_thread;
 
 static ada_event tick = {.name = "load.tick", .kind = ADA_EVENT_INSTANT};
@@ -101,6 +102,8 @@ static void *run(void *argument)
                 pthread_join(child, NULL);
         } else if (record(thread, number)) {
             number++;
+            if (is_paced && number % 10 == 0)
+                usleep(1000);
         }
     }
     return NULL;
@@ -181,6 +184,7 @@ static void obey(const char *order)
 
 int main(int argc, char **argv)
 {
+    unsigned long first = 0;
     char line[1024];
 
     threads = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
@@ -189,11 +193,14 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++) {
         with_churn = with_churn || strcmp(argv[i], "churn") == 0;
         with_payloads = with_payloads || strcmp(argv[i], "payloads") == 0;
+        is_paced = is_paced || strcmp(argv[i], "paced") == 0;
+        if (strncmp(argv[i], "first=", 6) == 0)
+            first = strtoul(argv[i] + 6, NULL, 10);
     }
     for (unsigned long i = 0; i < threads; i++) {
         pthread_t thread;
 
-        if (pthread_create(&thread, NULL, run, (void *)(uintptr_t)i) != 0)
+        if (pthread_create(&thread, NULL, run, (void *)(uintptr_t)(first + i)) != 0)
             return 1;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

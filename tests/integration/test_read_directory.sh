@@ -217,6 +217,7 @@ recorders_one_after_the_other() {
     "$out/tests/prog_attach" 4 <"$work/in" >"$work/out" &
     local program=$! answer i file
     exec 8>"$work/in" 9<"$work/out"
+    echo counts >&8 && read -r -t 60 answer <&9 || return 1 # it runs
     for i in $(seq $windows); do
         "$a" attach -p $program --rotate-size 1M -o "$work/window" --duration 100ms 2>"$work/stderr" 8>&- 9<&- ||
             { cat "$work/stderr"; return 1; }
