@@ -235,6 +235,17 @@ static void put_json_field(JsonWriter *json, const AdatField *field)
     }
 }
 
+/* Where a function is, whatever it is called. */
+static void put_json_place(JsonWriter *json, const DumpedEvent *dumped)
+{
+    const AdaModule *module = dumped->module;
+    char number[NUMBER_CHARS_MAX];
+
+    json_string(json, "module", module->path);
+    json_string_bytes(json, "offset", number,
+                      number_format_hex(number, dumped->event->event.id - module->base));
+}
+
 /* What all lines begin with. */
 static void json_begin_line(JsonWriter *json, uint64_t ts_ns, const AdatProcessInfo *process,
                             const AdatThreadInfo *thread)
@@ -261,6 +272,8 @@ void dump_event_json(const AdatReader *reader, const DumpedEvent *dumped)
     json_string(&json, "lane", "index");
     json_string(&json, "kind", kinds[kind_of(&event->event)].json);
     json_string_bytes(&json, "name", dumped->name, dumped->name_length);
+    if (dumped->module)
+        put_json_place(&json, dumped);
     if (ADA_WORD_KIND(event->event.word) == ADA_KIND_COUNTER ||
         ADA_WORD_KIND(event->event.word) == ADA_KIND_SPAN_END)
         json_i64(&json, "arg", (int64_t)event->event.argument);
