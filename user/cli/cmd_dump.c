@@ -250,7 +250,6 @@ static int dump_events(Dump *dump, const char *path)
                   "warning: %" PRIu64 " events of '%s' are left out, as their files were removed meanwhile",
                   adat_cursor_vanished(dump->cursor), path);
     adat_cursor_destroy(dump->cursor);
-    report_unnamed(dump);
     if (got >= 0)
         return CLI_OK;
     cli_error("dump", "cannot read '%s': %s", path,
@@ -372,6 +371,9 @@ int cmd_dump(int argc, char **argv)
         status = dump_events(&dump, path);
         damage = trace_report_damage("dump", path, set);
         status = cli_end_output("dump", status != CLI_OK ? status : damage);
+        /* whose output went nowhere has other worries, or had seen enough */
+        if (status == CLI_OK && !ferror(stdout))
+            report_unnamed(&dump);
     }
 out:
     adat_symbols_destroy(dump.symbols);

@@ -238,12 +238,19 @@ static void put_json_field(JsonWriter *json, const AdatField *field)
 /* Where a function is, whatever it is called. */
 static void put_json_place(JsonWriter *json, const DumpedEvent *dumped)
 {
+    static const char digits[] = "0123456789abcdef";
     const AdaModule *module = dumped->module;
     char number[NUMBER_CHARS_MAX];
+    char id[2 * ADA_BUILD_ID_MAX];
 
     json_string(json, "module", module->path);
     json_string_bytes(json, "offset", number,
                       number_format_hex(number, dumped->event->event.id - module->base));
+    for (size_t i = 0; i < module->build_id_size; i++) {
+        id[2 * i] = digits[module->build_id[i] >> 4];
+        id[2 * i + 1] = digits[module->build_id[i] & 15u];
+    }
+    json_string_bytes(json, "build_id", id, 2 * (size_t)module->build_id_size);
 }
 
 /* What all lines begin with. */
@@ -272,14 +279,14 @@ void dump_event_json(const AdatReader *reader, const DumpedEvent *dumped)
     json_string(&json, "lane", "index");
     json_string(&json, "kind", kinds[kind_of(&event->event)].json);
     json_string_bytes(&json, "name", dumped->name, dumped->name_length);
-    if (dumped->module)
-        put_json_place(&json, dumped);
     if (ADA_WORD_KIND(event->event.word) == ADA_KIND_COUNTER ||
         ADA_WORD_KIND(event->event.word) == ADA_KIND_SPAN_END)
         json_i64(&json, "arg", (int64_t)event->event.argument);
     else
         json_u64(&json, "arg", event->event.argument);
     json_begin_object(&json, "fields");
+    if (dumped->module)
+        put_json_place(&json, dumped);
     for (size_t i = 0; i < dumped->field_count; i++)
         put_json_field(&json, &dumped->fields[i]);
     json_end_object(&json);
