@@ -67,13 +67,21 @@ static void tiny_init(TinyElf *elf)
         .sections =
             {
                 [TEXT] = {.sh_type = SHT_NOBITS, .sh_flags = SHF_ALLOC, .sh_addr = TEXT_ADDRESS, .sh_size = TEXT_SIZE},
-                [SYMBOLS] = {.sh_type = SHT_SYMTAB, .sh_offset = offsetof(TinyElf, symbols), .sh_size = sizeof(elf->symbols),
-                             .sh_entsize = sizeof(Elf64_Sym), .sh_link = NAMES},
-                [NAMES] = {.sh_type = SHT_STRTAB, .sh_offset = offsetof(TinyElf, names), .sh_size = sizeof(elf->names)},
-                [NOTE] = {.sh_type = SHT_NOTE, .sh_offset = offsetof(TinyElf, note), .sh_size = sizeof(elf->note),
+                [SYMBOLS] = {.sh_type = SHT_SYMTAB,
+                             .sh_offset = offsetof(TinyElf, symbols),
+                             .sh_size = sizeof(elf->symbols),
+                             .sh_entsize = sizeof(Elf64_Sym),
+                             .sh_link = NAMES},
+                [NAMES] = {.sh_type = SHT_STRTAB,
+                           .sh_offset = offsetof(TinyElf, names),
+                           .sh_size = sizeof(elf->names)},
+                [NOTE] = {.sh_type = SHT_NOTE,
+                          .sh_offset = offsetof(TinyElf, note),
+                          .sh_size = sizeof(elf->note),
                           .sh_addralign = 4},
             },
-        .note = {.header = {.n_namesz = 4, .n_descsz = ADA_BUILD_ID_MAX, .n_type = NT_GNU_BUILD_ID}, .name = "GNU"},
+        .note = {.header = {.n_namesz = 4, .n_descsz = ADA_BUILD_ID_MAX, .n_type = NT_GNU_BUILD_ID},
+                 .name = "GNU"},
     };
     memcpy(elf->note.id, tiny_identity.build_id, ADA_BUILD_ID_MAX);
 }
@@ -202,9 +210,10 @@ static void find__several_names__then_the_same_one_in_any_order(void)
         const char *name;
         unsigned bind;
         uint64_t size;
-    } names[] = {{"a_weak", STB_WEAK, 8},      {"b_local", STB_LOCAL, 8},   {"d_global", STB_GLOBAL, 8},
+    } names[] = {{"a_weak", STB_WEAK, 8},     {"b_local", STB_LOCAL, 8},    {"d_global", STB_GLOBAL, 8},
                  {"c_global", STB_GLOBAL, 8}, {"_a_global", STB_GLOBAL, 8}, {"a_empty", STB_GLOBAL, 0}};
-    static const char *const expected[] = {"c_global", "d_global", "_a_global", "b_local", "a_weak", "a_empty"};
+    static const char *const expected[] = {"c_global", "d_global", "_a_global",
+                                           "b_local",  "a_weak",   "a_empty"};
     enum { COUNT = sizeof(names) / sizeof(names[0]) };
 
     /* without those that were found before, the next best */
@@ -317,7 +326,8 @@ static void try_bytes(const void *bytes, size_t size)
     int err = open_bytes(bytes, size, &tiny_identity, &symbols);
     uint64_t start = 0;
 
-    CU_ASSERT(err == 0 || err == -ENOEXEC || err == -EBADMSG || err == -ESTALE || err == -ENODATA || err == -EFBIG);
+    CU_ASSERT(err == 0 || err == -ENOEXEC || err == -EBADMSG || err == -ESTALE || err == -ENODATA ||
+              err == -EFBIG);
     for (uint64_t address = 0x1080; err == 0 && address < 0x2100; address += 0x20) {
         const char *name = elf_symbols_find(symbols, address, &start);
 
@@ -360,8 +370,9 @@ static void damage__every_bit__then_no_harm(void)
 /* Memory is limited meanwhile, so that taking what a count says would fail instead of only being slow. */
 static void damage__hostile_counts__then_refused_before_memory_is_taken(void)
 {
-    static const uint64_t hostile[] = {UINT64_MAX, UINT64_MAX - 4095, (uint64_t)1 << 63, (uint64_t)1 << 40,
-                                       UINT32_MAX, (uint64_t)UINT32_MAX + 1, 0x7fffffff, 0x10000, 0};
+    static const uint64_t hostile[] = {UINT64_MAX,        UINT64_MAX - 4095, (uint64_t)1 << 63,
+                                       (uint64_t)1 << 40, UINT32_MAX,        (uint64_t)UINT32_MAX + 1,
+                                       0x7fffffff,        0x10000,           0};
     ElfSymbols *symbols;
     TinyElf elf;
 
@@ -494,7 +505,9 @@ static void demangle__text_of_every_length__then_whole_or_cut(void)
     CU_ASSERT_EQUAL(demangle_copy("xxxxxxxxxxx\xc3\xa9xxxxxxx", name, sizeof(name)), 14);
     CU_ASSERT_STRING_EQUAL(name, "xxxxxxxxxxx...");
     /* bytes that are no characters do not lead out of it */
-    CU_ASSERT_EQUAL(demangle_copy("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", name, sizeof(name)), 3);
+    CU_ASSERT_EQUAL(demangle_copy("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80",
+                                  name, sizeof(name)),
+                    3);
 }
 
 /* ---- a trace ------------------------------------------------------------------------------------ */
@@ -550,10 +563,12 @@ static int find_loaded(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-static void put_module(AdatWriter *writer, uint32_t process, uint64_t base, const ElfIdentity *identity, const char *path)
+static void put_module(AdatWriter *writer, uint32_t process, uint64_t base, const ElfIdentity *identity,
+                       const char *path)
 {
     const AdatBlockHeader header = {.type = ADAT_BLOCK_MODULES, .process = process};
-    AdaModule module = {.ready = 1, .build_id_size = identity->build_id_size, .base = base, .size = identity->memory_size};
+    AdaModule module = {
+        .ready = 1, .build_id_size = identity->build_id_size, .base = base, .size = identity->memory_size};
 
     memcpy(module.build_id, identity->build_id, sizeof(module.build_id));
     (void)snprintf(module.path, sizeof(module.path), "%s", path);

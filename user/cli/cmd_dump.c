@@ -271,11 +271,11 @@ static int parse_time(const char *option, const char *text, int64_t *time_out)
 static int parse_options(Dump *dump, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},        {"thread", required_argument, NULL, 't'},
-        {"event", required_argument, NULL, 'e'}, {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'T'},    {"limit", required_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'j'},          {"thread", required_argument, NULL, 't'},
+        {"event", required_argument, NULL, 'e'},   {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'T'},      {"limit", required_argument, NULL, 'n'},
         {"symbols", required_argument, NULL, 's'}, {"no-symbols", no_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},        {0},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     int option, status = CLI_OK;
 

@@ -125,9 +125,9 @@ static void take_section(ElfFile *file, Elf_Scn *section, const GElf_Shdr *heade
         file->dynsym = file->dynsym ? file->dynsym : section;
         break;
     case SHT_NOTE:
-        data = file->identity.build_id_size == 0 && header->sh_size <= NOTES_BYTES_MAX ?
-                   elf_getdata(section, NULL) :
-                   NULL;
+        data = file->identity.build_id_size == 0 && header->sh_size <= NOTES_BYTES_MAX
+                   ? elf_getdata(section, NULL)
+                   : NULL;
         if (data && data->d_buf)
             take_build_id(file, data);
         break;
@@ -217,8 +217,7 @@ static bool read_symbol(const ElfSymbols *self, const ElfFile *file, const GElf_
         from->st_name >= self->names_bytes || self->names[from->st_name] == '\0')
         return false;
     if (from->st_shndx < SHN_LORESERVE) {
-        const Section *section =
-            from->st_shndx < file->section_count ? &file->sections[from->st_shndx] : NULL;
+        const Section *section = from->st_shndx < file->section_count ? &file->sections[from->st_shndx] : NULL;
 
         if (!section || from->st_value < section->start || from->st_value >= section->end)
             return false;
@@ -228,8 +227,8 @@ static bool read_symbol(const ElfSymbols *self, const ElfFile *file, const GElf_
     }
     *symbol = (Symbol){
         .start = from->st_value,
-        .end = from->st_size > 0 && from->st_size < limit - from->st_value ? from->st_value + from->st_size :
-                                                                             limit,
+        .end = from->st_size > 0 && from->st_size < limit - from->st_value ? from->st_value + from->st_size
+                                                                           : limit,
         .name = from->st_name,
         .rank = rank_of(from, self->names + from->st_name),
     };
@@ -245,9 +244,9 @@ static int compare_symbols(const void *a, const void *b, void *names)
         return x->start < y->start ? -1 : 1;
     if (x->rank != y->rank)
         return x->rank < y->rank ? -1 : 1;
-    order = x->name == y->name ?
-                0 :
-                strncmp((const char *)names + x->name, (const char *)names + y->name, COMPARED_CHARS);
+    order = x->name == y->name
+                ? 0
+                : strncmp((const char *)names + x->name, (const char *)names + y->name, COMPARED_CHARS);
     return order ? order : (x->name > y->name) - (x->name < y->name);
 }
 
@@ -317,8 +316,7 @@ static int read_names(ElfSymbols *self, const ElfFile *file, const GElf_Shdr *ta
     if (!section || !gelf_getshdr(section, &header) || header.sh_type != SHT_STRTAB ||
         (header.sh_flags & SHF_COMPRESSED) || table->sh_entsize != sizeof(Elf64_Sym))
         return -EBADMSG;
-    if (table->sh_size > bytes_max || header.sh_size > bytes_max - table->sh_size ||
-        header.sh_size > UINT32_MAX)
+    if (table->sh_size > bytes_max || header.sh_size > bytes_max - table->sh_size || header.sh_size > UINT32_MAX)
         return -EFBIG;
     data = elf_getdata(section, NULL);
     if (!data || !data->d_buf)
@@ -360,10 +358,10 @@ static int read_table(ElfSymbols *self, const ElfFile *file, Elf_Scn *section, s
         if (!err)
             symbols[count++] = symbol;
     }
-    if (!err) {
-        count = settle_symbols(symbols, count, self->names);
-        err = count > 0 ? make_ranges(self, symbols, count) : -ENODATA;
-    }
+    if (!err && !symbols)
+        err = -ENODATA;
+    if (!err)
+        err = make_ranges(self, symbols, settle_symbols(symbols, count, self->names));
     free(symbols);
     return err;
 }

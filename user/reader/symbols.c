@@ -28,7 +28,7 @@ typedef struct Image {
 } Image;
 
 typedef struct CacheEntry {
-    const AdatReader *reader; /* NULL: empty */
+    const AdatReader *reader;
     uint64_t address;
     uint32_t process;
     AdatFunction function; /* owns its name */
@@ -39,8 +39,11 @@ struct AdatSymbols {
     Image *images;
     size_t image_count;
     size_t image_capacity;
-    size_t bytes; /* of all tables taken in */
-    CacheEntry *cache;
+    size_t bytes;        /* of all tables taken in */
+    CacheEntry *entries; /* in the order in which they were asked for: those of one program lie close together */
+    size_t entry_count; /* at most ADAT_SYMBOLS_CACHED */
+    size_t entry_capacity;
+    uint32_t *places; /* ADAT_SYMBOLS_CACHED numbers of entries, from 1; 0: none. A set is filled from its start */
     uint32_t next_way; /* the one that makes room next */
 };
 
@@ -52,8 +55,8 @@ static bool try_file(AdatSymbols *self, Image *image, const char *path)
     size_t left = ADAT_SYMBOLS_TOTAL_MAX - self->bytes;
     ElfSymbols *found = NULL;
     char *file;
-    int error = elf_symbols_open(
-        path, &image->identity, left < ADAT_SYMBOLS_FILE_MAX ? left : ADAT_SYMBOLS_FILE_MAX, &found);
+    int error = elf_symbols_open(path, &image->identity,
+                                 left < ADAT_SYMBOLS_FILE_MAX ? left : ADAT_SYMBOLS_FILE_MAX, &found);
 
     if (error) {
         /* that something is wrong tells more than that something is not there */
@@ -101,8 +104,7 @@ static bool try_copies(AdatSymbols *self, Image *image, const char *directory)
         return false;
     return (slash && snprintf(path, sizeof(path), "%s/%s", directory, image->path) < PATH_MAX &&
             try_file(self, image, path)) ||
-           (snprintf(path, sizeof(path), "%s/%s", directory, name) < PATH_MAX &&
-            try_file(self, image, path)) ||
+           (snprintf(path, sizeof(path), "%s/%s", directory, name) < PATH_MAX && try_file(self, image, path)) ||
            (snprintf(path, sizeof(path), "%s/%s.debug", directory, name) < PATH_MAX &&
             try_file(self, image, path));
 }
@@ -141,7 +143,7 @@ static bool is_same(const Image *image, const ElfIdentity *identity, const char 
 static const Image *find_image(AdatSymbols *self, const AdaModule *module, const char *path)
 {
     ElfIdentity identity = {.build_id_size = module->build_id_size, .memory_size = module->size};
-    Image image;
+    Image *image;
 
     memcpy(identity.build_id, module->build_id, module->build_id_size);
     for (size_t i = 0; i < self->image_count; i++)
@@ -150,12 +152,13 @@ static const Image *find_image(AdatSymbols *self, const AdaModule *module, const
     if (self->image_count >= ADAT_SYMBOLS_MODULES_MAX ||
         array_reserve_one(&self->images, &self->image_capacity, self->image_count, sizeof(*self->images)))
         return NULL;
-    image = (Image){.identity = identity, .path = strdup(path)};
-    if (!image.path)
+    image = &self->images[self->image_count];
+    *image = (Image){.identity = identity, .path = strdup(path)};
+    if (!image->path)
         return NULL;
-    find_file(self, &image);
-    self->images[self->image_count] = image;
-    return &self->images[self->image_count++];
+    self->image_count++;
+    find_file(self, image);
+    return image;
 }
 
 /* ---- addresses -------------------------------------------------------------------------------- */
@@ -203,38 +206,67 @@ static uint64_t mix(uint64_t value)
     return value ^ (value >> 29);
 }
 
-static CacheEntry *find_set(const AdatSymbols *self, const CacheEntry *key)
+/* The places that an address may have. */
+static uint32_t *find_set(const AdatSymbols *self, const CacheEntry *key)
 {
     uint64_t hash = mix(key->address + mix(key->process + mix((uintptr_t)key->reader)));
 
-    return &self->cache[hash % SETS * WAYS];
+    return &self->places[hash % SETS * WAYS];
+}
+
+static bool is_key(const CacheEntry *entry, const CacheEntry *key)
+{
+    return entry->address == key->address && entry->process == key->process && entry->reader == key->reader;
+}
+
+/* Puts it into the place, whose entry makes room if there is one. NULL: out of memory, and all is as before. */
+static const CacheEntry *keep(AdatSymbols *self, uint32_t *place, const CacheEntry *entry)
+{
+    if (*place == 0) {
+        if (array_reserve_one(&self->entries, &self->entry_capacity, self->entry_count, sizeof(*entry)))
+            return NULL;
+        *place = (uint32_t)++self->entry_count;
+    } else {
+        free((char *)self->entries[*place - 1].function.name);
+    }
+    self->entries[*place - 1] = *entry;
+    return &self->entries[*place - 1];
+}
+
+/* Resolves an address that is not in the cache. NULL: out of memory. */
+static const CacheEntry *add(AdatSymbols *self, uint32_t *place, CacheEntry *entry)
+{
+    char name[ADAT_NAME_MAX];
+    const CacheEntry *kept;
+    char *copy;
+
+    entry->function.length = resolve(self, entry, name, &entry->function);
+    copy = malloc(entry->function.length + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, name, entry->function.length + 1);
+    entry->function.name = copy;
+    kept = keep(self, place, entry);
+    if (!kept)
+        free(copy);
+    return kept;
 }
 
 const AdatFunction *adat_symbols_function(AdatSymbols *symbols, const AdatReader *reader, uint32_t process,
                                           uint64_t address)
 {
     CacheEntry key = {.reader = reader, .address = address, .process = process};
-    CacheEntry *set = find_set(symbols, &key), *entry = NULL;
-    char name[ADAT_NAME_MAX];
-    char *copy;
+    uint32_t *set = find_set(symbols, &key);
+    const CacheEntry *entry;
+    uint32_t way;
 
-    for (uint32_t way = 0; way < WAYS; way++) {
-        if (set[way].address == address && set[way].process == process && set[way].reader == reader)
-            return &set[way].function;
-        if (!entry && !set[way].reader)
-            entry = &set[way];
+    for (way = 0; way < WAYS && set[way] != 0; way++) {
+        entry = &symbols->entries[set[way] - 1];
+        if (is_key(entry, &key))
+            return &entry->function;
     }
-    if (!entry)
-        entry = &set[symbols->next_way++ % WAYS];
-    key.function.length = resolve(symbols, &key, name, &key.function);
-    copy = malloc(key.function.length + 1);
-    if (!copy)
-        return NULL;
-    memcpy(copy, name, key.function.length + 1);
-    free((char *)entry->function.name);
-    *entry = key;
-    entry->function.name = copy;
-    return &entry->function;
+    entry = add(symbols, &set[way < WAYS ? way : symbols->next_way++ % WAYS], &key);
+    return entry ? &entry->function : NULL;
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -245,8 +277,8 @@ int adat_symbols_create(const AdatSymbolsConfig *config, AdatSymbols **symbols_o
 
     if (!self)
         return -ENOMEM;
-    self->cache = calloc(ADAT_SYMBOLS_CACHED, sizeof(*self->cache));
-    if (!self->cache) {
+    self->places = calloc(ADAT_SYMBOLS_CACHED, sizeof(*self->places));
+    if (!self->places) {
         free(self);
         return -ENOMEM;
     }
@@ -260,15 +292,16 @@ void adat_symbols_destroy(AdatSymbols *symbols)
 {
     if (!symbols)
         return;
-    for (size_t i = 0; i < ADAT_SYMBOLS_CACHED; i++)
-        free((char *)symbols->cache[i].function.name);
+    for (size_t i = 0; i < symbols->entry_count; i++)
+        free((char *)symbols->entries[i].function.name);
     for (size_t i = 0; i < symbols->image_count; i++) {
         free(symbols->images[i].path);
         free(symbols->images[i].file);
         elf_symbols_destroy(symbols->images[i].symbols);
     }
     free(symbols->images);
-    free(symbols->cache);
+    free(symbols->entries);
+    free(symbols->places);
     free(symbols);
 }
 

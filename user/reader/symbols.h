@@ -26,9 +26,9 @@
 #include "user/reader/adat_reader.h"
 
 #define ADAT_SYMBOLS_CACHED (1u << 17)
-#define ADAT_SYMBOLS_MODULES_MAX 4096u                 /* others have no names */
-#define ADAT_SYMBOLS_FILE_MAX ((size_t)1 << 30)        /* bytes of one file's tables */
-#define ADAT_SYMBOLS_TOTAL_MAX ((size_t)2 << 30)       /* of all of them */
+#define ADAT_SYMBOLS_MODULES_MAX 4096u           /* others have no names */
+#define ADAT_SYMBOLS_FILE_MAX ((size_t)1 << 30)  /* bytes of one file's tables */
+#define ADAT_SYMBOLS_TOTAL_MAX ((size_t)2 << 30) /* of all of them */
 
 typedef struct AdatSymbols AdatSymbols;
 
