@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Built with -finstrument-functions: functions whose names in the file are not those of the source. */
-namespace shop
-{
-class Till
-{
+namespace shop {
+class Till {
   public:
     Till() : total(0)
     {
