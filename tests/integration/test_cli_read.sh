@@ -172,7 +172,15 @@ report "info --json: every way to end"
 # ---- dump ----
 
 run dump small.adat
-[ $status -eq 0 ] && [ ! -s err ] && [ "$(wc -l <out)" -eq 16 ]; report "dump: a line for each event"
+[ $status -eq 0 ] && [ "$(wc -l <out)" -eq 16 ]; report "dump: a line for each event"
+[ "$(wc -l <err)" -eq 1 ] && grep -q "warning: no names for functions of '/usr/bin/app': no such file here; --symbols DIR" err
+report "dump: of which module functions have no names, and why"
+cp out named
+run dump --no-symbols small.adat
+[ $status -eq 0 ] && [ ! -s err ] && cmp out named; report "dump --no-symbols: looks for no files"
+run dump --symbols /x --no-symbols small.adat
+[ $status -eq 2 ] && one_line_error "--symbols and --no-symbols exclude each other"; report "dump --symbols --no-symbols: usage error"
+run dump --no-symbols small.adat
 sed -n 1p out | grep -q '^     0.000001000 4242/4242 worker-0        instant tick 0$'; report "dump: an instant"
 grep -q '^     0.000001200 4242/4242 worker-0          counter queue.depth -2$' out; report "dump: a counter, indented"
 grep -q ' event request 3 id=3 delta=-3 ms=0.75 where=0xdead0003 path="/item/3"$' out; report "dump: fields"
@@ -189,6 +197,7 @@ run dump --json small.adat
             .[0] == {"ts_ns":1700000000000001000,"pid":4242,"tid":4242,"lane":"index","kind":"instant","name":"tick","arg":0,"fields":{}} and
             ([.[].kind] | unique) == ["counter","function_entry","function_exit","instant","span_begin","span_end","typed"] and
             (map(select(.kind == "typed"))[0].fields == {"id":3,"delta":-3,"ms":0.75,"where":"0xdead0003","path":"/item/3"}) and
+            (map(select(.kind == "function_entry"))[0].fields == {"module":"/usr/bin/app","offset":"0x1000","build_id":"01020304"}) and
             (map(select(.kind == "counter"))[0].arg == -2)' out >/dev/null
 report "dump --json: keys, values, fields"
 head -1 out | grep -q '"ts_ns":1700000000000001000,'; report "dump --json: nanoseconds are exact"
@@ -217,7 +226,7 @@ run dump small.adat --limit 0
 [ $status -eq 0 ] && [ ! -s out ]; report "dump --limit 0"
 
 # Marks: by a rule, behind the event that it found; of a process; of nothing in particular.
-run dump parts.adat
+run dump --no-symbols parts.adat
 [ $status -eq 0 ] && [ ! -s err ] && [ "$(wc -l <out)" -eq 19 ] && awk '{ if ($1 < last) exit 1; last = $1 }' out &&
     grep -A1 '0.000001300 4242/4242 worker-0 *event request 3 ' out | tail -1 |
         grep -q '^     0.000001300 4242/4242 worker-0        marked request.ms>0.5 record=3$' &&
@@ -291,7 +300,7 @@ report "verify of a cut file"
 run verify --json cut.adat
 [ $status -eq 1 ] && jq -e '.ok == false and .cut_bytes > 0 and (.problems | length) == 1 and .problems[0].offset > 0' out >/dev/null
 report "verify --json of a cut file"
-run dump cut.adat
+run dump --no-symbols cut.adat
 [ $status -eq 0 ] && one_line_error "warning: 'cut.adat' is cut off" && [ "$(wc -l <out)" -eq 16 ]
 report "dump of a cut file: the prefix, and a warning"
 run info cut.adat

@@ -52,4 +52,84 @@ else
     check 'functions: preloaded, the program works' cmp "$work/alone" "$work/preloaded"
 fi
 
+# ---- names ----
+
+# Copies of programs find the libraries that they were built with.
+export LD_LIBRARY_PATH=$out
+
+# trace PROGRAM: records it as $work/t.adat
+trace() {
+    record "$work/t.adat" --policy block -- "$1" >/dev/null || { cat "$work/stderr"; return 1; }
+}
+
+# names [OPTION]...: names and offsets of the functions in the trace, one a line; what dump says besides is in $work/warnings.
+names() {
+    "$out/adatrace" dump --json "$@" "$work/t.adat" 2>"$work/warnings" |
+        jq -r 'select(.kind | startswith("function")) | .name + " " + .fields.offset' | sort -u
+}
+
+# addresses FILE NAME...: the same of these functions, by nm
+addresses() {
+    local file=$1
+    shift
+    nm "$file" | awk -v names=" $* " '
+        index(names, " " $3 " ") { sub(/^0+/, "", $1); print $3 " 0x" $1 }' | sort -u
+}
+
+all=(at_exit by_pointer compare fibonacci leaf main worker)
+check 'names: recorded' trace "$program"
+check 'names: each function has its own' equal "$(names)" "$(addresses "$program" "${all[@]}")"
+check 'names: nothing to warn of' equal "$(cat "$work/warnings")" ''
+check 'names: --event finds them' equal "$(names --event 'fib*' --event worker)" "$(addresses "$program" fibonacci worker)"
+check 'names: --no-symbols: none' equal "$(names --no-symbols | grep -cv '^prog_functions+0x')" 0
+"$out/adatrace" dump --event main "$work/t.adat" >"$work/text"
+check 'names: in text' equal "$(grep -cE ' (entry|exit) main 0x' "$work/text")" 2
+
+fixed=$out/tests/fixed_functions
+check 'names: the fixed program is one' equal "$(readelf -h "$fixed" | awk '/Type:/ { print $2 }')" EXEC
+check 'names: of a fixed program: recorded' trace "$fixed"
+check 'names: of a fixed program' equal "$(names)" "$(addresses "$fixed" inner main outer)"
+
+check 'names: of C++: recorded' trace "$out/tests/cxx_functions"
+if nm "$out/adatrace" | grep cplus_demangle_v3_callback >/dev/null; then
+    check 'names: of C++' equal "$(names | sed 's/ 0x[0-9a-f]*$//' | tr '\n' ';')" \
+        'int shop::twice<int>(int);main;shop::Till::Till();shop::Till::add(int, char const*);'
+else
+    echo "SKIP names of C++: built without libiberty"
+fi
+
+# Stripped, with debugging information by build-id elsewhere, as distributions have it.
+mkdir "$work/app" "$work/debug" "$work/hostile"
+stripped=$work/app/prog_functions
+strip -o "$stripped" "$program"
+check 'names: of a stripped program: recorded' trace "$stripped"
+check 'names: of a stripped program: none' equal "$(names | grep -cv '^prog_functions+0x')" 0
+check 'names: of a stripped program: why' grep -qF "'$stripped': the file has no symbols; --symbols DIR" "$work/warnings"
+id=$(readelf -n "$program" | awk '/Build ID:/ { print $3 }')
+mkdir -p "$work/debug/.build-id/${id:0:2}"
+objcopy --only-keep-debug "$program" "$work/debug/.build-id/${id:0:2}/${id:2}.debug"
+check 'names: by build-id' equal "$(names --symbols "$work/debug")" "$(addresses "$program" "${all[@]}")"
+check 'names: by build-id: nothing to warn of' equal "$(cat "$work/warnings")" ''
+
+# A file may call its functions what it likes.
+objcopy --redefine-sym "leaf=$(printf 'l\033[31m"\\x')" "$program" "$work/hostile/prog_functions"
+"$out/adatrace" dump --symbols "$work/hostile" "$work/t.adat" >"$work/text"
+check 'names: hostile ones are escaped' grep -qF 'entry l\x1b[31m\"\\x 0x' "$work/text"
+check 'names: a terminal has nothing to obey' equal "$(LC_ALL=C grep -c "$(printf '\033')" "$work/text")" 0
+check 'names: hostile ones are valid JSON' equal \
+    "$(names --symbols "$work/hostile" | grep -cF "$(printf 'l\033[31m"\\x ')")" 1
+
+# What was replaced since is not asked, and neither is a directory's file of another build.
+cp "$fixed" "$stripped"
+cp "$fixed" "$work/app/prog_functions.debug"
+check 'names: of a replaced program: none' equal "$(names --symbols "$work/app" | grep -cv '^prog_functions+0x')" 0
+check 'names: of a replaced program: why' grep -qF "'$stripped': the file was replaced since" "$work/warnings"
+check 'names: of a replaced program, by build-id' equal "$(names --symbols "$work/debug")" "$(addresses "$program" "${all[@]}")"
+rm "$stripped"
+names >/dev/null
+check 'names: of a removed program: why' grep -qF "'$stripped': no such file here; --symbols DIR" "$work/warnings"
+mkfifo "$stripped"
+names >/dev/null
+check 'names: of a program that is a FIFO now: why' grep -qF "'$stripped': not a regular file" "$work/warnings"
+
 exit $failed

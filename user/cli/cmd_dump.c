@@ -12,12 +12,18 @@
 #include "user/cli/trace.h"
 #include "user/base/parse.h"
 #include "user/reader/adat_cursor.h"
+#include "user/reader/symbols.h"
 
 #define OUTPUT_BUFFER ((size_t)1 << 20)
+#define UNNAMED_MAX 4u /* modules without names that are told of one by one */
 
 typedef struct Dump {
     const AdatSet *set;
     AdatCursor *cursor;
+    AdatSymbols *symbols; /* NULL: names of functions are not wanted */
+    bool no_symbols;
+    AdatSymbolsConfig symbols_config;
+    const char **directories; /* of it */
     bool json;
     const char **threads; /* tids and names; none = all */
     size_t thread_count;
@@ -44,6 +50,8 @@ static void print_help(void)
         "  --from TIME       leave out what happened earlier than TIME since the start,\n"
         "  --to TIME         and what happened later: 1.5, 20ms, 300us, 4000ns; without a unit, seconds\n"
         "  --limit N         stop after N lines\n"
+        "  --symbols DIR     look for files that functions' names are in here, too; may be repeated\n"
+        "  --no-symbols      name functions by module and offset only\n"
         "  -h, --help        show this\n");
 }
 
@@ -103,6 +111,34 @@ static int check_threads(Dump *dump, const char *path)
 
 /* ---- command --------------------------------------------------------------------------------- */
 
+static bool is_function(const AdaIndexEvent *event)
+{
+    uint32_t kind = ADA_WORD_KIND(event->word);
+
+    return kind == ADA_KIND_FUNCTION_ENTRY || kind == ADA_KIND_FUNCTION_EXIT;
+}
+
+/* Names what happened; `name` is room for a name that is nowhere else. */
+static void name_event(Dump *dump, DumpedEvent *dumped, char name[ADAT_NAME_MAX])
+{
+    const AdatEvent *event = dumped->event;
+    uint32_t process = event->process->process.process;
+    const AdatFunction *function = NULL;
+
+    if (is_function(&event->event)) {
+        if (dump->symbols)
+            function = adat_symbols_function(dump->symbols, event->reader, process, event->event.id);
+        if (function) {
+            dumped->name = function->name;
+            dumped->name_length = function->length;
+            dumped->module = function->module;
+            return;
+        }
+        dumped->module = adat_reader_module(event->reader, process, event->event.id);
+    }
+    dumped->name_length = adat_reader_event_name(event->reader, process, &event->event, name);
+}
+
 /* Prints the event that the cursor stands at, if it is wanted. 0 or -errno. */
 static int dump_event(Dump *dump, const AdatEvent *event)
 {
@@ -112,8 +148,8 @@ static int dump_event(Dump *dump, const AdatEvent *event)
     char name[ADAT_NAME_MAX];
     DumpedEvent dumped = {.event = event, .name = name, .fields = fields};
 
-    dumped.name_length = adat_reader_event_name(reader, process, &event->event, name);
-    if (!is_wanted_name(dump, name))
+    name_event(dump, &dumped, name);
+    if (!is_wanted_name(dump, dumped.name))
         return 0;
     if (ADA_WORD_FLAGS(event->event.word) & ADA_FLAG_DETAIL) {
         const AdaEventDescriptor *descriptor = adat_reader_descriptor(reader, process, event->event.id);
@@ -174,6 +210,25 @@ static void dump_marks(Dump *dump, int64_t before_ns)
     dump->no_mark_before = find_next_mark(dump, &recording, &info) ? info->time_ns : INT64_MAX;
 }
 
+/* Says on stderr of which modules functions have no names, and why. */
+static void report_unnamed(const Dump *dump)
+{
+    AdatSymbolsModule module;
+    size_t unnamed = 0;
+
+    for (size_t i = 0; dump->symbols && adat_symbols_module(dump->symbols, i, &module); i++) {
+        char label[TRACE_LABEL_SIZE];
+
+        if (module.file || ++unnamed > UNNAMED_MAX)
+            continue;
+        trace_escape(*module.path ? module.path : "program", label);
+        cli_error("dump", "warning: no names for functions of '%s': %s", label,
+                  adat_symbols_error_text(module.error));
+    }
+    if (unnamed > UNNAMED_MAX)
+        cli_error("dump", "warning: no names for functions of %zu more modules", unnamed - UNNAMED_MAX);
+}
+
 static int dump_events(Dump *dump, const char *path)
 {
     const AdatCursorConfig config = {
@@ -216,10 +271,11 @@ static int parse_time(const char *option, const char *text, int64_t *time_out)
 static int parse_options(Dump *dump, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},        {"thread", required_argument, NULL, 't'},
-        {"event", required_argument, NULL, 'e'}, {"from", required_argument, NULL, 'f'},
-        {"to", required_argument, NULL, 'T'},    {"limit", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},        {0},
+        {"json", no_argument, NULL, 'j'},          {"thread", required_argument, NULL, 't'},
+        {"event", required_argument, NULL, 'e'},   {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 'T'},      {"limit", required_argument, NULL, 'n'},
+        {"symbols", required_argument, NULL, 's'}, {"no-symbols", no_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     int option, status = CLI_OK;
 
@@ -245,6 +301,12 @@ static int parse_options(Dump *dump, int argc, char **argv)
             if (parse_u64(optarg, 0, UINT64_MAX, &dump->limit))
                 status = cli_usage_error("dump", "--limit: '%s' is not a number", optarg);
             break;
+        case 's':
+            dump->directories[dump->symbols_config.directory_count++] = optarg;
+            break;
+        case 'S':
+            dump->no_symbols = true;
+            break;
         case 'h':
             print_help();
             return -1;
@@ -254,7 +316,21 @@ static int parse_options(Dump *dump, int argc, char **argv)
     }
     if (status == CLI_OK && dump->from_ns > dump->to_ns)
         status = cli_usage_error("dump", "--from is later than --to");
+    if (status == CLI_OK && dump->no_symbols && dump->symbols_config.directory_count > 0)
+        status = cli_usage_error("dump", "--symbols and --no-symbols exclude each other");
     return status;
+}
+
+/* What the options say must be there, and what their names need. CLI_OK, or CLI_FAILURE with the error said. */
+static int prepare(Dump *dump)
+{
+    dump->next_marks = calloc(adat_set_recording_count(dump->set), sizeof(*dump->next_marks));
+    dump->symbols_config.directories = dump->directories;
+    if (dump->next_marks &&
+        (dump->no_symbols || adat_symbols_create(&dump->symbols_config, &dump->symbols) == 0))
+        return CLI_OK;
+    cli_error("dump", "out of memory");
+    return CLI_FAILURE;
 }
 
 int cmd_dump(int argc, char **argv)
@@ -264,10 +340,11 @@ int cmd_dump(int argc, char **argv)
     const char *path;
     int status = CLI_FAILURE, damage;
 
-    /* no more of either than there are arguments */
+    /* no more of any than there are arguments */
     dump.threads = calloc((size_t)argc, sizeof(*dump.threads));
     dump.events = calloc((size_t)argc, sizeof(*dump.events));
-    if (!dump.threads || !dump.events) {
+    dump.directories = calloc((size_t)argc, sizeof(*dump.directories));
+    if (!dump.threads || !dump.events || !dump.directories) {
         cli_error("dump", "out of memory");
         goto out;
     }
@@ -287,21 +364,22 @@ int cmd_dump(int argc, char **argv)
     if (status != CLI_OK)
         goto out;
     dump.set = set;
-    dump.next_marks = calloc(adat_set_recording_count(set), sizeof(*dump.next_marks));
-    if (!dump.next_marks) {
-        cli_error("dump", "out of memory");
-        status = CLI_FAILURE;
-        goto out;
-    }
-    status = check_threads(&dump, path);
+    status = prepare(&dump);
+    if (status == CLI_OK)
+        status = check_threads(&dump, path);
     if (status == CLI_OK) {
         status = dump_events(&dump, path);
         damage = trace_report_damage("dump", path, set);
         status = cli_end_output("dump", status != CLI_OK ? status : damage);
+        /* whose output went nowhere has other worries, or had seen enough */
+        if (status == CLI_OK && !ferror(stdout))
+            report_unnamed(&dump);
     }
 out:
+    adat_symbols_destroy(dump.symbols);
     adat_set_close(set);
     free(dump.next_marks);
+    free((void *)dump.directories);
     free(dump.threads);
     free(dump.events);
     return status;

@@ -235,6 +235,24 @@ static void put_json_field(JsonWriter *json, const AdatField *field)
     }
 }
 
+/* Where a function is, whatever it is called. */
+static void put_json_place(JsonWriter *json, const DumpedEvent *dumped)
+{
+    static const char digits[] = "0123456789abcdef";
+    const AdaModule *module = dumped->module;
+    char number[NUMBER_CHARS_MAX];
+    char id[2 * ADA_BUILD_ID_MAX];
+
+    json_string(json, "module", module->path);
+    json_string_bytes(json, "offset", number,
+                      number_format_hex(number, dumped->event->event.id - module->base));
+    for (size_t i = 0; i < module->build_id_size; i++) {
+        id[2 * i] = digits[module->build_id[i] >> 4];
+        id[2 * i + 1] = digits[module->build_id[i] & 15u];
+    }
+    json_string_bytes(json, "build_id", id, 2 * (size_t)module->build_id_size);
+}
+
 /* What all lines begin with. */
 static void json_begin_line(JsonWriter *json, uint64_t ts_ns, const AdatProcessInfo *process,
                             const AdatThreadInfo *thread)
@@ -267,6 +285,8 @@ void dump_event_json(const AdatReader *reader, const DumpedEvent *dumped)
     else
         json_u64(&json, "arg", event->event.argument);
     json_begin_object(&json, "fields");
+    if (dumped->module)
+        put_json_place(&json, dumped);
     for (size_t i = 0; i < dumped->field_count; i++)
         put_json_field(&json, &dumped->fields[i]);
     json_end_object(&json);

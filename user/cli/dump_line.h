@@ -7,7 +7,8 @@
 
 typedef struct DumpedEvent {
     const AdatEvent *event;
-    const char *name; /* at most ADAT_NAME_MAX bytes, with the NUL */
+    const AdaModule *module; /* of a function; NULL: it is in none, or this is none */
+    const char *name;        /* at most ADAT_NAME_MAX bytes, with the NUL */
     size_t name_length;
     const AdatField *fields;
     size_t field_count;

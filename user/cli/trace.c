@@ -267,6 +267,17 @@ void trace_put_text(FILE *out, const char *text, size_t size)
     fwrite_unlocked(text + plain, 1, size - plain, out);
 }
 
+void trace_escape(const char *text, char label[TRACE_LABEL_SIZE])
+{
+    FILE *out = fmemopen(label, TRACE_LABEL_SIZE, "w");
+
+    label[0] = label[TRACE_LABEL_SIZE - 1] = '\0';
+    if (!out)
+        return;
+    trace_put_text(out, text, strlen(text));
+    fclose(out);
+}
+
 void trace_label(const char *path, bool in_directory, const char *name, char label[TRACE_LABEL_SIZE])
 {
     FILE *out = fmemopen(label, TRACE_LABEL_SIZE, "w");

@@ -23,6 +23,9 @@ int trace_report_damage(const char *command, const char *path, const AdatSet *se
  */
 void trace_label(const char *path, bool in_directory, const char *name, char label[TRACE_LABEL_SIZE]);
 
+/* A path that a trace tells of, for messages: escaped as by trace_put_text(), and cut if it is very long. */
+void trace_escape(const char *text, char label[TRACE_LABEL_SIZE]);
+
 /* Lines on stdout about files that were not read; nothing if there are none. */
 void trace_put_left_out(const char *path, const AdatSetLeftOut *left_out);
 

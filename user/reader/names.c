@@ -62,20 +62,28 @@ static size_t put_text(char *out, const char *text, size_t max)
     return length;
 }
 
-static size_t function_name(const AdatReader *reader, uint32_t process, uint64_t address, char *name)
+const char *reader_module_path(const AdatReader *reader, uint32_t process, const AdaModule *module)
+{
+    size_t length = strlen(module->path);
+    const char *program;
+    ptrdiff_t index;
+
+    if (length > 0 && length < sizeof(module->path) - 1)
+        return module->path;
+    index = reader_find_process(reader, process);
+    program = index < 0 ? NULL : adat_strings_find(reader->processes.items[index].info.strings, "program");
+    return program && strncmp(program, module->path, length) == 0 ? program : module->path;
+}
+
+size_t reader_function_name(const AdatReader *reader, uint32_t process, uint64_t address, char *name)
 {
     const AdaModule *module = adat_reader_module(reader, process, address);
     const char *path;
     size_t length = 0;
 
     if (module) {
-        path = module->path;
-        if (!*path) {
-            ptrdiff_t index = reader_find_process(reader, process);
-
-            path = index < 0 ? NULL : adat_strings_find(reader->processes.items[index].info.strings, "program");
-        }
-        length = put_text(name, path ? base_name(path) : "program", ADAT_NAME_MAX - NUMBER_CHARS_MAX - 2);
+        path = reader_module_path(reader, process, module);
+        length = put_text(name, *path ? base_name(path) : "program", ADAT_NAME_MAX - NUMBER_CHARS_MAX - 2);
         name[length++] = '+';
         address -= module->base;
     }
@@ -91,7 +99,7 @@ size_t adat_reader_event_name(const AdatReader *reader, uint32_t process, const 
     size_t length;
 
     if (kind == ADA_KIND_FUNCTION_ENTRY || kind == ADA_KIND_FUNCTION_EXIT)
-        return function_name(reader, process, event->id, name);
+        return reader_function_name(reader, process, event->id, name);
 
     descriptor = adat_reader_descriptor(reader, process, event->id);
     if (descriptor) {

@@ -174,6 +174,10 @@ int connect_tables(AdatReader *reader, const AdatReader *before);
 ptrdiff_t reader_find_process(const AdatReader *reader, uint32_t number);
 ThreadEntry *reader_find_thread(const AdatReader *reader, uint32_t number);
 
+/* names.c: the path of a module, and a function as "module+0xOFFSET" or its address; see adat_reader_event_name(). */
+const char *reader_module_path(const AdatReader *reader, uint32_t process, const AdaModule *module);
+size_t reader_function_name(const AdatReader *reader, uint32_t process, uint64_t address, char *name);
+
 uint32_t reader_clock_kind(const AdatReader *reader, size_t process);
 
 #endif
