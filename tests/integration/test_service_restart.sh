@@ -83,7 +83,6 @@ killed_beside() {
         exec {fd}>&-
     done
     wait "${pids[@]}"
-    [ -z "${ADA_KILLS:-}" ] || echo "$sums" >&2
     rm -r "$work/traces"
 }
 

@@ -7,13 +7,13 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <libelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "user/base/array.h"
-#include "user/base/number.h"
 #include "user/file/block_scan.h"
 
 #define SECTIONS_MAX (1u << 20) /* for each of which libelf takes some hundred bytes */
@@ -417,8 +417,8 @@ out:
 /* Neither a FIFO nor a device may be opened, as that alone may have effects: the first descriptor is only a place. */
 static int open_regular(const char *path, uint64_t *bytes_out)
 {
-    char link[sizeof("/proc/self/fd/") + 16] = "/proc/self/fd/";
-    struct stat status;
+    char link[sizeof("/proc/self/fd/") + 16];
+    struct stat status = {0};
     int place = open(path, O_PATH | O_CLOEXEC);
     int fd;
 
@@ -429,7 +429,7 @@ static int open_regular(const char *path, uint64_t *bytes_out)
     } else if (!S_ISREG(status.st_mode)) {
         fd = -ENOTSUP;
     } else {
-        link[strlen(link) + number_format_u64(link + strlen(link), (uint64_t)place)] = '\0';
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
         fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd < 0)
             fd = -errno;
