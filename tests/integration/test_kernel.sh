@@ -216,10 +216,14 @@ raw_exits() {
     equal "$(info '[.threads[] | select(.death.end != "exit" or .death.exit_status != 0 or (.death.drain_complete | not))] | length')" 0
 }
 
-# The kernel's counts of a thread's switches are those of its life; what it did is known for each.
+# The kernel's counts of a thread's switches are those of its life; what it did is known for each, but for runs whose beginning Linux traces to
+# nobody: see leave_cpu() in bpf/sched.bpf.c, which was seen for one switch in 4,000. File and summary say the same of them.
 contexts_are_in_the_file() {
-    equal "$(info '[.threads[] | select(.kernel.run_s <= 0 or .kernel.runqueue_s < 0 or .kernel.preempted_s > .kernel.runqueue_s)] | length')" 0 &&
-        equal "$(summary '[.threads[] | select(.kernel.run_s <= 0)] | length')" 0 &&
+    local unknown
+    unknown=$(info '[.threads[] | select(.kernel.run_s <= 0) | .kernel] | length')
+    [ "$unknown" -le $((raw / 1000)) ] || { info '[.threads[] | select(.kernel.run_s <= 0) | {tid, kernel}][:5]'; return 1; }
+    equal "$(info '[.threads[] | select(.kernel.run_s < 0 or .kernel.runqueue_s < 0 or .kernel.preempted_s > .kernel.runqueue_s) | {tid, kernel}]')" '[]' &&
+        equal "$(summary '[.threads[] | select(.kernel.run_s <= 0)] | length')" "$unknown" &&
         equal "$("$out/adatrace" info "$work/t.adat" | grep -cE "^ +[0-9]+  exit 0 +[0-9]+\.[0-9]{3} ")" $raw
 }
 
