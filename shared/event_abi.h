@@ -25,7 +25,10 @@
 
 /* ---- the word that says what a record is: kind | flags << 8 | depth << 16 ---------------------- */
 
-/* Kinds. Values are part of the file format: never reuse one. */
+/*
+ * Kinds. Values are part of the file format: never reuse one. An event id is that of an AdaEventDescriptor; 0: the event has no name, as its
+ * process had ADA_EVENTS_MAX already, or the thread was interrupted by a handler that forked while it registered it.
+ */
 #define ADA_KIND_NONE 0u
 #define ADA_KIND_FUNCTION_ENTRY 1u /* id = function address, argument = call site */
 #define ADA_KIND_FUNCTION_EXIT 2u  /* id = function address, argument = call site */
@@ -41,6 +44,8 @@
 #define ADA_FLAG_DETAIL 0x01u      /* `link` is the low 32 bits of the number of this event's detail record */
 #define ADA_FLAG_DETAIL_LOST 0x02u /* there was a payload, but the detail lane had no room for it */
 #define ADA_FLAG_NESTED 0x04u /* written by a signal handler that interrupted the writing of another event */
+#define ADA_FLAG_EARLIER \
+    0x08u /* of a begin: it began earlier, nobody knows when; the time is that of who saw it first */
 
 #define ADA_WORD(kind, flags, depth) ((uint32_t)(kind) | (uint32_t)(flags) << 8 | (uint32_t)(depth) << 16)
 #define ADA_WORD_KIND(word) ((uint32_t)(word)&0xffu)

@@ -50,6 +50,8 @@ static void on_hostile(void *context, ThreadDrainState *state)
 
     fixture->log.hostile++;
     fixture->log.last = state;
+    for (uint32_t i = 0; fixture->all_hostile && i < fixture->thread_count; i++)
+        fixture->threads[i].state->hostile = true;
 }
 
 static void before_write(void *context)

@@ -46,6 +46,7 @@ typedef struct DrainFixture {
     DrainIterator *iterator;
     FixtureLog log;
     bool write_fails; /* with ENOSPC */
+    bool all_hostile; /* who finds one thread hostile is done with all of them */
 } DrainFixture;
 
 /* `config` may be NULL; its callbacks are the fixture's own, but for has_run. NULL when something cannot be had. */

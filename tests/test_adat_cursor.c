@@ -239,8 +239,49 @@ static void detail__not_in_file_or_not_its_own__then_none(void)
     close(fd);
 }
 
+/* What a block counts was lost before it, or up to the one before. */
+static void cursor__losses_between_blocks__then_told_with_the_first_event_behind(void)
+{
+    static const uint64_t expected[] = {3, 3, 10, 10, 10, 10};
+    int fd = sample_file(), count = 0;
+    AdatWriter *writer = sample_writer(dup(fd));
+    AdaIndexEvent events[6];
+    AdatReader *reader;
+    AdatCursor *cursor;
+    AdatEvent event;
+
+    for (uint32_t i = 0; i < 6; i++)
+        events[i] = (AdaIndexEvent){SAMPLE_MONOTONIC + i, 1, i, ADA_WORD(ADA_KIND_INSTANT, 0, 0), 0};
+    sample_put_process(writer, 1, SAMPLE_PID, ADA_CLOCK_MONOTONIC);
+    sample_put_clock(writer, 0, SAMPLE_MONOTONIC, SAMPLE_REALTIME);
+    sample_put_thread(writer, 1, 1, 7, "t");
+    sample_put_index(writer, 1, 1, 0, events, 2, &(AdatBlockHeader){.dropped_full = 3});
+    sample_put_index(writer, 1, 1, 5, events + 2, 2,
+                     &(AdatBlockHeader){.dropped_full = 5, .dropped_nested = 1, .dropped_io = 4});
+    sample_put_index(writer, 1, 1, 7, events + 4, 2,
+                     &(AdatBlockHeader){.dropped_full = 5, .dropped_nested = 1, .dropped_io = 4});
+    CU_ASSERT_EQUAL(adat_writer_flush(writer), 0);
+    adat_writer_destroy(writer);
+    reader = open_trace(fd);
+    CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+    for (; adat_cursor_next(cursor, &event) > 0 && count < 6; count++)
+        CU_ASSERT_EQUAL(event.lost, expected[count]);
+    CU_ASSERT_EQUAL(count, 6);
+    adat_cursor_destroy(cursor);
+
+    /* who begins later has lost what is told from there on */
+    CU_ASSERT_EQUAL_FATAL(
+        adat_cursor_create(reader, &(AdatCursorConfig){.from_ns = 4, .to_ns = INT64_MAX}, &cursor), 0);
+    CU_ASSERT_EQUAL(adat_cursor_next(cursor, &event), 1);
+    CU_ASSERT_EQUAL(event.lost, 0);
+    adat_cursor_destroy(cursor);
+    adat_reader_close(reader);
+    close(fd);
+}
+
 static const TestCase tests[] = {
     TEST(cursor__traces_of_many_shapes__then_all_events_in_merged_order),
+    TEST(cursor__losses_between_blocks__then_told_with_the_first_event_behind),
     TEST(cursor__same_time__then_by_thread_and_own_order),
     TEST(cursor__thread_and_time_selected__then_exactly_those),
     TEST(cursor__file_changes_underneath__then_ebadmsg),

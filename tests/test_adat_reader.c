@@ -471,6 +471,50 @@ static void reader__blocks_repeated__then_the_last_counts(void)
     close(fd);
 }
 
+static void put_unnamed_module(AdatWriter *writer, uint32_t process, uint64_t base, uint64_t size,
+                               const char *path)
+{
+    const AdatBlockHeader header = {.type = ADAT_BLOCK_MODULES, .process = process};
+    AdaModule module = {.ready = 1, .base = base, .size = size};
+
+    (void)snprintf(module.path, sizeof(module.path), "%s", path);
+    sample_put(writer, &header, &module, sizeof(module));
+}
+
+/* When each was there is not known. */
+static void reader__one_module_in_the_place_of_another__then_neither_is_told(void)
+{
+    int fd = sample_file();
+    AdatWriter *writer = begin_trace(fd);
+    AdatReader *reader;
+
+    put_unnamed_module(writer, 1, 0x10000, 0x1000, "/lib/one.so");
+    put_unnamed_module(writer, 1, 0x10000, 0x1000, "/lib/two.so");
+    put_unnamed_module(writer, 1, 0x20000, 0x4000, "/lib/large.so");
+    put_unnamed_module(writer, 1, 0x21000, 0x1000, "/lib/within.so");
+    put_unnamed_module(writer, 1, 0x23fff, 0x1000, "/lib/over_the_end.so");
+    put_unnamed_module(writer, 1, 0x24fff, 0x1000, "/lib/behind.so");
+    put_unnamed_module(writer, 1, 0x30000, 0x1000, "/lib/again.so");
+    put_unnamed_module(writer, 1, 0x30000, 0x1000, "/lib/again.so");
+    put_unnamed_module(writer, 2, 0x20000, 0x4000, "/lib/of_another.so");
+    sample_put_module(writer, 1, 0x40000, 0x1000, "/lib/one_name.so");
+    sample_put_module(writer, 1, 0x40000, 0x1000, "/lib/another_name.so");
+    end_unclosed(writer);
+
+    reader = open_trace(fd);
+    CU_ASSERT_PTR_NULL(adat_reader_module(reader, 1, 0x10800));
+    CU_ASSERT_PTR_NULL(adat_reader_module(reader, 1, 0x20000));
+    CU_ASSERT_PTR_NULL(adat_reader_module(reader, 1, 0x21000));
+    CU_ASSERT_PTR_NULL(adat_reader_module(reader, 1, 0x24000));
+    CU_ASSERT_PTR_NULL(adat_reader_module(reader, 1, 0x24ffe));
+    CU_ASSERT_STRING_EQUAL(adat_reader_module(reader, 1, 0x24fff)->path, "/lib/behind.so");
+    CU_ASSERT_STRING_EQUAL(adat_reader_module(reader, 1, 0x30000)->path, "/lib/again.so");
+    CU_ASSERT_STRING_EQUAL(adat_reader_module(reader, 2, 0x21000)->path, "/lib/of_another.so");
+    CU_ASSERT_STRING_EQUAL(adat_reader_module(reader, 1, 0x40000)->path, "/lib/another_name.so");
+    adat_reader_close(reader);
+    close(fd);
+}
+
 static void reader__kernel_blocks__then_deaths_belong_to_their_threads(void)
 {
     const AdatBlockHeader header = {.type = ADAT_BLOCK_KERNEL};
@@ -673,6 +717,7 @@ static const TestCase tests[] = {
     TEST(marks__of_a_thread_a_process_or_nothing__then_sorted_and_connected),
     TEST(marks__odd__then_terminated_and_in_the_order_of_the_file),
     TEST(reader__blocks_repeated__then_the_last_counts),
+    TEST(reader__one_module_in_the_place_of_another__then_neither_is_told),
     TEST(reader__kernel_blocks__then_deaths_belong_to_their_threads),
     TEST(reader__unknown_block_types__then_skipped),
     TEST(reader__events_without_thread_or_process_blocks__then_still_readable),

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "user/collector/announce_server.h"
@@ -296,6 +297,69 @@ static void announce_server__bad_directory__then_error(void)
     free(before);
 }
 
+/* A directory as a recorder makes it, of some age, whose socket nobody listens at; with `name` NULL only the directory. */
+static void leave_over(const char *base, const char *directory, const char *name, time_t age)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - age}};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", base, directory);
+    CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+    if (name) {
+        (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", path, name);
+        CU_ASSERT_EQUAL(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    }
+    close(fd);
+    CU_ASSERT_EQUAL(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool is_there(const char *base, const char *name)
+{
+    char path[64];
+    struct stat status;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", base, name);
+    return lstat(path, &status) == 0;
+}
+
+static void announce_server__killed_recorders__then_what_they_left_is_removed(void)
+{
+    static const char *const stay[] = {"adatrace-young1", "adatrace-others", "adatrace-toolong",
+                                       "another-abcdef", "adatrace-linked"};
+    static const char *const go[] = {"adatrace-killed", "adatrace-begun0"};
+    const struct timespec old[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - 3600}};
+    char base[] = "/tmp/announce-XXXXXX", path[64];
+    AnnounceServer living, server;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(base));
+    CU_ASSERT_EQUAL_FATAL(setenv("TMPDIR", base, 1), 0);
+    CU_ASSERT_EQUAL_FATAL(announce_server_init(&living), 0);
+    CU_ASSERT_EQUAL(utimensat(AT_FDCWD, living.directory, old, 0), 0);
+    leave_over(base, "adatrace-killed", "announce.sock", 3600);
+    leave_over(base, "adatrace-begun0", NULL, 3600);
+    leave_over(base, "adatrace-young1", "announce.sock", 10);
+    leave_over(base, "adatrace-others", "another.sock", 3600);
+    leave_over(base, "adatrace-toolong", "announce.sock", 3600);
+    leave_over(base, "another-abcdef", "announce.sock", 3600);
+    (void)snprintf(path, sizeof(path), "%s/adatrace-linked", base);
+    CU_ASSERT_EQUAL(symlink("adatrace-others", path), 0);
+
+    CU_ASSERT_EQUAL_FATAL(announce_server_init(&server), 0);
+    for (size_t i = 0; i < sizeof(stay) / sizeof(stay[0]); i++)
+        CU_ASSERT(is_there(base, stay[i]));
+    for (size_t i = 0; i < sizeof(go) / sizeof(go[0]); i++)
+        CU_ASSERT(!is_there(base, go[i]));
+    CU_ASSERT_EQUAL(access(living.path, F_OK), 0);
+    CU_ASSERT_EQUAL(access(server.path, F_OK), 0);
+    announce_server_fini(&server);
+    announce_server_fini(&living);
+    (void)unsetenv("TMPDIR");
+    (void)snprintf(path, sizeof(path), "rm -r %s", base);
+    CU_ASSERT_EQUAL(system(path), 0);
+}
+
 static const TestCase tests[] = {
     TEST(announce_server__good_message__then_attested_pid_and_descriptor),
     TEST(announce_server__bad_messages__then_dropped_without_leak),
@@ -304,5 +368,6 @@ static const TestCase tests[] = {
     TEST(announce_server__sender_died__then_message_still_counts),
     TEST(announce_server__fini__then_nothing_left),
     TEST(announce_server__bad_directory__then_error),
+    TEST(announce_server__killed_recorders__then_what_they_left_is_removed),
 };
 TEST_MAIN("announce_server", tests)

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/collector/attach.h"
 #include "user/collector/segment_claim.h"
 #include "user/collector/session.h"
@@ -189,14 +190,14 @@ static void attach_open__own_segments__then_opened_and_claimed(void)
     CU_ASSERT_EQUAL(attach_open(pid, false, &second, &failure), -1);
     CU_ASSERT_EQUAL(failure.what, ATTACH_CLAIMED);
     CU_ASSERT_EQUAL(failure.other, getpid());
-    CU_ASSERT_TRUE(attach_uses_library(pid));
+    CU_ASSERT_TRUE(process_segments_any(pid));
     for (int i = 0; i < 2; i++) {
         const AttachedSegment *found = &target.segments[i];
 
-        CU_ASSERT_TRUE(attach_has_segment(pid, found->number, found->device, found->inode));
-        CU_ASSERT_TRUE(attach_has_segment(pid, -1, found->device, found->inode));
-        CU_ASSERT_TRUE(attach_has_segment(pid, 0, found->device, found->inode));
-        CU_ASSERT_FALSE(attach_has_segment(pid, found->number, found->device, found->inode + 1000000));
+        CU_ASSERT_TRUE(process_segments_has(pid, found->number, found->device, found->inode));
+        CU_ASSERT_TRUE(process_segments_has(pid, -1, found->device, found->inode));
+        CU_ASSERT_TRUE(process_segments_has(pid, 0, found->device, found->inode));
+        CU_ASSERT_FALSE(process_segments_has(pid, found->number, found->device, found->inode + 1000000));
     }
     attach_close(&target);
     CU_ASSERT_EQUAL(why_not(pid, &failure), ATTACH_DONE); /* the claims are gone */

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "drain_fixture.h"
 #include "test_support.h"
+#include "user/drain/thread_drain_account.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -317,6 +318,24 @@ static void drain_iteration__hostile_lane__then_told_once_and_others_unharmed(vo
     CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 1), 50);
     drain_iterator_abandon(fixture->iterator, fixture->threads[0].state);
     CU_ASSERT_EQUAL(drain_iterator_threads(fixture->iterator), 1);
+    drain_fixture_destroy(fixture);
+}
+
+/* As with the threads of a process that is given up. */
+static void drain_iteration__hostile_process__then_no_thread_of_it_is_visited_any_more(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 2, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+
+    for (uint32_t i = 0; i < 2; i++) {
+        drain_fixture_register(fixture, i);
+        ada_store_release(&fixture->threads[i].lanes->index.rings[0].published, UINT64_MAX);
+    }
+    fixture->all_hostile = true;
+    for (int i = 0; i < 3; i++)
+        (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->log.hostile, 1); /* the other one has the same values, and was not looked at */
+    for (uint32_t i = 0; i < 2; i++)
+        drain_iterator_abandon(fixture->iterator, fixture->threads[i].state);
     drain_fixture_destroy(fixture);
 }
 
@@ -858,6 +877,23 @@ static void mark_rules__hostile_details__then_refused(void)
     mark_rules_fini(&rules);
 }
 
+static void mark_rules__hostile_detail_lane__then_refused(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    MarkRules rules;
+    MarkMatcher *matcher;
+
+    drain_fixture_register(fixture, 0);
+    matcher = use_rule(fixture, &rules, "slow.request.size == 1");
+    (void)drain_fixture_iterate(fixture);
+    ada_store_release(&fixture->threads[0].lanes->detail.rings[0].published, UINT64_MAX);
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->log.hostile, 1);
+    drain_fixture_destroy(fixture);
+    mark_matcher_destroy(matcher);
+    mark_rules_fini(&rules);
+}
+
 static void mark_rules__span__then_long_ones_only(void)
 {
     DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
@@ -966,6 +1002,7 @@ static const TestCase tests[] = {
     TEST(drain_iterator_abandon__any_thread__then_gone_unvisited),
     TEST(drain_iterator_abandon__could_not_arrive__then_gone_and_others_arrive),
     TEST(drain_iteration__hostile_lane__then_told_once_and_others_unharmed),
+    TEST(drain_iteration__hostile_process__then_no_thread_of_it_is_visited_any_more),
     TEST(register_thread_for_drain__many_threads_at_once__then_none_lost),
     TEST(drain_iteration__quiet_thread__then_watched_and_found_by_its_hint),
     TEST(drain_iteration__recorded_while_becoming_watched__then_not_quiet),
@@ -982,6 +1019,7 @@ static const TestCase tests[] = {
     TEST(mark_rules__field__then_found_in_records_that_nobody_keeps),
     TEST(mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had),
     TEST(mark_rules__hostile_details__then_refused),
+    TEST(mark_rules__hostile_detail_lane__then_refused),
     TEST(mark_rules__span__then_long_ones_only),
     TEST(mark_rules__span_over_lost_events__then_not_judged),
 };

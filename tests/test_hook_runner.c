@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/service/hook_process.h"
+#include "user/access/hook_process.h"
 #include "user/service/hook_runner.h"
 
 #define NS_PER_S 1000000000ull

@@ -122,6 +122,56 @@ static void tell_call(Fixture *fixture, uint32_t type, uint32_t number, uint64_t
     kernel_view_syscall(fixture->view, &call, 5);
 }
 
+/* Who waits since before: for whom, if that is known; but not who was heard of already, nor what is not wanted. */
+static void kernel_view__found_waiting__then_its_call_began_earlier(void)
+{
+    static const char *const expected[] = {"1005 3 syscall.futex 4096 8", "1005 5 futex.owner 1007 0",
+                                           "1005 7 sched.switch_out 0 1", "1005 4 syscall.futex 0 0",
+                                           "1006 7 sched.switch_out 9 1", "1007 7 sched.switch_out 0 1"};
+    const ThreadLook looks[] = {
+        {.tid = 5, .own_tid = 1005, .waits = true, .call = SYS_futex, .argument = 4096, .owner = 1007},
+        {.tid = 6, .own_tid = 1006, .waits = true, .call = SYS_futex, .argument = 4096},
+        {.tid = 7, .own_tid = 1007, .waits = true, .blocked = true, .call = SYS_read, .argument = 3},
+        {.tid = 8, .own_tid = 1008, .waits = true, .call = THREAD_LOOK_NO_CALL},
+    };
+    char name[ADAT_NAME_MAX], line[ADAT_NAME_MAX + 64];
+    SyscallSet calls = {0};
+    AdatCursor *cursor;
+    AdatReader *reader;
+    AdatEvent event;
+    Fixture fixture;
+    size_t count = 0;
+
+    calls.bits[SYS_futex / 64] |= 1ull << SYS_futex % 64;
+    setup(&fixture);
+    tell(&fixture, ADA_KERNEL_SWITCH_OUT, 6, 1, 9, ADA_KERNEL_SLEEPS);
+    for (size_t i = 0; i < 3; i++)
+        kernel_view_found(fixture.view, &looks[i], fixture.now + 2, true, &calls);
+    kernel_view_found(fixture.view, &looks[3], fixture.now + 2, false, &calls);
+    kernel_view_found(fixture.view, &looks[3], fixture.now + 2, false, NULL);
+    CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 3);
+    tell_call(&fixture, ADA_KERNEL_SYSCALL_EXIT, SYS_futex, 3, 0);
+    reader = finish(&fixture);
+    for (size_t t = 0; t < 3; t++) { /* one thread after the other */
+        const uint32_t tids[] = {1005, 1006, 1007};
+
+        CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+        while (adat_cursor_next(cursor, &event) == 1 && count < 6) {
+            if (event.thread->thread.tid != tids[t])
+                continue;
+            (void)adat_reader_event_name(reader, event.process->process.process, &event.event, name);
+            (void)snprintf(line, sizeof(line), "%u %u %s %llu %u", event.thread->thread.tid,
+                           ADA_WORD_KIND(event.event.word), name, (unsigned long long)event.event.argument,
+                           ADA_WORD_FLAGS(event.event.word));
+            CU_ASSERT_STRING_EQUAL(line, expected[count]);
+            count++;
+        }
+        adat_cursor_destroy(cursor);
+    }
+    CU_ASSERT_EQUAL(count, 6);
+    adat_reader_close(reader);
+}
+
 /* One that it was in when it was attached to, one whole, one with a switch in it, one without a name; and one that never comes back. */
 static void kernel_view__system_calls__then_spans_that_begin_and_end(void)
 {
@@ -159,6 +209,23 @@ static void kernel_view__system_calls__then_spans_that_begin_and_end(void)
     CU_ASSERT_EQUAL(adat_reader_events(reader).in_file, count);
     adat_cursor_destroy(cursor);
     adat_reader_close(reader);
+}
+
+static void kernel_view__many_found_waiting__then_there_is_room_for_others(void)
+{
+    Fixture fixture;
+
+    setup(&fixture);
+    for (uint32_t tid = 1; tid <= 1024; tid++) {
+        const ThreadLook look = {.tid = tid, .own_tid = tid, .waits = true, .call = THREAD_LOOK_NO_CALL};
+
+        kernel_view_found(fixture.view, &look, fixture.now, true, NULL);
+    }
+    CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 512);
+    for (uint32_t tid = 2001; tid <= 2512; tid++)
+        tell(&fixture, ADA_KERNEL_SWITCH_OUT, tid, 1, 9, ADA_KERNEL_SLEEPS);
+    CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 1024);
+    adat_reader_close(finish(&fixture));
 }
 
 /* Recursion, a return whose call nobody saw, and one of which returns are not wanted. */
@@ -200,6 +267,44 @@ static void kernel_view__functions__then_instants_and_nested_spans(void)
     adat_reader_close(reader);
 }
 
+/* A thread that leaves does not return from that; one that was killed in another call does not, either, and nobody says that it did. */
+static void kernel_view__threads_that_leave__then_their_last_call_ends_with_them(void)
+{
+    static const uint32_t numbers[] = {SYS_exit, SYS_exit_group, SYS_futex};
+    AdatCursor *cursor;
+    AdatReader *reader;
+    AdatEvent event;
+    Fixture fixture;
+    uint32_t begins = 0, ends = 0;
+
+    setup(&fixture);
+    for (uint32_t i = 0; i < 3; i++) {
+        const AdaKernelCall call = {.type = ADA_KERNEL_SYSCALL_ENTER,
+                                    .time_ns = fixture.now + 1000,
+                                    .tid = 5 + i,
+                                    .tgid = (uint32_t)getpid(),
+                                    .number = numbers[i]};
+
+        kernel_view_syscall(fixture.view, &call, 5 + i);
+        kernel_view_thread_ended(fixture.view, 5 + i, fixture.now + 1500);
+    }
+    reader = finish(&fixture);
+    CU_ASSERT_EQUAL_FATAL(adat_cursor_create(reader, NULL, &cursor), 0);
+    while (adat_cursor_next(cursor, &event) == 1) {
+        bool ended = ADA_WORD_KIND(event.event.word) == ADA_KIND_SPAN_END;
+
+        begins += !ended;
+        ends += ended;
+        CU_ASSERT_EQUAL(event.event.timestamp, fixture.now + (ended ? 1500 : 1000));
+        CU_ASSERT_EQUAL(ADA_WORD_DEPTH(event.event.word), 0);
+        CU_ASSERT(!ended || event.thread->thread.tid != 7);
+    }
+    CU_ASSERT_EQUAL(begins, 3);
+    CU_ASSERT_EQUAL(ends, 2);
+    adat_cursor_destroy(cursor);
+    adat_reader_close(reader);
+}
+
 /* Each has a slot as long as it lives; their ids come again. */
 static void kernel_view__threads_that_end__then_each_has_its_own_account(void)
 {
@@ -213,8 +318,8 @@ static void kernel_view__threads_that_end__then_each_has_its_own_account(void)
 
         tell(&fixture, ADA_KERNEL_SWITCH_IN, tid, i, 1, ADA_KERNEL_RUNS);
         CU_ASSERT(kernel_view_threads(fixture.view) <= 1); /* 0: the drain is behind, and has all slots */
-        kernel_view_thread_ended(fixture.view, tid);
-        kernel_view_thread_ended(fixture.view, tid); /* nobody there */
+        kernel_view_thread_ended(fixture.view, tid, fixture.now + i);
+        kernel_view_thread_ended(fixture.view, tid, fixture.now + i); /* nobody there */
         CU_ASSERT_EQUAL(kernel_view_threads(fixture.view), 0);
     }
     reader = finish(&fixture);
@@ -246,7 +351,10 @@ static void kernel_view__too_many_threads__then_their_events_are_counted(void)
 static const TestCase tests[] = {
     TEST(kernel_view__records__then_events_with_fields_in_the_file),
     TEST(kernel_view__system_calls__then_spans_that_begin_and_end),
+    TEST(kernel_view__found_waiting__then_its_call_began_earlier),
+    TEST(kernel_view__many_found_waiting__then_there_is_room_for_others),
     TEST(kernel_view__functions__then_instants_and_nested_spans),
+    TEST(kernel_view__threads_that_leave__then_their_last_call_ends_with_them),
     TEST(kernel_view__threads_that_end__then_each_has_its_own_account),
     TEST(kernel_view__too_many_threads__then_their_events_are_counted),
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "user/collector/session.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/lane/futex.h"
 #include "user/lane/lane_producer.h"
 #include "user/reader/adat_cursor.h"

@@ -34,10 +34,16 @@ typedef struct Files {
 static Files files;
 static uint32_t failing_files; /* writes to files after the first fail */
 static uint32_t failing_all;
+static uint32_t failing_begins; /* so many first writes into files, after their headers */
 
 static ssize_t faulty_pwrite(int fd, const void *data, size_t size, off_t offset)
 {
     if (ada_load_relaxed(&failing_all) || (offset == 0 && ada_load_relaxed(&failing_files))) {
+        errno = ENOSPC;
+        return -1;
+    }
+    if (offset == sizeof(AdatFileHeader) && ada_load_relaxed(&failing_begins) > 0) {
+        (void)ada_fetch_sub_acq_rel(&failing_begins, 1u);
         errno = ENOSPC;
         return -1;
     }
@@ -100,6 +106,7 @@ static Session *start(Client *client, uint64_t bytes, uint64_t duration_ns)
     memset(client, 0, sizeof(*client));
     ada_store_relaxed(&failing_files, 0u);
     ada_store_relaxed(&failing_all, 0u);
+    ada_store_relaxed(&failing_begins, 0u);
     CU_ASSERT_EQUAL_FATAL(session_create(memfd_create("trace", MFD_CLOEXEC), &config, &session), 0);
     CU_ASSERT_EQUAL_FATAL(session_start(session), 0);
 
@@ -183,6 +190,14 @@ static AdatAccount read_files(void)
         CU_ASSERT_EQUAL(adat_reader_info(reader)->closed, files.complete[i]);
         CU_ASSERT_EQUAL(adat_verify(reader, &verdict), 0);
         CU_ASSERT_EQUAL(verdict.problem_count, 0);
+        for (size_t k = 0; k < verdict.kept; k++)
+            printf("file %u of %u, complete %d: at %llu: %s\n", i + 1, files.finished, files.complete[i],
+                   (unsigned long long)verdict.problems[k].offset, verdict.problems[k].text);
+        /* Also if the first write into it failed. */
+        if (files.complete[i]) {
+            CU_ASSERT_PTR_NOT_NULL(adat_strings_find(adat_reader_session(reader), "command"));
+            CU_ASSERT_EQUAL(adat_reader_clock_quality(reader), ADAT_CLOCK_ANCHORED);
+        }
         account = adat_reader_events(reader);
         adat_account_add(&sum, &account);
         CU_ASSERT_EQUAL(verdict.events, account.in_file);
@@ -268,6 +283,22 @@ static void session_files__next_cannot_be_begun__then_the_present_one_goes_on(vo
     expect_same(&sum, &account);
 }
 
+/* What a file is of, and its clocks, come first, and are flushed at once. */
+static void session_files__begin_of_a_file_fails__then_it_says_what_it_is_of_all_the_same(void)
+{
+    AdatAccount account, sum;
+    Session *session;
+    Client client;
+
+    session = start(&client, FILE_BYTES, 0);
+    ada_store_relaxed(&failing_begins, 2u);
+    record_until(&client, &files.finished, 3);
+    account = stop(session, &client);
+    CU_ASSERT_EQUAL(ada_load_relaxed(&failing_begins), 0);
+    sum = read_files();
+    expect_same(&sum, &account);
+}
+
 static void session_files__disk_full_meanwhile__then_what_is_lost_is_in_an_account(void)
 {
     AdatAccount account, sum;
@@ -295,6 +326,7 @@ static const TestCase tests[] = {
     TEST(session_files__by_age__then_also_without_events),
     TEST(session_files__next_cannot_be_opened__then_the_present_one_goes_on),
     TEST(session_files__next_cannot_be_begun__then_the_present_one_goes_on),
+    TEST(session_files__begin_of_a_file_fails__then_it_says_what_it_is_of_all_the_same),
     TEST(session_files__disk_full_meanwhile__then_what_is_lost_is_in_an_account),
 };
 TEST_MAIN("session_files", tests)

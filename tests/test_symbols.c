@@ -5,6 +5,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 
 #include "adat_sample.h"
 #include "test_support.h"
+#include "user/reader/debugdata.h"
 #include "user/reader/demangle.h"
 #include "user/reader/elf_symbols.h"
 #include "user/reader/symbols.h"
@@ -127,12 +130,13 @@ static ElfSymbols *open_tiny(const TinyElf *elf)
 /* Is the function at `address` this one, or is there none? */
 static bool is_named(const ElfSymbols *symbols, uint64_t address, const char *name)
 {
-    uint64_t start = UINT64_MAX;
-    const char *found = elf_symbols_find(symbols, address, &start);
+    ElfRange range = {0};
+    const char *found = elf_symbols_find(symbols, address, &range);
 
     if (!name)
         return !found;
-    return found && strcmp(found, name) == 0 && start <= address;
+    return found && strcmp(found, name) == 0 && range.function <= range.start && range.start <= address &&
+           address < range.end;
 }
 
 /* ---- which function ----------------------------------------------------------------------------- */
@@ -182,7 +186,7 @@ static void find__functions_within_others__then_the_innermost(void)
 {
     TinyElf elf;
     ElfSymbols *symbols;
-    uint64_t start = 0;
+    ElfRange range = {0};
 
     tiny_init(&elf);
     tiny_add(&elf, "outer", 0x1100, 0x100, STB_GLOBAL);
@@ -199,8 +203,10 @@ static void find__functions_within_others__then_the_innermost(void)
     CU_ASSERT(is_named(symbols, 0x11f0, "crossing"));
     CU_ASSERT(is_named(symbols, 0x120f, "crossing"));
     CU_ASSERT(is_named(symbols, 0x1210, NULL));
-    CU_ASSERT_PTR_NOT_NULL(elf_symbols_find(symbols, 0x1150, &start));
-    CU_ASSERT_EQUAL(start, 0x1100);
+    CU_ASSERT_PTR_NOT_NULL(elf_symbols_find(symbols, 0x1150, &range));
+    CU_ASSERT_EQUAL(range.function, 0x1100);
+    CU_ASSERT_EQUAL(range.start, 0x1140);
+    CU_ASSERT_EQUAL(range.end, 0x11f0);
     elf_symbols_destroy(symbols);
 }
 
@@ -324,14 +330,15 @@ static void try_bytes(const void *bytes, size_t size)
 {
     ElfSymbols *symbols;
     int err = open_bytes(bytes, size, &tiny_identity, &symbols);
-    uint64_t start = 0;
+    ElfRange range = {0};
 
     CU_ASSERT(err == 0 || err == -ENOEXEC || err == -EBADMSG || err == -ESTALE || err == -ENODATA ||
               err == -EFBIG);
     for (uint64_t address = 0x1080; err == 0 && address < 0x2100; address += 0x20) {
-        const char *name = elf_symbols_find(symbols, address, &start);
+        const char *name = elf_symbols_find(symbols, address, &range);
 
-        CU_ASSERT(!name || (strlen(name) < sizeof(((TinyElf *)0)->names) + 1 && start <= address));
+        CU_ASSERT(!name || (strlen(name) < sizeof(((TinyElf *)0)->names) + 1 &&
+                            range.function <= range.start && range.start <= address && address < range.end));
     }
     elf_symbols_destroy(symbols);
 }
@@ -485,6 +492,146 @@ static void demangle__bomb__then_cut(void)
     CU_ASSERT_EQUAL(strncmp(name, "f(pair<int, int>, pair<pair<int, int>,", 38), 0);
     CU_ASSERT_EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
     CU_ASSERT(usage.ru_maxrss < 4L << 20); /* KiB; sanitizers need their share */
+}
+
+static void demangle__rust__then_as_in_the_source(void)
+{
+    static const char *const names[][2] = {
+        {"_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"},
+        {"_RNvC6_123foo3bar", "123foo::bar"},
+        {"_RNvC03bar", "::bar"},
+        {"_RNvNtCs1234_7mycrate3foo3bar", "mycrate::foo::bar"},
+        {"_RNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y",
+         "utf8_idents::საჭმელად_გემრიელი_სადილი"},
+    };
+    char name[ADAT_NAME_MAX];
+
+    if (demangle("_Z1fv", name, sizeof(name)) == 0)
+        TEST_SKIP("built without libiberty");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        CU_ASSERT_EQUAL(demangle(names[i][0], name, sizeof(name)), strlen(names[i][1]));
+        CU_ASSERT_STRING_EQUAL(name, names[i][1]);
+    }
+    CU_ASSERT_EQUAL(demangle("_R", name, sizeof(name)), 0);
+    CU_ASSERT_EQUAL(demangle("_RNv", name, sizeof(name)), 0);
+    CU_ASSERT_EQUAL(demangle("_RNvC6_123foo3ba", name, sizeof(name)), 0);
+    CU_ASSERT_EQUAL(demangle("_Rest", name, sizeof(name)), 0);
+}
+
+/* "B..._": what stands at `place` behind "_R" once more. */
+static size_t put_backref(char *out, size_t place)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    if (place == 0 || place > (size_t)62 * 62)
+        abort();
+    if (place <= 62)
+        return (size_t)sprintf(out, "B%c_", digits[place - 1]);
+    return (size_t)sprintf(out, "B%c%c_", digits[(place - 1) / 62], digits[(place - 1) % 62]);
+}
+
+/* Of Rust, too, a short name may stand for gigabytes: tuples of two of the tuple before. */
+static void demangle__rust_bomb__then_cut(void)
+{
+    char mangled[1024] = "_RINvC1x1fTuuE", name[ADAT_NAME_MAX];
+    size_t length = strlen(mangled), before = strlen("_RINvC1x1f") - 2;
+
+    if (demangle("_Z1fv", name, sizeof(name)) == 0)
+        TEST_SKIP("built without libiberty");
+    for (int i = 0; i < 60; i++) {
+        size_t place = length - 2;
+
+        mangled[length++] = 'T';
+        length += put_backref(mangled + length, before);
+        length += put_backref(mangled + length, before);
+        mangled[length++] = 'E';
+        before = place;
+    }
+    memcpy(mangled + length, "E", 2);
+    CU_ASSERT_EQUAL(demangle(mangled, name, sizeof(name)), ADAT_NAME_MAX - 1);
+    CU_ASSERT_STRING_EQUAL(name + ADAT_NAME_MAX - 4, "...");
+    CU_ASSERT_EQUAL(strncmp(name, "x::f::<((), ()), (((), ()), ((), ())", 20), 0);
+}
+
+/* libiberty has memory for such a name while it hands it over. */
+static void demangle__rust_beyond_ascii_without_room__then_cut_and_nothing_leaks(void)
+{
+    const char *mangled = "_RNvNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y3bar";
+    size_t in_use = 0;
+    char name[64];
+
+    if (demangle("_Z1fv", name, sizeof(name)) == 0)
+        TEST_SKIP("built without libiberty");
+    for (int i = 0; i < 2000; i++) {
+        for (size_t size = 16; size <= sizeof(name); size += 16) {
+            CU_ASSERT(demangle(mangled, name, size) < size);
+            CU_ASSERT_EQUAL(strncmp(name, "utf8_idents", 11), 0);
+            CU_ASSERT_STRING_EQUAL(name + strlen(name) - 3, "...");
+        }
+        if (i == 0)
+            in_use = mallinfo2().uordblks;
+    }
+    /* what malloc keeps for itself varies; leaks would be of 100 bytes or more each */
+    CU_ASSERT(mallinfo2().uordblks < in_use + (64u << 10));
+}
+
+static size_t demangle_nested(const char *start, const char *unit, const char *end, size_t length, char *name)
+{
+    char *mangled = malloc(length + 1), *at;
+    size_t result;
+
+    if (!mangled)
+        abort();
+    for (at = stpcpy(mangled, start); (size_t)(at - mangled) + strlen(unit) + strlen(end) <= length;)
+        at = stpcpy(at, unit);
+    (void)stpcpy(at, end);
+    result = demangle(mangled, name, ADAT_NAME_MAX);
+    free(mangled);
+    return result;
+}
+
+#ifdef __SANITIZE_THREAD__
+#define LEAST_STACK ((size_t)4 << 20) /* what it keeps of a thread is there, too */
+#else
+#define LEAST_STACK ((size_t)512 << 10)
+#endif
+
+static void *demangle_long_names(void *context)
+{
+    static const char *const nested[][3] = {
+        {"_Z1f", "P", "i"}, {"_Z1f", "F", "i"},   {"_Z", "Z1f", "v"},        {"_ZGV", "Z", "i"},
+        {"_Z", "UlZ", ""},  {"_Z1f", "1xI", "i"}, {"_Z1fIX", "cl", "E"},     {"_R", "NM", "C1x1f"},
+        {"_Z1f", "J", "i"}, {"_ZN1aE", "Z", "v"}, {"_RINvC1x1f", "R", "hE"},
+    };
+    char name[ADAT_NAME_MAX];
+
+    (void)context;
+    for (size_t length = 128; length <= DEMANGLE_LENGTH_MAX; length += 384) {
+        /* f(a lot of ints): nothing but long */
+        CU_ASSERT_EQUAL(demangle_nested("_Z1f", "i", "", length, name), ADAT_NAME_MAX - 1);
+        CU_ASSERT_EQUAL(strncmp(name, "f(int, int, int", 15), 0);
+        for (size_t i = 0; i < sizeof(nested) / sizeof(nested[0]); i++)
+            CU_ASSERT(demangle_nested(nested[i][0], nested[i][1], nested[i][2], length, name) < ADAT_NAME_MAX);
+    }
+    CU_ASSERT_EQUAL(demangle_nested("_Z1f", "i", "", DEMANGLE_LENGTH_MAX, name), ADAT_NAME_MAX - 1);
+    CU_ASSERT_EQUAL(demangle_nested("_Z1f", "i", "", DEMANGLE_LENGTH_MAX + 1, name), 0);
+    CU_ASSERT_EQUAL(demangle_nested("_Z1f", "i", "", (size_t)1 << 20, name), 0);
+    return NULL;
+}
+
+static void demangle__long_names__then_within_the_limit_and_any_stack(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    char name[8];
+
+    if (demangle("_Z1fv", name, sizeof(name)) == 0)
+        TEST_SKIP("built without libiberty");
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_init(&attributes), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_attr_setstacksize(&attributes, LEAST_STACK), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, &attributes, demangle_long_names, NULL), 0);
+    CU_ASSERT_EQUAL(pthread_join(thread, NULL), 0);
+    CU_ASSERT_EQUAL(pthread_attr_destroy(&attributes), 0);
 }
 
 static void demangle__text_of_every_length__then_whole_or_cut(void)
@@ -695,6 +842,81 @@ static void symbols__directories__then_found_by_build_id(void)
     close(fd);
 }
 
+/* MiniDebugInfo, as distributions make it: of a stripped program the functions that it does not export, compressed within it. */
+static const char make_debugdata[] =
+    "set -e; cd $D; printf 'void seen(void){} static void unseen(void){} void (*f)(void); int main(void){f=unseen;f();seen();return 0;}' >p.c;"
+    "cc -O0 -Wl,--build-id -Wl,--export-dynamic-symbol=seen -o p p.c; nm -D p --format=posix --defined-only | cut -d' ' -f1 | sort >d;"
+    "nm p --format=posix --defined-only | awk '$2 ~ /[Tt]/ {print $1}' | sort | comm -13 d - >keep;"
+    "objcopy --only-keep-debug p m; objcopy -S --remove-section .comment --keep-symbols=keep m m2; cp m2 inner; xz -f m2;"
+    "strip -s -o stripped p; objcopy --add-section .gnu_debugdata=m2.xz stripped mini;"
+    "head -c 100 m2.xz >cut; objcopy --add-section .gnu_debugdata=cut stripped damaged;"
+    "head -c 100000000 /dev/zero | xz -1 >bomb; objcopy --add-section .gnu_debugdata=bomb stripped bombed;"
+    "rm bomb";
+
+static void check_debugdata(const char *path, const ElfIdentity *identity, bool whole)
+{
+    char command[256], name[32];
+    unsigned long place;
+    ElfSymbols *symbols = NULL;
+    unsigned count = 0;
+    FILE *places;
+
+    CU_ASSERT_EQUAL_FATAL(elf_symbols_open(path, identity, BYTES_MAX, &symbols), 0);
+    CU_ASSERT_EQUAL(elf_symbols_are_complete(symbols), whole);
+    (void)snprintf(command, sizeof(command), "nm %.*s/p | awk '$3 ~ /^(un)?seen$|^main$/ { print $1, $3 }'",
+                   (int)(strrchr(path, '/') - path), path);
+    places = popen(command, "r"); // NOLINT(cert-env33-c)
+    CU_ASSERT_PTR_NOT_NULL_FATAL(places);
+    while (fscanf(places, "%lx %31s", &place, name) == 2) { // NOLINT(cert-err34-c)
+        CU_ASSERT(is_named(symbols, place, whole || strcmp(name, "seen") == 0 ? name : NULL));
+        count++;
+    }
+    CU_ASSERT_EQUAL(count, 3);
+    CU_ASSERT_EQUAL(pclose(places), 0);
+    elf_symbols_destroy(symbols);
+}
+
+static void open__debugdata__then_all_functions_and_bounded(void)
+{
+    char directory[] = "/tmp/test_symbols.XXXXXX", command[2048], path[256];
+    ElfIdentity identity = {0};
+    struct rusage usage;
+    FILE *id;
+    uint64_t bytes;
+    size_t size = 0;
+    unsigned byte;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+    (void)snprintf(command, sizeof(command), "D=%s; %s", directory, make_debugdata);
+    if (system(command) != 0) // NOLINT(cert-env33-c)
+        TEST_SKIP("no cc, objcopy or xz");
+    (void)snprintf(command, sizeof(command),
+                   "readelf -n %s/p | awk '/Build ID:/ { gsub(/../, \"& \", $3); print $3 }'", directory);
+    id = popen(command, "r"); // NOLINT(cert-env33-c)
+    CU_ASSERT_PTR_NOT_NULL_FATAL(id);
+    while (size < ADA_BUILD_ID_MAX && fscanf(id, "%2x", &byte) == 1) // NOLINT(cert-err34-c)
+        identity.build_id[size++] = (uint8_t)byte;
+    CU_ASSERT_EQUAL(pclose(id), 0);
+    identity.build_id_size = (uint32_t)size;
+    CU_ASSERT_FATAL(size > 0);
+
+    (void)snprintf(path, sizeof(path), "%s/p", directory);
+    check_debugdata(path, &identity, true);
+    (void)snprintf(path, sizeof(path), "%s/mini", directory);
+    check_debugdata(path, &identity, debugdata_unpack("", 0, 1, &bytes) != -ENOSYS);
+    /* what is not to be had leaves what is exported */
+    (void)snprintf(path, sizeof(path), "%s/stripped", directory);
+    check_debugdata(path, &identity, false);
+    (void)snprintf(path, sizeof(path), "%s/damaged", directory);
+    check_debugdata(path, &identity, false);
+    (void)snprintf(path, sizeof(path), "%s/bombed", directory);
+    check_debugdata(path, &identity, false);
+    CU_ASSERT_EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
+    CU_ASSERT(usage.ru_maxrss < 4L << 20); /* KiB; sanitizers need their share */
+    (void)snprintf(command, sizeof(command), "rm -r %s", directory);
+    CU_ASSERT_EQUAL(system(command), 0); // NOLINT(cert-env33-c)
+}
+
 /* More addresses than the cache has places: the answers stay right, and so does memory. */
 static void symbols__more_addresses_than_cached__then_still_right(void)
 {
@@ -736,9 +958,14 @@ static const TestCase tests[] = {
     TEST(damage__hostile_counts__then_refused_before_memory_is_taken),
     TEST(damage__sparse_giant__then_too_much),
     TEST(damage__only_the_whole_table__then_exported_functions),
+    TEST(open__debugdata__then_all_functions_and_bounded),
     TEST(demangle__names__then_as_in_the_source),
     TEST(demangle__bomb__then_cut),
     TEST(demangle__text_of_every_length__then_whole_or_cut),
+    TEST(demangle__rust__then_as_in_the_source),
+    TEST(demangle__rust_bomb__then_cut),
+    TEST(demangle__rust_beyond_ascii_without_room__then_cut_and_nothing_leaks),
+    TEST(demangle__long_names__then_within_the_limit_and_any_stack),
     TEST(symbols__this_process__then_programs_and_libraries),
     TEST(symbols__directories__then_found_by_build_id),
     TEST(symbols__more_addresses_than_cached__then_still_right),

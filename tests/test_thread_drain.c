@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "user/drain/thread_drain.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/lane/lane_producer.h"
 #include "user/reader/adat_reader.h"
 #include "user/registry/thread_registry.h"

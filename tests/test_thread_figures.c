@@ -7,7 +7,7 @@
 #include <sched.h>
 
 #include "drain_fixture.h"
-#include "user/drain/thread_drain.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/metrics/thread_figures.h"
 
 #define BEGIN 1000000000ull

@@ -224,7 +224,7 @@ static void trace_compress__names_are_taken__then_the_file_stays_as_it_is(void)
 
 static void trace_compress__another_file_has_the_name__then_it_is_not_compressed(void)
 {
-    char outside[128];
+    char outside[128], name[64];
 
     start();
     fixture.others_remove = true;
@@ -234,12 +234,12 @@ static void trace_compress__another_file_has_the_name__then_it_is_not_compressed
     hold();
     directory_fixture_file(&fixture, 300000, true);
     await_held();
-    directory_fixture_file(&fixture, 1000, true);
-    directory_fixture_file(&fixture, 1000, true);
-    directory_fixture_file(&fixture, 1000, true);
-    directory_fixture_file(&fixture, 1000, true);
-    while (!has("trace-000005.adat")) /* the one before it is counted by now */
-        sched_yield();
+    for (int number = 2; number <= 5; number++) { /* one by one: when one has its name, those before are counted */
+        (void)snprintf(name, sizeof(name), "trace-%06d.adat", number);
+        directory_fixture_file(&fixture, 1000, true);
+        while (!has(name))
+            sched_yield();
+    }
     CU_ASSERT_EQUAL(unlink(at("trace-000003.adat")), 0);
     CU_ASSERT_EQUAL(unlink(at("trace-000004.adat")), 0);
     CU_ASSERT_EQUAL(symlink(outside, at("trace-000004.adat")), 0);

@@ -22,7 +22,7 @@ _adatrace_options() {
 }
 
 _adatrace_commands() {
-    "$1" --help 2>/dev/null </dev/null | awk '/^  [a-z]/ { print $1 }'
+    "$@" --help 2>/dev/null </dev/null | awk '/^  [a-z]/ { print $1 }'
 }
 
 _adatrace_pids() {
@@ -32,14 +32,22 @@ _adatrace_pids() {
     done
 }
 
-# _adatrace_values OPTION: the words it takes, one a line; fails where only the user knows.
+# _adatrace_values OPTION: the words it takes, one a line; fails where only the user knows. The formats of an export are a list in its help,
+# as the commands are in that of adatrace.
 _adatrace_values() {
     case $1 in
     --policy) printf '%s\n' discard block overwrite ;;
     --detail) printf '%s\n' marked always off ;;
     --scheduler) printf '%s\n' adaptive round-robin weighted priority ;;
+    --to) [ "${COMP_WORDS[1]}" = export ] && _adatrace_commands "${COMP_WORDS[0]}" export ;;
     --preload) printf '%s\n' io lock thread memory ;;
-    -s | --sort) printf '%s\n' events drops occupancy stalls cpu runqueue total id name ;;
+    -s | --sort)
+        case ${COMP_WORDS[1]-} in
+        report) printf '%s\n' total self count mean p99 max name ;;
+        *) printf '%s\n' events drops occupancy stalls cpu runqueue total id name ;;
+        esac
+        ;;
+    --by) printf '%s\n' function span event thread module process ;;
     -p | --pid) _adatrace_pids ;;
     *) return 1 ;;
     esac

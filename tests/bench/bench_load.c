@@ -13,14 +13,23 @@ void bench_load_paced(BenchReport *report, const BenchLoad *load, size_t rounds)
 {
     BenchCase cases[BENCH_FLOORS + 1];
     BenchRun run = {.rounds = rounds, .period_ns = PACED_PERIOD_NS};
+    const BenchCase *reference = &cases[BENCH_FLOOR_STORE];
+    double quickest_loop;
 
     bench_floor_cases(cases);
     cases[BENCH_FLOORS] = load_case(load, PACED_EVENTS);
     bench_cases_run(cases, BENCH_FLOORS + 1, &run);
+    quickest_loop = bench_case_minimum(&cases[BENCH_FLOOR_LOOP]);
     bench_cases_fold(cases, BENCH_FLOORS + 1, PACED_GROUP);
     for (size_t i = 0; i < BENCH_FLOORS; i++)
         bench_report_add_case(report, &cases[i], NULL, BENCH_TARGET_NONE, 0);
-    bench_report_add_case(report, &cases[BENCH_FLOORS], &cases[BENCH_FLOOR_STORE], load->target, load->limit);
+    bench_report_add_case(report, &cases[BENCH_FLOORS], reference, load->target, load->limit);
+    if (load->undisturbed) {
+        bench_cases_keep_undisturbed(cases, BENCH_FLOORS + 1, &cases[BENCH_FLOOR_LOOP], quickest_loop);
+        cases[BENCH_FLOORS].name = load->undisturbed;
+        if (cases[BENCH_FLOORS].rounds > 0)
+            bench_report_add_case(report, &cases[BENCH_FLOORS], reference, load->target, load->limit);
+    }
     bench_cases_free(cases, BENCH_FLOORS + 1);
 }
 

@@ -28,6 +28,7 @@ typedef struct BenchLoad {
     /* For the ratio to the floor "rdtsc + 32-byte store"; for `off`, for what exceeds the empty loop. */
     BenchTarget target;
     double limit;
+    const char *undisturbed; /* paced only: of another row, of an undisturbed core's samples; NULL: none */
 } BenchLoad;
 
 /* Adds the floors' rows and the event's. */

@@ -174,7 +174,7 @@ void bench_cases_free(BenchCase *cases, size_t count)
     }
 }
 
-static double minimum(const BenchCase *subject)
+double bench_case_minimum(const BenchCase *subject)
 {
     double least = INFINITY;
 
@@ -198,6 +198,21 @@ void bench_cases_fold(BenchCase *cases, size_t count, size_t group)
     }
 }
 
+void bench_cases_keep_undisturbed(BenchCase *cases, size_t count, const BenchCase *loop, double quickest_ns)
+{
+    size_t kept = 0;
+    size_t rounds = loop->rounds;
+
+    for (size_t round = 0; round < rounds; round++) {
+        bool undisturbed = loop->samples[round] <= quickest_ns * 1.5;
+        for (size_t i = 0; undisturbed && i < count; i++)
+            cases[i].samples[kept] = cases[i].samples[round];
+        kept += undisturbed;
+    }
+    for (size_t i = 0; i < count; i++)
+        cases[i].rounds = kept;
+}
+
 typedef enum Combination { SUBJECT_ALONE, RATIO, DIFFERENCE } Combination;
 
 /*
@@ -217,9 +232,9 @@ static BenchSummary summarize_cases(const BenchCase *subject, const BenchCase *r
     }
     BenchSummary summary = bench_summarize(samples, subject->rounds);
     if (how == RATIO)
-        summary.minimum = minimum(subject) / minimum(reference);
+        summary.minimum = bench_case_minimum(subject) / bench_case_minimum(reference);
     else if (how == DIFFERENCE)
-        summary.minimum = minimum(subject) - minimum(reference);
+        summary.minimum = bench_case_minimum(subject) - bench_case_minimum(reference);
     free(samples);
     return summary;
 }

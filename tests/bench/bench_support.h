@@ -112,6 +112,15 @@ void bench_cases_free(BenchCase *cases, size_t count);
  */
 void bench_cases_fold(BenchCase *cases, size_t count, size_t group);
 
+/*
+ * Keeps the samples of the rounds in which `loop`, one of the cases, took at most half as long again as
+ * `quickest_ns`. Its iterations take a cycle of a core that nobody shares, and two where another virtual machine
+ * runs on the core's other half: there the reading of the clock takes as long as ever, and all else
+ * twice as long. No round may be left.
+ */
+void bench_cases_keep_undisturbed(BenchCase *cases, size_t count, const BenchCase *loop, double quickest_ns);
+double bench_case_minimum(const BenchCase *subject);
+
 BenchSummary bench_case_summary(const BenchCase *subject);
 
 /* Of subject / reference, and of subject - reference, round by round. */

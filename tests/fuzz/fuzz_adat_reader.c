@@ -11,42 +11,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "user/file/crc.h"
+#include "adat_seal.h"
 #include "user/reader/adat_cursor.h"
 #include "user/reader/adat_verify.h"
+#include "user/reader/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void seal(uint8_t *bytes, size_t size)
-{
-    AdatFileHeader file = {.major = ADAT_MAJOR, .oldest_compatible = ADAT_OLDEST, .header_bytes = sizeof(file)};
-    uint64_t sequence = 0;
-    size_t at = sizeof(file);
-
-    if (size < sizeof(file))
-        return;
-    memcpy(file.magic, ADAT_MAGIC, sizeof(file.magic));
-    file.crc32 = adat_crc32(0, &file, sizeof(file));
-    memcpy(bytes, &file, sizeof(file));
-
-    while (size - at >= sizeof(AdatBlockHeader)) {
-        AdatBlockHeader header;
-        size_t length;
-
-        memcpy(&header, bytes + at, sizeof(header));
-        header.magic = ADAT_BLOCK_MAGIC;
-        header.sequence = sequence++;
-        header.payload_bytes %= 4096;
-        header.crc32 = 0;
-        length = sizeof(header) + ADAT_PADDED((size_t)header.payload_bytes);
-        if (length > size - at)
-            return;
-        memcpy(bytes + at, &header, sizeof(header));
-        header.crc32 = adat_crc32(0, bytes + at, sizeof(header) + header.payload_bytes);
-        memcpy(bytes + at, &header, sizeof(header));
-        at += length;
-    }
-}
 
 static void read_all(const AdatReader *reader)
 {
@@ -70,6 +40,20 @@ static void read_all(const AdatReader *reader)
     adat_cursor_destroy(cursor);
 }
 
+/* What the trace itself says that places of its modules are called. */
+static void look_embedded(const AdatReader *reader)
+{
+    for (size_t i = 0; i < reader->modules.count; i++) {
+        for (uint64_t place = 0; place < 64; place++) {
+            uint64_t function = 0;
+            const char *name = embedded_find(reader, &reader->modules.items[i].module, place * 4, &function);
+
+            if (name && (*name == '\0' || function > place * 4))
+                abort();
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -83,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0) {
         memcpy(bytes, data, size);
         if (data[0] & 1)
-            seal(bytes, size);
+            adat_seal(bytes, size);
     }
     if (write(fd, bytes, size) != (ssize_t)size)
         abort();
@@ -93,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     read_all(reader);
+    look_embedded(reader);
     adat_reader_events(reader);
     adat_reader_duration(reader);
     adat_reader_drain(reader, &drain);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "user/file/crc.h"
+#include "adat_seal.h"
 #include "user/reader/adat_cursor.h"
 #include "user/reader/adat_verify_set.h"
 
@@ -33,42 +33,6 @@ static void remove_directory(void)
 static void name_file(char *path, size_t size, uint32_t number, uint8_t kind)
 {
     (void)snprintf(path, size, "%s/%u.%s", directory, number, suffixes[kind & 3]);
-}
-
-/* Sets right what depends on the rest: file header, checksums, sequence numbers. The uuid stays, so that files may be copies. */
-static void seal(uint8_t *bytes, size_t size)
-{
-    AdatFileHeader file;
-    uint64_t sequence = 0;
-    size_t at = sizeof(file);
-
-    if (size < sizeof(file))
-        return;
-    memcpy(&file, bytes, sizeof(file));
-    memcpy(file.magic, ADAT_MAGIC, sizeof(file.magic));
-    file.major = ADAT_MAJOR;
-    file.oldest_compatible = ADAT_OLDEST;
-    file.header_bytes = sizeof(file);
-    file.crc32 = 0;
-    file.crc32 = adat_crc32(0, &file, sizeof(file));
-    memcpy(bytes, &file, sizeof(file));
-    while (size - at >= sizeof(AdatBlockHeader)) {
-        AdatBlockHeader header;
-        size_t length;
-
-        memcpy(&header, bytes + at, sizeof(header));
-        header.magic = ADAT_BLOCK_MAGIC;
-        header.sequence = sequence++;
-        header.payload_bytes %= 4096;
-        header.crc32 = 0;
-        length = sizeof(header) + ADAT_PADDED((size_t)header.payload_bytes);
-        if (length > size - at)
-            return;
-        memcpy(bytes + at, &header, sizeof(header));
-        header.crc32 = adat_crc32(0, bytes + at, sizeof(header) + header.payload_bytes);
-        memcpy(bytes + at, &header, sizeof(header));
-        at += length;
-    }
 }
 
 static void write_plain(const char *path, const uint8_t *bytes, size_t size)
@@ -98,7 +62,7 @@ static void write_file(const char *path, uint8_t kind, const uint8_t *data, size
         abort();
     memcpy(bytes, data, size);
     if (kind & 0x80)
-        seal(bytes, size);
+        adat_seal(bytes, size);
     if (kind & 0x40)
         write_compressed(path, bytes, size);
     else

@@ -10,109 +10,31 @@ what the page makes of it. Exit status 1 and a line on stdout say what is wrong.
 
 With sessions, URL is that of a service which has these two, in this order, with different numbers of threads; the second one
 is about PID alone, and ends with it.
-
-Chromium speaks the DevTools protocol over two pipes: JSON messages, each ended by a NUL.
 """
 
-import base64
-import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import urllib.request
 
-TIME_LIMIT_S = 120  # for a browser that hangs
+from browser import TIME_LIMIT_S, Browser, Wrong, equal, run
+
 COLUMNS = ["pid", "tid", "name", "events/s", "bytes/s", "events", "in file", "lost", "rings full", "share", "stalls"]
 
 
-class Wrong(Exception):
-    """The page, or the browser, does not do what it should."""
-
-
-def equal(what, got, expected):
-    if got != expected:
-        raise Wrong(f"{what}: {got!r} instead of {expected!r}")
-
-
-class Browser:
-    """One page of a Chromium of its own."""
+class Dashboard(Browser):
+    """With what the page gets to know."""
 
     def __init__(self, directory):
-        mine_in, its_out = self._pipe()
-        its_in, mine_out = self._pipe()
-
-        def give_pipes():
-            os.dup2(its_in, 3)
-            os.dup2(its_out, 4)
-
-        self.errors = open(os.path.join(directory, "browser.err"), "w+b")
-        # pylint: disable=subprocess-popen-preexec-fn
-        self.process = subprocess.Popen(
-            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
-             "--window-size=1280,900", f"--user-data-dir={directory}/profile", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors, close_fds=False, preexec_fn=give_pipes)
-        os.close(its_in)
-        os.close(its_out)
-        self.read_from, self.write_to = mine_in, mine_out
-        self.received = b""
-        self.last_id = 0
-        self.session = None
-        self.loaded = False
-        self.problems = []  # that the browser has with the page
         self.bodies = []  # of all answers that the page got from metrics.json
         self.requests = {}  # of those that are under way
-
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in "Page", "Runtime", "Log", "Network":
-            self.call(f"{domain}.enable")
-
-    @staticmethod
-    def _pipe():
-        """Two descriptors above those that the browser wants; none is inherited."""
-        ends = os.pipe()
-        moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
-        for end in ends:
-            os.close(end)
-        return moved
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-
-    def _receive(self):
-        while b"\0" not in self.received:
-            data = os.read(self.read_from, 1 << 16)
-            if not data:
-                self.errors.seek(0)
-                raise Wrong("the browser ended: " + self.errors.read().decode(errors="replace")[-500:])
-            self.received += data
-        message, self.received = self.received.split(b"\0", 1)
-        return json.loads(message)
-
-    def _send(self, method, parameters):
-        self.last_id += 1
-        message = {"id": self.last_id, "method": method, "params": parameters}
-        if self.session:
-            message["sessionId"] = self.session
-        data = json.dumps(message).encode() + b"\0"
-        while data:
-            data = data[os.write(self.write_to, data):]
-        return self.last_id
+        super().__init__(directory)
 
     def _note(self, event):
+        super()._note(event)
         method, parameters = event.get("method"), event.get("params", {})
-        if method == "Page.loadEventFired":
-            self.loaded = True
-        elif method == "Runtime.exceptionThrown":
-            details = parameters["exceptionDetails"]
-            self.problems.append(details.get("exception", {}).get("description", details["text"]))
-        elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
-            self.problems.append(parameters["entry"]["text"])
-        elif method == "Network.responseReceived" and parameters["response"]["url"].endswith("/metrics.json"):
+        if method == "Network.responseReceived" and parameters["response"]["url"].endswith("/metrics.json"):
             self.requests[parameters["requestId"]] = None
         elif method == "Network.loadingFinished" and parameters["requestId"] in self.requests:
             self.requests[parameters["requestId"]] = self._send("Network.getResponseBody",
@@ -120,72 +42,11 @@ class Browser:
         elif event.get("id") in self.requests.values() and "result" in event:
             self.bodies.append(json.loads(event["result"]["body"]))
 
-    def call(self, method, **parameters):
-        wanted = self._send(method, parameters)
-        while True:
-            message = self._receive()
-            if message.get("id") != wanted:
-                self._note(message)
-            elif "error" in message:
-                raise Wrong(f"{method}: {message['error']['message']}")
-            else:
-                return message["result"]
-
-    def open(self, url):
-        self.call("Page.navigate", url=url)
-        while not self.loaded:
-            self._note(self._receive())
-
     def wait_for_answers(self, count):
         """That many more answers of metrics.json."""
         until = len(self.bodies) + count
         while len(self.bodies) < until:
             self._note(self._receive())
-
-    def ask(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in answer:
-            raise Wrong(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
-        return answer["result"].get("value")
-
-    def wait_until(self, condition):
-        """Looked at whenever anything of the document changes."""
-        self.ask("""new Promise(done => {
-            const observer = new MutationObserver(look);
-            function look() { if (%s) { observer.disconnect(); done(); } }
-            observer.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
-            look();
-        })""" % condition)
-
-    def choose(self, selector, value):
-        """As somebody who picks from a list: keys, as its menu is not of the page."""
-        self.ask(f"document.querySelector({json.dumps(selector)}).focus()")
-        for letter in value:
-            self.call("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
-            self.call("Input.dispatchKeyEvent", type="keyUp", key=letter)
-
-    def reload(self):
-        self.loaded = False
-        self.call("Page.reload")
-        while not self.loaded:
-            self._note(self._receive())
-
-    def click(self, selector):
-        x, y = self.ask(f"""(() => {{
-            const found = document.querySelector({json.dumps(selector)});
-            found.scrollIntoView({{block: "center"}});
-            const box = found.getBoundingClientRect();
-            return [box.x + box.width / 2, box.y + box.height / 2];
-        }})()""")
-        for kind in "mousePressed", "mouseReleased":
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-    def write(self, text):
-        self.call("Input.insertText", text=text)
-
-    def press_backspace(self):
-        for kind in "keyDown", "keyUp":
-            self.call("Input.dispatchKeyEvent", type=kind, key="Backspace", code="Backspace", windowsVirtualKeyCode=8)
 
     def rows(self):
         return self.ask("""[...document.querySelectorAll("#threads tbody tr")].map(
@@ -193,9 +54,6 @@ class Browser:
 
     def column(self, name):
         return [row[COLUMNS.index(name)] for row in self.rows()]
-
-    def text(self, selector):
-        return self.ask(f"document.querySelector({json.dumps(selector)}).textContent")
 
 
 def header(name):
@@ -361,11 +219,12 @@ def check_choice(browser, url, name, other):
     told = sessions_told(browser)
     equal("sessions differ", len(told[name]["threads"]) != len(told[other]["threads"]), True)
 
+    browser.wait_until(f"""tracks.get({json.dumps(other)}).history.rate.length >= 1""")
     browser.choose("#session", other)
+    equal("its history from before it was chosen", browser.ask("""last.session === document.querySelector("#session").value &&
+        history === tracks.get(last.session).history && history.rate.length >= 1"""), True)
     check_session(browser, other)
     equal("address", browser.ask("location.href"), f"{url}#session={other}")
-    points = browser.ask("tracks.get(last.session).history.rate.length")
-    equal("its history from before it was chosen", points >= 1, True)
     browser.reload()
     check_session(browser, other)
 
@@ -393,8 +252,7 @@ def use_service(browser, url, pid, name, other):
 
 def screenshot(browser, argument):
     if len(sys.argv) > argument:
-        with open(sys.argv[argument], "wb") as out:
-            out.write(base64.b64decode(browser.call("Page.captureScreenshot")["data"]))
+        browser.take_picture(sys.argv[argument])
 
 
 def use_recording(browser, url, pid):
@@ -411,22 +269,15 @@ def use_recording(browser, url, pid):
 
 def main():
     url, pid = sys.argv[1], int(sys.argv[2])
-    signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"nothing happened for {TIME_LIMIT_S} s"))
-    signal.alarm(TIME_LIMIT_S)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
-        browser = Browser(directory)
-        try:
-            browser.open(url)
-            if len(sys.argv) > 4:
-                use_service(browser, url, pid, sys.argv[3], sys.argv[4])
-            else:
-                use_recording(browser, url, pid)
-        except Wrong as wrong:
-            print(wrong)
-            return 1
-        finally:
-            browser.close()
-    return 0
+
+    def use(browser):
+        browser.open(url)
+        if len(sys.argv) > 4:
+            use_service(browser, url, pid, sys.argv[3], sys.argv[4])
+        else:
+            use_recording(browser, url, pid)
+
+    return run(use, Dashboard)
 
 
 sys.exit(main())

@@ -8,7 +8,7 @@
  * thread, of those without churn, so that several programs differ.
  *
  * Obeys lines on stdin, and answers each with one line on stdout:
- *   on, off   waits until somebody, or nobody, records: "ok"
+ *   on, off   waits until somebody, or nobody, records; for on, also until each thread has recorded something once: "ok"
  *   pause     stops all threads between two events: "ok"
  *   go        lets them go on: "ok"
  *   counts    {"emitted": events that found room, "refused": those that did not, "laps": rounds of the threads' loops}
@@ -38,7 +38,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned long threads, paused;
 static int pausing; /* atomic, and changed with the lock held */
 static int with_churn, with_payloads, is_paced;
-static uint64_t emitted, refused, laps, next_thread;
+static uint64_t emitted, refused, laps, next_thread, begun;
 
 static ada_event tick = {.name = "load.tick", .kind = ADA_EVENT_INSTANT};
 static const ada_field text_field[] = {{"text", ADA_FIELD_STRING}};
@@ -101,7 +101,8 @@ static void *run(void *argument)
             if (pthread_create(&child, NULL, live_shortly, NULL) == 0)
                 pthread_join(child, NULL);
         } else if (record(thread, number)) {
-            number++;
+            if (number++ == 0)
+                (void)__atomic_fetch_add(&begun, 1, __ATOMIC_RELAXED);
             if (is_paced && number % 10 == 0)
                 usleep(1000);
         }
@@ -110,6 +111,11 @@ static void *run(void *argument)
 }
 
 /* ---- orders ------------------------------------------------------------------------------------- */
+
+static int is_on(void)
+{
+    return ada_enabled() && (pausing || with_churn || __atomic_load_n(&begun, __ATOMIC_RELAXED) == threads);
+}
 
 static void pause_all(void)
 {
@@ -155,8 +161,11 @@ static pid_t start(const char *program)
 
 static void obey(const char *order)
 {
-    if (strcmp(order, "on") == 0 || strcmp(order, "off") == 0) {
-        while ((ada_enabled() != 0) != (order[1] == 'n'))
+    if (strcmp(order, "on") == 0) {
+        while (!is_on())
+            usleep(1000);
+    } else if (strcmp(order, "off") == 0) {
+        while (ada_enabled())
             usleep(1000);
     } else if (strcmp(order, "pause") == 0) {
         pause_all();

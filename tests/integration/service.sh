@@ -16,10 +16,11 @@ configure() {
     } >"$conf"
 }
 
-# launch [OPTION]...: $service; ready when this returns. What it says is in $log.
+# launch [OPTION]...: $service; ready when this returns. What it says is in $log. The command in `launcher` runs it, if there is one.
+launcher=()
 launch() {
     : >"$log"
-    "$out/adatraced" --config "$conf" "$@" 2>"$log" >"$work/stdout" 8>&- 9<&- &
+    "${launcher[@]}" "$out/adatraced" --config "$conf" "$@" 2>"$log" >"$work/stdout" 8>&- 9<&- &
     service=$!
     says ready
 }

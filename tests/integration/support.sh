@@ -56,6 +56,15 @@ dump() {
     "$out/adatrace" dump --json "$work/t.adat" | awk '!/"kind":"anomaly"/'
 }
 
+# hang: starts a program that knows nothing of adatrace, whose three threads wait for each other in futex(2); $hung when they do
+hang() {
+    "$out/tests/plain_deadlock" &
+    hung=$!
+    until [ "$(cat /proc/$hung/task/*/syscall 2>/dev/null | grep -c '^202 ')" = 3 ]; do
+        kill -0 $hung || return 1
+    done
+}
+
 # wrong STATUS TEXT COMMAND...: exit status, and one line on stderr that contains TEXT
 wrong() {
     local status=$1 text=$2

@@ -72,6 +72,30 @@ takes_schedulers() {
     done
 }
 check 'completion: values behind =' takes_schedulers
+
+# report_takes OPTION LEAST: the same of a report.
+report_takes() {
+    local value values
+    mapfile -t values < <(complete_words adatrace report "$1" '')
+    [ ${#values[@]} -ge "$2" ] || { echo "only ${values[*]}"; return 1; }
+    for value in "${values[@]}"; do
+        adatrace report "$1" "$value" "$work/value.adat" >/dev/null || return 1
+    done
+}
+rm -f "$work/value.adat"
+adatrace record --no-bpf -o "$work/value.adat" -- true 2>/dev/null
+check 'completion: values of report --by' report_takes --by 6
+check 'completion: values of report --sort' report_takes --sort 7
+takes_formats() {
+    local format formats
+    mapfile -t formats < <(complete_words adatrace export --to '')
+    [ ${#formats[@]} -ge 5 ] || { echo "only ${formats[*]}"; return 1; }
+    adatrace record --no-bpf -o "$work/export.adat" -- true || return 1
+    for format in "${formats[@]}"; do
+        adatrace export --to "$format" -o "$work/export.$format" "$work/export.adat" 2>"$work/why" || { cat "$work/why"; return 1; }
+    done
+}
+check 'completion: values of --to' takes_formats
 check 'completion: the second of a list' equal "$(complete_words adatrace record --preload io,lo)" io,lock
 check 'completion: a process' grep -qx $$ < <(complete_words adatrace attach -p '')
 
@@ -84,7 +108,9 @@ check 'completion: the command behind --' grep -qx "$work/files/two.txt" \
 
 if ! command -v zsh >/dev/null; then
     echo 'SKIP completion: zsh: not installed'
-    exit $failed
+    check 'completion: zsh: formats' offers_all "$(zsh_offers 'adatrace export --to ')" < <(complete_words adatrace export --to '')
+
+exit $failed
 fi
 
 # A real zsh on a terminal, of which the matches that completion adds are read.
@@ -126,5 +152,7 @@ if [ -x "$out/adatraced" ]; then
 fi
 check 'completion: zsh: values' offers_all "$(zsh_offers 'adatrace record --policy ')" \
     < <(complete_words adatrace record --policy '')
+
+check 'completion: zsh: formats' offers_all "$(zsh_offers 'adatrace export --to ')" < <(complete_words adatrace export --to '')
 
 exit $failed

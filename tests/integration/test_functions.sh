@@ -98,6 +98,41 @@ else
     echo "SKIP names of C++: built without libiberty"
 fi
 
+# What is loaded while the program runs, by a bare name that only the program itself can find.
+loads=$out/tests/loads_functions
+first=$out/tests/plugins/plugin_first.so
+loads_names() {
+    names | grep -v '^main '
+}
+# AddressSanitizer's own dlopen() hides who calls it.
+[[ ${ADA_SANITIZE-} != address* ]] || export LD_LIBRARY_PATH=$out:$out/tests/plugins
+check 'names: of a library that is loaded later: without a recorder' equal "$("$loads")" 'plugin_first.so: 42'
+check 'names: of a library that is loaded later: recorded' trace "$loads"
+check 'names: of a library that is loaded later' equal "$(loads_names)" \
+    "$(addresses "$first" first_work first_step; addresses "$loads" load)"
+killed() {
+    rm -f "$work/t.adat"
+    "$out/adatrace" record --policy block -o "$work/t.adat" -- "$loads" kill >/dev/null 2>&1
+    equal $? 137
+}
+check 'names: of a library that is loaded later: killed' killed
+check 'names: of a library that is loaded later, and the program was killed' equal "$(loads_names)" \
+    "$(addresses "$first" first_work first_step; addresses "$loads" load)"
+
+# One after the other, where they may have had the same place: then nobody can say which an address is of. The first one's are the third to
+# fifth functions that are entered.
+replaced() {
+    rm -f "$work/t.adat"
+    record "$work/t.adat" --policy block -- "$loads" both >/dev/null || return 1
+    equal "$("$out/adatrace" dump --json "$work/t.adat" | jq -r 'select(.kind == "function_entry").name' | tail -n +6 | grep -c '^first_')" 0 || return 1
+    loads_names | sed 's/ 0x.*//; s/ .*//' >"$work/named"
+    case $(tr '\n' ' ' <"$work/named") in
+        'first_step first_work load second_step second_work ') ;;
+        *) equal "$(grep -cE '^(first|second)_' "$work/named")" 0 ;;
+    esac
+}
+check 'names: of libraries one after the other: none is wrong' replaced
+
 # Stripped, with debugging information by build-id elsewhere, as distributions have it.
 mkdir "$work/app" "$work/debug" "$work/hostile"
 stripped=$work/app/prog_functions
@@ -133,5 +168,70 @@ check 'names: of a removed program: why' grep -qF "'$stripped': no such file her
 mkfifo "$stripped"
 names >/dev/null
 check 'names: of a program that is a FIFO now: why' grep -qF "'$stripped': not a regular file" "$work/warnings"
+
+# ---- names in the trace itself ----
+
+# embedded NAME PROGRAM OPTION...: records a copy of the program, $work/embed/NAME, with its names, then removes the copy.
+embedded() {
+    local name=$1 program=$2
+    shift 2
+    cp "$program" "$work/embed/$name"
+    rm -rf "$work/t.adat"
+    record "$work/t.adat" --policy block "$@" -- "$work/embed/$name" >/dev/null || { cat "$work/stderr"; return 1; }
+    rm "$work/embed/$name"
+}
+info() {
+    "$out/adatrace" info --json "$work/t.adat" | jq -r "$1"
+}
+mkdir "$work/embed"
+
+check 'embedded: recorded' embedded prog "$program"
+check 'embedded: not asked for: none' equal "$(names | grep -cv '^prog+0x')" 0
+check 'embedded: not asked for: info' equal "$(info .embedded_symbols)" 0
+
+check 'embedded: recorded' embedded prog "$program" --embed-symbols
+check 'embedded: nothing to say' equal "$(wc -l <"$work/stderr")" 1
+check 'embedded: verifies' "$out/adatrace" verify "$work/t.adat"
+check 'embedded: each function has its name' equal "$(names)" "$(addresses "$program" "${all[@]}")"
+check 'embedded: nothing to warn of' equal "$(cat "$work/warnings")" ''
+check 'embedded: --no-symbols: none' equal "$(names --no-symbols | grep -cv '^prog+0x')" 0
+check 'embedded: info' equal "$(info '.embedded_symbols >= 7 and .embedded_modules >= 1')" true
+"$out/adatrace" info "$work/t.adat" >"$work/text"
+check 'embedded: info in text' grep -qE '^names +of [0-9]+ functions of [0-9]+ modules? are in it$' "$work/text"
+cp "$fixed" "$work/embed/prog"
+check 'embedded: the program was replaced' equal "$(names)" "$(addresses "$program" "${all[@]}")"
+
+# What stands in the block counts as little as what stands in a file.
+size=$(stat -c %s "$work/t.adat")
+at=$(grep -obUa fibonacci "$work/t.adat" | tail -n 1 | cut -d: -f1)
+cp "$work/t.adat" "$work/sound.adat"
+printf 'X' | dd of="$work/t.adat" bs=1 seek="$at" conv=notrunc status=none
+"$out/adatrace" verify "$work/t.adat" >"$work/text" 2>&1
+check 'embedded: a damaged block is reported' grep -q "checksum does not match" "$work/text"
+check 'embedded: of the same length' equal "$(stat -c %s "$work/t.adat")" "$size"
+# All events come before it.
+check 'embedded: events are read all the same' equal \
+    "$("$out/adatrace" dump --no-symbols "$work/t.adat" 2>/dev/null | sha256sum)" \
+    "$("$out/adatrace" dump --no-symbols "$work/sound.adat" | sha256sum)"
+rm "$work/embed/prog"
+
+# Of a recording in several files each has its own.
+check 'embedded: rotated: recorded' embedded prog "$program" --rotate-time 1s --embed-symbols
+check 'embedded: rotated: verifies' "$out/adatrace" verify "$work/t.adat"
+check 'embedded: rotated: each function has its name' equal "$(names)" "$(addresses "$program" "${all[@]}")"
+file=$(find "$work/t.adat" -name 'trace-*.adat' | head -n 1)
+check 'embedded: rotated: a file alone' equal "$("$out/adatrace" info --json "$file" | jq '.embedded_symbols >= 7')" true
+
+# A file that is not ours any more is left as it is. (Another name for it: the check that has no race needs no root.)
+embed_refused() {
+    cp "$program" "$work/embed/prog"
+    "$out/adatrace" record --embed-symbols -o "$work/linked.adat" -- sh -c "'$work/embed/prog' >/dev/null; ln '$work/linked.adat' '$work/link.adat'" 2>"$work/stderr"
+    equal $? 0 || return 1
+    grep -qF "cannot put names of functions into '$work/linked.adat': it is no file of ours any more" "$work/stderr" &&
+        "$out/adatrace" verify "$work/linked.adat"
+}
+check 'embedded: a file with another name is left alone' embed_refused
+check 'embedded: not with the service' wrong 2 "--embed-symbols does not go with --service" \
+    "$out/adatrace" attach --service --embed-symbols -p $$
 
 exit $failed

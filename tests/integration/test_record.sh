@@ -253,6 +253,13 @@ no_room_at_all() {
     return $status
 }
 
+# 2,048 have names; the others are there all the same, and nothing is wrong with them.
+more_than_named() {
+    record "$work/t.adat" -- "$out/tests/prog_many_events" 2100 || return 1
+    verify "$work/t.adat" >"$work/verified" || { head -n 3 "$work/verified"; return 1; }
+    equal "$("$a" dump --json "$work/t.adat" | jq -c 'select(.name != "event-\(.arg)") | .arg' | jq -cs '[length, min, max]')" '[52,2048,2099]'
+}
+
 a=$out/adatrace
 check "64 threads, block: nothing lost, order kept, by content" block_loses_nothing
 check "discard with a stopped recorder: in file + dropped = attempted, per thread" discard_counts_exactly
@@ -276,6 +283,7 @@ check "a thread that is late to start the segment of a child" late_starter
 check "killed amid the registration of an event: others are described" late_event
 check "children of a script" children_of_scripts
 check "the whole API is in the trace" whole_api
+check "more events than can be named" more_than_named
 check "detail: off, marked" detail_modes
 check "a file that exists" existing_file
 check "no leftovers" no_leftovers

@@ -108,7 +108,7 @@ sound_or_torn() {
 
 # The recorder is killed: the complete files are sound, and so are those that wait for the disk, or are written, as far as they go.
 recorder_killed() {
-    local recorder
+    local recorder program
     rm -rf "$dir"
     "$a" record --rotate-size 1M --policy discard -o "$dir" -- "$out/tests/prog_load" 4 100000000 2>"$work/stderr" &
     recorder=$!
@@ -116,8 +116,9 @@ recorder_killed() {
         kill -0 $recorder || { cat "$work/stderr"; return 1; }
         sleep 0.01
     done
-    pkill -KILL -P $recorder # its program
-    kill -KILL $recorder
+    program=$(pgrep -P $recorder)
+    kill -KILL $recorder # first: it would complete its files when the program ends
+    kill -KILL "$program"
     wait $recorder 2>/dev/null
     [ "$(find "$dir" -name '*.partial' | wc -l)" -ge 1 ] || { ls "$dir"; return 1; }
     for file in "$dir"/*; do

@@ -12,9 +12,9 @@ fi
 . "$(dirname "$0")/service.sh"
 a=$out/adatrace
 if [ -n "${ADA_SANITIZE:-}" ]; then
-    many=20 threads=4 rounds=2
+    many=20 threads=4 rounds=2 idle=30
 else
-    many=200 threads=16 rounds=5
+    many=200 threads=16 rounds=5 idle=100
 fi
 quiet=qui$$
 ln -s "$out/tests/prog_quiet" "$work/$quiet"
@@ -86,24 +86,25 @@ switches() {
     cat "/proc/$service"/task/*/status | awk '/^voluntary_ctxt/ { sum += $2 } END { print sum }'
 }
 
-# Wakes with housekeeping: once a second each, the drain and who looks after processes; all else that starts programs here counts, too.
+# Wakes with housekeeping: once in four seconds each, the drain and who looks after processes; all else that starts programs here counts, too.
 is_quiet() {
-    local running=() begun=0 before memory limit=60
+    local running=() begun=0 before memory limit=30
     [ "${ADA_SANITIZE:-}" != thread ] || limit=200 # its runtime has a thread that wakes ten times a second
     configure '[session one]' "attach = pid=PIDS"
-    threads=1 begin 100
+    threads=1 begin $idle
     sed -i "s/PIDS/$(IFS=,; echo "${running[*]}")/" "$conf"
     launch || return 1
-    shows 100 1000 || return 1
+    shows $idle $((idle * 10)) || return 1
+    read -r -t 8 <>"$work/pause" # until it is calm
     before=$(switches)
     read -r -t 10 <>"$work/pause"
     before=$(($(switches) - before))
     [ $before -le $limit ] || { echo "$before wake-ups in 10 s"; return 1; }
     memory=$(awk '/^RssAnon/ { sum += $2 } /^RssFile/ { sum += $2 } END { print sum }' "/proc/$service/status")
     [ -n "${ADA_SANITIZE:-}" ] || [ "$memory" -le 30720 ] || { echo "$memory KiB"; return 1; }
-    end 100
+    end $idle
     terminate || return 1
     rm -r "$work/traces"
 }
-check "100 processes that do nothing: few wake-ups, 30 MB at most" is_quiet
+check "$idle processes that do nothing: few wake-ups, 30 MB at most" is_quiet
 exit $failed

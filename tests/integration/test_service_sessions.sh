@@ -274,6 +274,47 @@ starts_and_stops() {
     rm -r "$work/traces"
 }
 
+# accounted PID: events of that process by the accounts of the files
+accounted() {
+    "$a" info --json "$work/traces/one" | jq --argjson pid "$1" '[.threads[] | select(.pid == $pid) | .events.attempted] | add'
+}
+
+# lets_one_go SCHED TIMES: of several, each of which is so many in the file; all that it did before is in the files, nothing that it does after, and the others are recorded on.
+lets_one_go() {
+    local other before
+    configure '[session one]' "attach = name=$attached" "sched = $1"
+    start 2
+    launch || return 1
+    mkfifo "$work/other"
+    "$work/$attached" 1 <"$work/other" >"$work/others" &
+    other=$!
+    exec 7>"$work/other"
+    await 'both' is_so one .processes_alive $((2 * $2)) || return 1
+    equal "$(ask on)" ok || return 1
+    equal "$(ask pause)" ok || return 1
+    tell detach -p "$pid" >/dev/null || return 1
+    equal "$(ask off)" ok || return 1
+    await 'one' is_so one .processes_alive "$2" || return 1
+    before=$(ask counts)
+    equal "$(ask go)" ok || return 1
+    tell detach -p "$pid" >"$work/answer" 2>&1 && { cat "$work/answer"; return 1; }
+    equal "$(ask pause)" ok || return 1
+    # Another recorder may have it now.
+    "$a" attach -p "$pid" -o "$work/left.adat" --duration 100ms 2>"$work/answer" || { cat "$work/answer"; return 1; }
+    exec 7>&-
+    wait "$other"
+    terminate || return 1
+    # What the kernel saw of it is a process of its own in the file.
+    equal "$("$a" info --json "$work/traces/one" | jq -c --argjson pid "$pid" '[.processes[] | select(.pid == $pid) | .end] | unique')" '["detached"]' ||
+        return 1
+    if [ "$1" = no ]; then
+        equal "$(accounted "$pid")" "$(jq '.emitted + .refused' <<<"$before")" || return 1
+    fi
+    all_sound "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces" "$work/other" "$work/left.adat"
+}
+
 attaches_by_command() {
     configure '[session two]' 'attach = name=nobody'
     start 2
@@ -350,6 +391,98 @@ other_users() {
     rm -r "$work/traces"
 }
 
+# ---- rights ---------------------------------------------------------------------------------------
+
+# opener_of PID: the one child of the service
+opener_of() {
+    local children
+    children=$(cat "/proc/$1/task/"*/children) || return 1
+    [ "$(wc -w <<<"$children")" -eq 1 ] || { echo "children: $children" >&2; return 1; }
+    echo $children
+}
+
+# Each of its threads, with a session that records. What fails if it has too few is in all other tests.
+has_no_rights() {
+    local task opener filter=2
+    [ -n "${ADA_SANITIZE:-}" ] && filter=0
+    configure '[session one]' "attach = name=$attached" 'hook = /bin/true'
+    start 2
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    has one 1 || return 1
+    for task in "/proc/$service/task"/*; do
+        equal "$(awk -F '\t' '/^Cap(Inh|Prm|Eff|Bnd|Amb):/ && $2 !~ /^0+$/ { print }' "$task/status")" "" || return 1
+        equal "$(awk '/^NoNewPrivs:/ { print $2 }' "$task/status")" 1 || return 1
+        equal "$(awk '/^Seccomp:/ { print $2 }' "$task/status")" "$filter" || return 1
+    done
+    opener=$(opener_of "$service") || return 1
+    equal "$(cat "/proc/$opener/comm")" adatrace-opener || return 1
+    equal "$(awk '/^CapEff:/ { print $2 }' "/proc/$opener/status")" "$(awk '/^CapEff:/ { print $2 }' /proc/self/status)" || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    timeout 10 tail --pid="$opener" --follow /dev/null || { echo 'the opener is still there'; return 1; }
+    equal "$(ask off)" ok || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+# As in the unit: with its capabilities alone, BPF included, of which a container has none. Processes of other users, too.
+has_enough_rights() {
+    local unit=$source_dir/packaging/systemd/adatraced.service.in rights theirs
+    rights=$(sed -n 's/^CapabilityBoundingSet=//p' "$unit" | tr 'A-Z ' 'a-z,' | sed 's/cap_/+/g')
+    configure '[session one]' "attach = name=$attached" 'sched = yes' 'syscalls = read' "hook = $work/hook" 'rotate_size = 1M'
+    printf '#!/bin/sh\nid -u >>%s/hooked\n' "$work" >"$work/hook"
+    chmod 755 "$work/hook" "$work"
+    : >"$work/hooked"
+    chmod 666 "$work/hooked"
+    launcher=(setpriv --inh-caps=-all --bounding-set "-all,$rights" --no-new-privs)
+    launch || return 1
+    launcher=()
+    mkfifo "$work/theirs"
+    GCOV_PREFIX=$work/coverage setpriv --reuid 65534 --regid 65534 --clear-groups "$work/$attached" 1 <"$work/theirs" >"$work/ready" &
+    theirs=$!
+    exec 7>"$work/theirs"
+    echo on >&7
+    await "the program's events" is_so one '.events.in_file > 100000' true || return 1
+    equal "$(of_session one .kernel.enabled)" true || return 1
+    await 'the hook' test -s "$work/hooked" || return 1
+    equal "$(sort -u "$work/hooked")" "$(id -u nobody)" || return 1
+    exec 7>&-
+    wait $theirs
+    terminate || return 1
+    all_sound "$work"/traces/one/*.adat || return 1
+    equal "$("$a" dump --json "$work/traces/one" | grep -c -m 1 '"sched')" 1 || return 1
+    rm -r "$work/traces" "$work/theirs"
+}
+
+# What it has is brought to its end, and its status asks for another start.
+loses_its_opener() {
+    local status=0
+    configure '[session one]' "attach = name=$attached"
+    start 2
+    launch || return 1
+    equal "$(ask on)" ok || return 1
+    has one 1 || return 1
+    equal "$(ask pause)" ok || return 1
+    kill -KILL "$(opener_of "$service")" || return 1
+    wait "$service" || status=$?
+    equal "$status" 1 || return 1
+    grep -q 'opens things for it has ended' "$log" || { cat "$log"; return 1; }
+    equal "$(find "$work/traces/one" -name '*.partial')" "" || return 1
+    equal "$(ask off)" ok || return 1
+    all_there "$work"/traces/one/*.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
+check 'it has no rights, and what opens things for it ends with it' has_no_rights
+if [ "$(id -u)" -eq 0 ]; then
+    check 'the capabilities of its unit are enough' has_enough_rights
+else
+    echo "SKIP service: the capabilities of its unit: takes root"
+fi
+check 'what opens things for it is killed' loses_its_opener
 check "a process that runs is found, and recorded to the last event" finds_what_runs
 check "so is one that starts later" finds_what_starts
 check "one that announces itself is recorded from its first event" hears_announcements
@@ -368,6 +501,8 @@ check "a hook gets each finished file; one that hangs holds nobody up" runs_hook
 check "a directory that is removed is made again" directory_is_removed
 check "files are compressed, and read as before" compresses
 check "commands start and stop a session" starts_and_stops
+check "one of several processes is let go" lets_one_go no 1
+check "so is what the kernel sees of it" lets_one_go yes 2
 check "a session by command, with its files, marks and end" attaches_by_command
 check "a snapshot by command" snapshot_by_command
 check "another user has sessions of his own processes" other_users

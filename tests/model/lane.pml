@@ -5,7 +5,7 @@
  *     memory.inc      atomics and plain memory, with everything that their orders allow
  *     lane.inc        the lane's words, the sizes, the barriers by name
  *     producer.inc    lane_producer.c
- *     collector.inc   lane_reader.c, thread_drain.c
+ *     collector.inc   lane_reader.c, thread_drain.c, thread_drain_account.c
  *
  * -DRINGS=, -DRECORDS= (that a ring holds), -DATTEMPTS= (to write one); -DOVERWRITE=1: the producer takes its oldest
  * submitted ring back, so both try for drain_owner; -DDEATH=1: it dies at any step; -DHANDOVER=1: the collector is

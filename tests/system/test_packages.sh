@@ -28,7 +28,7 @@ check 'packages: what did not change is not built again' builds_nothing_twice
 built_library=$(find "$source_dir"/build/package/tree/adatrace/obj-*/out -name libadatrace.so)
 check 'packages: the hot path is as short with the options of Debian' "$source_dir/tools/check-hotpath" "$built_library"
 
-for package in libadatrace0 libadatrace-dev; do
+for package in libadatrace0 libadatrace-reader0 libadatrace-dev; do
     dpkg-deb -x "$(deb $package)" "$work/prefix"
 done
 printf '%s\n' '#include <adatrace/adatrace.h>' 'int main(void) { ADA_INSTANT("instant", 1); return ada_enabled(); }' >"$work/app.c"
@@ -40,6 +40,17 @@ builds_a_program() {
         LD_LIBRARY_PATH=$libdir "$work/app"
 }
 check 'packages: a program is built with libadatrace-dev' builds_a_program
+
+builds_the_example() {
+    local libdir
+    libdir=$(dirname "$(find "$work/prefix" -name libadatrace-reader.so)")
+    # shellcheck disable=SC2046 # flags are words
+    cc -o "$work/gap" "$work/prefix/usr/share/doc/libadatrace-dev/examples/longest_gap.c" \
+        $(PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config --cflags --libs adatrace-reader) || return 1
+    LD_LIBRARY_PATH=$libdir "$work/gap" /nonexistent 2>"$work/why" && return 1
+    grep -q "^cannot read '/nonexistent': no such file" "$work/why" || { cat "$work/why"; return 1; }
+}
+check 'packages: so is the example of the reader library' builds_the_example
 
 has_all_pages() {
     local page
@@ -131,7 +142,7 @@ if [ -x "$out/tests/sandbox_probe" ]; then
     check 'packages: the sandbox was looked at to its end' equal "$(grep -c '^ok - sandbox: ' "$work/probe")" 26
 fi
 
-check 'packages: mode of traces' mode_is /var/log/adatrace 'root:adatrace 750 directory'
+check 'packages: mode of traces' mode_is /var/log/adatrace 'root:adatrace 751 directory'
 check 'packages: mode of the state' mode_is /var/lib/adatrace 'root:adatrace 700 directory'
 
 # ---- upgraded, removed, purged ----------------------------------------------------------------------

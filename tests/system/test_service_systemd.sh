@@ -47,10 +47,11 @@ check 'service: it tells its status' test -n "$(unit_property adatraced.service 
 
 # has_socket NAME: a descriptor of the service is the socket that systemd listens on.
 has_socket() {
-    local inode
+    local inode open
     inode=$(inside awk -v path="/run/adatrace/$1.sock" '$8 == path && $4 == "00010000" { print $7 }' /proc/1/net/unix)
     [ -n "$inode" ] || { echo 'nobody listens'; return 1; }
-    inside sh -c "ls -l /proc/$(main_pid)/fd" | grep -qF "socket:[$inode]"
+    open=$(inside sh -c "ls -l /proc/$(main_pid)/fd" 2>/dev/null) # one that is closed meanwhile is an error of ls
+    [[ $open == *"socket:[$inode]"* ]] || { echo 'not the socket of systemd'; return 1; }
 }
 check 'service: it has the control socket of systemd' has_socket control
 check 'service: it has the announce socket of systemd' has_socket announce
@@ -80,6 +81,37 @@ reload_is_refused() {
 }
 check 'service: a wrong configuration is refused, and it goes on' reload_is_refused
 configure_session 'attach = unit=traced.service'
+
+# ---- rights -----------------------------------------------------------------------------------------
+
+# The unit's capabilities are the opener's; the service itself has none.
+has_no_rights() {
+    local task opener
+    for task in $(inside sh -c "echo /proc/$(main_pid)/task/*"); do
+        inside_is '0 0 2' awk '/^Cap(Prm|Eff):/ { printf "%d ", $2 } /^Seccomp:/ { printf "%d", $2 }' "$task/status" || return 1
+    done
+    opener=$(inside sh -c "cat /proc/$(main_pid)/task/*/children")
+    inside_is adatrace-opener cat "/proc/${opener// /}/comm" &&
+        inside_is 000001c0000800e4 awk '/^CapEff:/ { print $2 }' "/proc/${opener// /}/status"
+}
+check 'service: who reads what clients write has no rights' has_no_rights
+
+# A session of a user's own, whose files he reads.
+owner_reads() {
+    local pid
+    inside systemd-run --quiet --unit=theirs --uid=nobody --setenv=LD_PRELOAD=libadatrace-preload.so \
+        --setenv=ADATRACE_PRELOAD=io sh -c 'while read -r line; do :; done </dev/zero'
+    pid=$(unit_property theirs.service MainPID)
+    inside setpriv --reuid nobody --regid nogroup --clear-groups adatrace attach --service --name theirs -p "$pid" || return 1
+    inside setpriv --reuid nobody --regid nogroup --clear-groups adatrace rotate theirs || return 1
+    inside setpriv --reuid nobody --regid nogroup --clear-groups adatrace info /var/log/adatrace/theirs/trace-000001.adat >"$work/info" 2>&1 ||
+        { cat "$work/info"; return 1; }
+    inside setpriv --reuid daemon --regid daemon --clear-groups adatrace info /var/log/adatrace/theirs/trace-000001.adat >"$work/info" 2>&1 &&
+        { echo 'others read it, too'; return 1; }
+    inside setpriv --reuid nobody --regid nogroup --clear-groups adatrace stop theirs
+}
+check 'service: a user reads the files of his own session, and no other user does' owner_reads
+inside systemctl stop theirs.service
 
 # ---- restarts ---------------------------------------------------------------------------------------
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 #
-# What `cmake --install` puts where. Exported CMake targets: adatrace::adatrace, adatrace::functions.
+# What `cmake --install` puts where. Exported CMake targets: adatrace::adatrace, adatrace::functions, adatrace::reader.
 
 include(CMakePackageConfigHelpers)
 
 set(targets "")
-foreach(target adatrace adatrace_functions)
+foreach(target adatrace adatrace_functions adatrace_reader)
   if(TARGET ${target})
     list(APPEND targets ${target})
   endif()
@@ -13,7 +13,7 @@ endforeach()
 
 if(targets)
   install(TARGETS ${targets} EXPORT adatraceTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  install(DIRECTORY user/client/include/adatrace DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+  install(DIRECTORY user/client/include/adatrace user/reader/include/adatrace DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
   set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/adatrace)
   install(EXPORT adatraceTargets NAMESPACE adatrace:: DESTINATION ${package_dir})
@@ -24,8 +24,11 @@ if(targets)
     DESTINATION ${package_dir})
 
   file(RELATIVE_PATH ADA_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-  configure_file(tools/cmake/adatrace.pc.in ${PROJECT_BINARY_DIR}/adatrace.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/adatrace.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  foreach(package adatrace adatrace-reader)
+    configure_file(tools/cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  endforeach()
+  install(FILES docs/examples/longest_gap.c DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 endif()
 
 if(TARGET adatrace_preload)

@@ -18,43 +18,71 @@ static void put_char(JsonWriter *json, char c)
     putc_unlocked(c, json->out);
 }
 
-static void put_escaped(JsonWriter *json, uint8_t c)
+/* Writes at most JSON_ESCAPED_MAX bytes, and returns how many. */
+static size_t escape_byte(char *out, uint8_t c)
 {
     static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
-    char text[6] = {'\\', 'u', '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+    const char text[JSON_ESCAPED_MAX] = {
+        '\\', 'u', '0', '0', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
 
     for (const char *name = names; *name; name += 2) {
         if (c == (uint8_t)name[0]) {
-            put_char(json, '\\');
-            put_char(json, name[1]);
-            return;
+            out[0] = '\\';
+            out[1] = name[1];
+            return 2;
         }
     }
-    put_bytes(json, text, sizeof(text));
+    memcpy(out, text, sizeof(text));
+    return sizeof(text);
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+size_t json_escape(char *out, size_t room, const void *text, size_t size, size_t *used_out)
+{
+    static const char replacement[JSON_ESCAPED_MAX] = {'\\', 'u', 'f', 'f', 'f', 'd'};
+    const uint8_t *bytes = text;
+    size_t i = 0, length = 0;
+
+    while (i < size && room - length >= JSON_ESCAPED_MAX) {
+        size_t sequence;
+
+        if (is_plain(bytes[i])) {
+            out[length++] = (char)bytes[i++];
+            continue;
+        }
+        sequence = utf8_length(bytes + i, size - i);
+        if (sequence > 1) {
+            memcpy(out + length, bytes + i, sequence);
+            length += sequence;
+            i += sequence;
+        } else if (sequence == 1) {
+            length += escape_byte(out + length, bytes[i++]);
+        } else {
+            memcpy(out + length, replacement, sizeof(replacement));
+            length += JSON_ESCAPED_MAX;
+            i++;
+        }
+    }
+    *used_out = i;
+    return length;
 }
 
 static void put_string(JsonWriter *json, const uint8_t *text, size_t size)
 {
-    size_t plain = 0; /* bytes that can go out as they are, up to i */
-    size_t i = 0;
+    char escaped[512];
+    size_t used, length;
 
     put_char(json, '"');
-    while (i < size) {
-        uint8_t c = text[i];
-        size_t length = utf8_length(text + i, size - i);
-
-        if (length > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
-            i += length;
-            continue;
-        }
-        put_bytes(json, text + plain, i - plain);
-        if (length > 0)
-            put_escaped(json, c);
-        else
-            put_bytes(json, "\\ufffd", 6);
-        plain = ++i;
+    while (size > 0) {
+        length = json_escape(escaped, sizeof(escaped), text, size, &used);
+        put_bytes(json, escaped, length);
+        text += used;
+        size -= used;
     }
-    put_bytes(json, text + plain, size - plain);
     put_char(json, '"');
 }
 

@@ -29,6 +29,14 @@ typedef struct JsonWriter {
     uint64_t has_members; /* bit d: something was written at depth d */
 } JsonWriter;
 
+#define JSON_ESCAPED_MAX 6u /* bytes that one byte of a text may become */
+
+/*
+ * The inside of a JSON string, for who writes JSON without a writer: as much of `text` as there is room for, of at least JSON_ESCAPED_MAX bytes.
+ * Bytes that are not UTF-8 become U+FFFD, one for each byte. Returns how many bytes it wrote; *used_out: of how many of the text.
+ */
+size_t json_escape(char *out, size_t room, const void *text, size_t size, size_t *used_out);
+
 void json_init(JsonWriter *json, FILE *out);
 
 void json_begin_object(JsonWriter *json, const char *key);

@@ -12,4 +12,10 @@
  */
 size_t utf8_length(const uint8_t *text, size_t size);
 
+/*
+ * A NUL-terminated copy of a text that is UTF-8 whatever the text is: bytes that are not, and NULs within, become U+FFFD, of three bytes. Writes
+ * at most 3 * size + 1 bytes; returns how many, with the NUL.
+ */
+size_t utf8_clean(char *out, const char *text, size_t size);
+
 #endif

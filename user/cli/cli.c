@@ -90,6 +90,15 @@ bool cli_output_failed(void)
     return output_error != 0;
 }
 
+int cli_flush_output(OutBuffer *out)
+{
+    int error = out_flush(out);
+
+    if (error && output_error == 0)
+        output_error = -error;
+    return error;
+}
+
 int cli_end_output(const char *command, int status)
 {
     if (fflush(stdout) != 0 && output_error == 0)

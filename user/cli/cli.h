@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "user/base/out_buffer.h"
+
 #define CLI_OK 0
 #define CLI_FAILURE 1
 #define CLI_USAGE 2 /* the command line is wrong; nothing was done */
@@ -24,7 +26,11 @@ int cmd_list(int argc, char **argv);
 int cmd_session(int argc, char **argv); /* start, stop, detach, rotate, snapshot */
 int cmd_info(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
+int cmd_view(int argc, char **argv);
+int cmd_export(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 
 /* "adatrace COMMAND: text"; COMMAND may be NULL. */
 void cli_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -57,6 +63,9 @@ void cli_begin_output(void);
  * then, to stop.
  */
 bool cli_output_failed(void);
+
+/* Flushes a buffer before stdout, and notes for cli_end_output() if that failed. 0, or -errno of the first failure there was. */
+int cli_flush_output(OutBuffer *out);
 
 /*
  * Flushes stdout and returns the exit status: `status`; CLI_OK when the reader went away, having

@@ -292,7 +292,7 @@ static int record(AttachOptions *options, AttachTarget *targets, RecordingOutput
     recorder_result(recorder, &summary.result);
     recording_print(&options->common, &summary);
     recorder_destroy(recorder);
-    if (!recording_finish_output(&options->common, output))
+    if (!recording_finish_output(&options->common, output, summary.result.closed))
         summary.result.closed = false;
     return summary.result.closed ? CLI_OK : CLI_FAILURE;
 }

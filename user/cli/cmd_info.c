@@ -19,6 +19,21 @@ static void print_help(void)
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
+size_t info_count_embedded(const AdatSet *set, size_t *modules_out)
+{
+    const AdatReader *reader;
+    size_t functions = 0;
+
+    *modules_out = 0;
+    for (size_t i = 0; (reader = adat_set_reader(set, i)); i++) {
+        size_t modules;
+
+        functions += adat_reader_embedded(reader, &modules);
+        *modules_out += modules;
+    }
+    return functions;
+}
+
 size_t info_count_marks(const AdatSet *set, bool anomaly)
 {
     const AdatReader *reader;
@@ -286,6 +301,7 @@ static void print_json(const char *path, const AdatSet *set)
     const AdatAccount events = adat_set_events(set), detail = adat_set_detail(set);
     AdatKernelSummary kernel;
     AdatDrainSummary drain;
+    size_t embedded_modules;
     JsonWriter json;
 
     json_init(&json, stdout);
@@ -306,6 +322,8 @@ static void print_json(const char *path, const AdatSet *set)
     trace_json_kernel(&json, "kernel", adat_reader_kernel(newest, &kernel) ? &kernel : NULL);
     json_u64(&json, "marks", info_count_marks(set, false));
     json_u64(&json, "anomalies", info_count_marks(set, true));
+    json_u64(&json, "embedded_symbols", info_count_embedded(set, &embedded_modules));
+    json_u64(&json, "embedded_modules", embedded_modules);
     put_files(&json, set);
     json_end_object(&json);
 }

@@ -308,7 +308,7 @@ static int record(const CommandOptions *options, RecordingOutput *output)
     if (summary.result.threads == 0)
         explain_nothing(options);
     recorder_destroy(recorder);
-    if (!recording_finish_output(&options->common, output))
+    if (!recording_finish_output(&options->common, output, summary.result.closed))
         summary.result.closed = false;
     if (!summary.result.closed && summary.exit_status == 0)
         return CLI_FAILURE;

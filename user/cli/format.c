@@ -25,3 +25,24 @@ void format_rate(double rate, char *text, size_t size)
     else
         (void)snprintf(text, size, "%.0f", rate);
 }
+
+void format_duration(uint64_t ns, char *text, size_t size)
+{
+    static const char *const units[] = {"us", "ms", "s"};
+    double value = (double)ns / 1e3;
+    size_t unit = 0;
+
+    if (ns < 1000) {
+        (void)snprintf(text, size, "%u ns", (unsigned)ns);
+        return;
+    }
+    while (value >= 999.95 && unit + 1 < sizeof(units) / sizeof(units[0])) {
+        value /= 1000;
+        unit++;
+    }
+    (void)snprintf(text, size,
+                   value < 9.9995   ? "%.3f %s"
+                   : value < 99.995 ? "%.2f %s"
+                                    : "%.1f %s",
+                   value, units[unit]);
+}

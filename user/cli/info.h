@@ -21,6 +21,9 @@ InfoTotals info_totals(const AdatSet *set);
 /* Marks, or anomalies, in all files. */
 size_t info_count_marks(const AdatSet *set, bool anomaly);
 
+/* Functions whose names are in the files, and of how many modules. */
+size_t info_count_embedded(const AdatSet *set, size_t *modules_out);
+
 /* The recording that began last: what is said of "the" recording is its. */
 const AdatReader *info_newest(const AdatSet *set);
 

@@ -91,6 +91,7 @@ static void print_created(const AdatSet *set)
 static void print_trace(const char *path, const AdatSet *set)
 {
     const InfoTotals totals = info_totals(set);
+    size_t modules, functions = info_count_embedded(set, &modules);
 
     print_value("file", path);
     printf("%-10s %" PRIu64 " bytes, %" PRIu64 " blocks, ", "size", totals.bytes, totals.blocks);
@@ -108,6 +109,9 @@ static void print_trace(const char *path, const AdatSet *set)
     if (info_count_marks(set, true) > 0)
         printf("%-10s %zu (adatrace dump --event 'anomaly: *' tells when)\n", "anomalies",
                info_count_marks(set, true));
+    if (functions > 0)
+        printf("%-10s of %zu functions of %zu module%s are in it\n", "names", functions, modules,
+               modules == 1 ? "" : "s");
     printf("%-10s %.6f s%s\n", "duration", (double)adat_set_duration(set) / 1e9,
            info_is_guessed(set) ? " (guessed: too few clock anchors)" : "");
     printf("%-10s cycles and nanoseconds in step within %.1f us\n", "clocks",

@@ -26,6 +26,10 @@ static const struct {
 #endif
     {"info", cmd_info, "show what a trace holds: threads, counts, losses"},
     {"dump", cmd_dump, "print the events of a trace in the order of time"},
+    {"report", cmd_report, "sum up a trace: functions, spans, threads, waits"},
+    {"diff", cmd_diff, "say what differs between two traces"},
+    {"view", cmd_view, "write a page with a timeline of a trace, for a browser"},
+    {"export", cmd_export, "convert a trace for other tools: CTF, Perfetto, Chrome, JSON, CSV"},
     {"verify", cmd_verify, "check a trace"},
 };
 

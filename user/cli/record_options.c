@@ -190,6 +190,9 @@ int record_options_apply(RecordOptions *options, int option, const char *argumen
     case RECORD_OPTION_NO_BPF:
         options->no_bpf = true;
         return CLI_OK;
+    case RECORD_OPTION_EMBED_SYMBOLS:
+        options->embed_symbols = true;
+        return CLI_OK;
     case RECORD_OPTION_JSON:
         options->json = true;
         return CLI_OK;

@@ -25,6 +25,7 @@ typedef struct RecordOptions {
     uint32_t uprobe_count;
     bool mark_wakers;
     bool no_bpf;
+    bool embed_symbols;
     bool json;
 } RecordOptions;
 
@@ -44,6 +45,7 @@ enum {
     RECORD_OPTION_METRICS_FILE,
     RECORD_OPTION_METRICS_LISTEN,
     RECORD_OPTION_NO_BPF,
+    RECORD_OPTION_EMBED_SYMBOLS,
     RECORD_OPTION_JSON,
     RECORD_OPTION_OWN,
 };
@@ -66,39 +68,42 @@ enum {
     {"metrics-listen", required_argument, NULL, RECORD_OPTION_METRICS_LISTEN},   \
     {"metrics-interval", required_argument, NULL, RECORD_OPTION_METRICS_INTERVAL}, \
     {"no-bpf", no_argument, NULL, RECORD_OPTION_NO_BPF},                         \
+    {"embed-symbols", no_argument, NULL, RECORD_OPTION_EMBED_SYMBOLS},           \
     {"json", no_argument, NULL, RECORD_OPTION_JSON}
 /* clang-format on */
 
 /* For the command's usage: all of them but --output. */
-#define RECORD_OPTIONS_USAGE                                                                                     \
-    "      --rotate-size BYTES begin another file when one has so many bytes (1M to 1024G); each is\n"           \
-    "                          whole by itself, and --output names the directory that is made for them\n"        \
-    "      --rotate-time TIME  the same when a file is so old (1s to 2592000s, 30 days)\n"                       \
-    "      --keep BYTES        of such files: remove the oldest when all have more than so many\n"               \
-    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"                 \
-    "                          (default), round-robin, weighted, priority\n"                                     \
-    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"             \
-    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"         \
-    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"             \
-    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n"         \
-    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"                \
-    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"             \
-    "      --sched             also record when threads run, why they do not, and who wakes them: events\n"      \
-    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                                \
-    "      --syscalls[=NAME,...]\n"                                                                              \
-    "                          also record system calls, all or these (patterns such as 'epoll*'): spans\n"      \
-    "                          syscall.NAME\n"                                                                   \
-    "      --uprobe BINARY:FUNCTION[,ret]\n"                                                                     \
-    "                          also record calls of a function: an instant uprobe.FUNCTION; with ret, a span;\n" \
-    "                          may be repeated\n"                                                                \
-    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"         \
-    "      --metrics-listen [ADDRESS:]PORT\n"                                                                    \
-    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"           \
-    "                          on loopback unless an address is given; port 0: one that is free\n"               \
-    "      --metrics-interval TIME\n"                                                                            \
-    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"         \
-    "                          100ms to 60s (default 1s)\n"                                                      \
-    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"         \
+#define RECORD_OPTIONS_USAGE                                                                                       \
+    "      --rotate-size BYTES begin another file when one has so many bytes (1M to 1024G); each is\n"             \
+    "                          whole by itself, and --output names the directory that is made for them\n"          \
+    "      --rotate-time TIME  the same when a file is so old (1s to 2592000s, 30 days)\n"                         \
+    "      --keep BYTES        of such files: remove the oldest when all have more than so many\n"                 \
+    "      --scheduler NAME        how the recorder shares its time between threads: adaptive\n"                   \
+    "                          (default), round-robin, weighted, priority\n"                                       \
+    "      --weight NAME=N     with --scheduler weighted: N times the share (1..1000) for threads\n"               \
+    "                          whose name matches NAME, a pattern such as 'worker-*'; may be repeated\n"           \
+    "      --mark RULE         keep the payloads around moments that RULE finds; may be repeated:\n"               \
+    "                          event=NAME, 'span=NAME>10ms', 'NAME.FIELD==VALUE' (also != > >= < <=);\n"           \
+    "                          seen by the kernel: 'offcpu>10ms', 'runqueue>5ms', signal=fatal\n"                  \
+    "      --mark-wakers       with offcpu: also around the moments of the threads that woke them\n"               \
+    "      --sched             also record when threads run, why they do not, and who wakes them: events\n"        \
+    "                          sched.switch_in, sched.switch_out, sched.wakeup\n"                                  \
+    "      --syscalls[=NAME,...]\n"                                                                                \
+    "                          also record system calls, all or these (patterns such as 'epoll*'): spans\n"        \
+    "                          syscall.NAME\n"                                                                     \
+    "      --uprobe BINARY:FUNCTION[,ret]\n"                                                                       \
+    "                          also record calls of a function: an instant uprobe.FUNCTION; with ret, a span;\n"   \
+    "                          may be repeated\n"                                                                  \
+    "      --metrics-file PATH write metrics there, as Prometheus text, replaced as a whole each time\n"           \
+    "      --metrics-listen [ADDRESS:]PORT\n"                                                                      \
+    "                          serve metrics by HTTP: /metrics, /metrics.json, and / for a browser;\n"             \
+    "                          on loopback unless an address is given; port 0: one that is free\n"                 \
+    "      --metrics-interval TIME\n"                                                                              \
+    "                          how often metrics are collected, also for 'adatrace top' and 'status':\n"           \
+    "                          100ms to 60s (default 1s)\n"                                                        \
+    "      --embed-symbols     at the end, put the names of the functions that occur into the trace, so that it\n" \
+    "                          can be read on another machine\n"                                                   \
+    "      --no-bpf            do without kernel assistance: ends of threads are then found by asking\n"           \
     "      --json              print the summary as one JSON object\n"
 
 void record_options_init(RecordOptions *options, const char *command);

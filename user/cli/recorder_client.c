@@ -14,11 +14,10 @@
 
 #include "user/base/array.h"
 #include "user/cli/cli.h"
+#include "user/collector/announce_server.h"
 
 #define ENVIRONMENT_MAX ((size_t)4 << 20) /* more than the kernel lets a program be started with */
 #define ANSWER_TIMEOUT_S 5
-#define SOCKET_NAME "/announce.sock" /* see make_path() in announce_server.c */
-#define DIRECTORY_NAME "/adatrace-XXXXXX"
 
 /* ---- finding ---------------------------------------------------------------------------------- */
 
@@ -105,14 +104,15 @@ void recorder_client_explain(const char *command, uint64_t pid, int error)
 static bool is_recorder_path(const char *path)
 {
     size_t length = strlen(path);
-    const size_t tail = sizeof(DIRECTORY_NAME SOCKET_NAME) - 1;
-    const size_t fixed = sizeof("/adatrace-") - 1;
+    const char directory[] = "/" ANNOUNCE_DIRECTORY_PREFIX ANNOUNCE_DIRECTORY_RANDOM;
+    const size_t tail = sizeof(directory) - 1 + sizeof(ANNOUNCE_SOCKET_NAME) - 1;
+    const size_t fixed = sizeof("/" ANNOUNCE_DIRECTORY_PREFIX) - 1;
 
     if (length < tail || length >= RECORDER_PATH_MAX)
         return false;
     path += length - tail;
-    return memcmp(path, DIRECTORY_NAME, fixed) == 0 &&
-           strcmp(path + sizeof(DIRECTORY_NAME) - 1, SOCKET_NAME) == 0;
+    return memcmp(path, directory, fixed) == 0 &&
+           strcmp(path + sizeof(directory) - 1, ANNOUNCE_SOCKET_NAME) == 0;
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "user/cli/cli.h"
+#include "user/cli/embed_symbols.h"
 
 /* ---- the file --------------------------------------------------------------------------------- */
 
@@ -99,7 +100,7 @@ void recording_drop_output(const RecordOptions *options, RecordingOutput *output
     remove_output(options, output);
 }
 
-bool recording_finish_output(const RecordOptions *options, RecordingOutput *output)
+bool recording_finish_output(const RecordOptions *options, RecordingOutput *output, bool complete)
 {
     int error = trace_directory_destroy(output->directory);
 
@@ -109,6 +110,8 @@ bool recording_finish_output(const RecordOptions *options, RecordingOutput *outp
             options->command,
             "a file in '%s' is not completed, or an old one not removed: %s; see which are called .partial there",
             options->output, strerror(-error));
+    else if (complete && options->embed_symbols)
+        embed_symbols(options->command, options->output, record_options_rotate(options));
     return error == 0;
 }
 

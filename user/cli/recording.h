@@ -26,8 +26,11 @@ bool recording_create_output(const RecordOptions *options, RecordingOutput *outp
 int recording_run(const RecordOptions *options, RecorderConfig *config, RecordingOutput *output,
                   Recorder **recorder_out);
 
-/* Once recorder_result() was asked, and the recorder is destroyed: the files are on the disk. False: one is not, and that was said. */
-bool recording_finish_output(const RecordOptions *options, RecordingOutput *output);
+/*
+ * Once recorder_result() was asked, and the recorder is destroyed: the files are on the disk. `complete`: so the recorder says; then they also get the
+ * names of functions, if that is wanted. False: one is not, and that was said.
+ */
+bool recording_finish_output(const RecordOptions *options, RecordingOutput *output, bool complete);
 
 /* Removes an output in which nothing will be recorded, and closes it. */
 void recording_drop_output(const RecordOptions *options, RecordingOutput *output);

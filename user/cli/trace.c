@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "user/base/utf8.h"
+#include "user/base/plain_text.h"
 #include "user/cli/cli.h"
 
 int trace_open(const char *command, const char *path, AdatSet **set_out)
@@ -63,6 +63,20 @@ int trace_report_damage(const char *command, const char *path, const AdatSet *se
             status = CLI_FAILURE;
     }
     return status;
+}
+
+void trace_report_unreadable(const char *command, const char *path, int error)
+{
+    cli_error(command, "cannot read '%s': %s", path,
+              error == -EBADMSG ? "it changed meanwhile; try again when it is complete" : strerror(-error));
+}
+
+void trace_report_vanished(const char *command, const char *path, uint64_t events)
+{
+    if (events > 0)
+        cli_error(command,
+                  "warning: %" PRIu64 " events of '%s' are left out, as their files were removed meanwhile",
+                  events, path);
 }
 
 void trace_put_left_out(const char *path, const AdatSetLeftOut *left_out)
@@ -233,38 +247,17 @@ int trace_exit_status(const AdatProcessInfo *process)
     return -1;
 }
 
-/* Bytes of `text` that may go to a terminal as they are, or 0. C1 controls are UTF-8, but no good. */
-static size_t harmless_length(const uint8_t *text, size_t size)
-{
-    if (text[0] < 0x20 || text[0] == 0x7f || text[0] == '\\' || text[0] == '"')
-        return 0;
-    if (text[0] == 0xc2 && size > 1 && text[1] < 0xa0)
-        return 0;
-    return utf8_length(text, size);
-}
-
 void trace_put_text(FILE *out, const char *text, size_t size)
 {
-    const uint8_t *bytes = (const uint8_t *)text;
-    size_t plain = 0, i = 0;
+    char escaped[512];
+    size_t used, length;
 
-    while (i < size) {
-        size_t length = harmless_length(bytes + i, size - i);
-
-        if (length > 0) {
-            i += length;
-            continue;
-        }
-        fwrite_unlocked(text + plain, 1, i - plain, out);
-        if (text[i] == '\\' || text[i] == '"')
-            fprintf(out, "\\%c", text[i]);
-        else if (text[i] == '\n')
-            fputs("\\n", out);
-        else
-            fprintf(out, "\\x%02x", bytes[i]);
-        plain = ++i;
+    while (size > 0) {
+        length = plain_text_escape(escaped, sizeof(escaped), text, size, &used);
+        fwrite_unlocked(escaped, 1, length, out);
+        text += used;
+        size -= used;
     }
-    fwrite_unlocked(text + plain, 1, size - plain, out);
 }
 
 void trace_escape(const char *text, char label[TRACE_LABEL_SIZE])

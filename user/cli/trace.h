@@ -15,6 +15,12 @@ int trace_open(const char *command, const char *path, AdatSet **set_out);
  */
 int trace_report_damage(const char *command, const char *path, const AdatSet *set);
 
+/* Says why the events of a trace could not be read to the end: an error of adat_cursor_next(). */
+void trace_report_unreadable(const char *command, const char *path, int error);
+
+/* Warns of events that were left out as their files were removed meanwhile, if there are any. */
+void trace_report_vanished(const char *command, const char *path, uint64_t events);
+
 #define TRACE_LABEL_SIZE 5200u
 
 /*

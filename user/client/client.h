@@ -108,10 +108,13 @@ void client_events_publish(const Segment *segment);
 
 /* ---- modules.c -------------------------------------------------------------------------------- */
 
-/* Collects the loaded modules and writes them into the segment. Not in signal handlers. */
-void client_modules_scan(const Segment *segment);
+/* Collects the loaded modules and adds those that are new to the segment. Not in signal handlers; any thread. */
+void client_modules_update(const Segment *segment);
 
-/* Writes the modules of the last scan into a new segment; in the child of a fork. */
+/* Forgets a scan of the parent's that the child of a fork will not see the end of. */
+void client_modules_forked(void);
+
+/* Writes the modules that were found so far into a new segment; in the child of a fork. */
 void client_modules_publish(const Segment *segment);
 
 #endif

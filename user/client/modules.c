@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where code is loaded: read from the dynamic linker, so that function addresses can be resolved after
- * the process is gone.
+ * the process is gone. When the process begins, and when somebody says that there is more (ada_modules_update()).
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -10,8 +10,11 @@
 
 #include "user/client/client.h"
 
-static AdaModule modules[ADA_MODULES_MAX]; /* what the last scan found */
+/* What scans have found, in any order; what is gone stays: events refer to it. Of whoever scans. */
+static AdaModule modules[ADA_MODULES_MAX];
 static uint32_t module_count;
+static unsigned long long loads_seen; /* by the dynamic linker's count, as of the last scan */
+static uint32_t scans_asked;          /* and not done yet; who raises it from 0 scans, until it is 0 again */
 
 /* The build-id in a PT_NOTE segment: a sequence of notes, each a header, a name and a description, both padded to 4. */
 static void read_build_id(AdaModule *module, const char *notes, size_t size)
@@ -38,47 +41,80 @@ static void read_build_id(AdaModule *module, const char *notes, size_t size)
     }
 }
 
-static int add_module(struct dl_phdr_info *info, size_t size, void *unused)
+static bool is_known(const AdaModule *module)
 {
-    AdaModule *module = &modules[module_count];
+    for (uint32_t i = 0; i < module_count; i++) {
+        if (modules[i].base == module->base && memcmp(&modules[i], module, sizeof(*module)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* `first` is whether this is the first one of a scan, when it shows whether there is anything new. */
+static int add_module(struct dl_phdr_info *info, size_t size, void *first)
+{
+    AdaModule module = {.base = info->dlpi_addr};
+    bool *is_first = first;
 
     (void)size;
-    (void)unused;
-    if (module_count >= ADA_MODULES_MAX)
+    if (module_count >= ADA_MODULES_MAX || (*is_first && info->dlpi_adds == loads_seen))
         return 1;
-    memset(module, 0, sizeof(*module));
-    module->base = info->dlpi_addr;
-    strncpy(module->path, info->dlpi_name ? info->dlpi_name : "", sizeof(module->path) - 1);
+    *is_first = false;
+    loads_seen = info->dlpi_adds;
+    strncpy(module.path, info->dlpi_name ? info->dlpi_name : "", sizeof(module.path) - 1);
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
 
-        if (header->p_type == PT_LOAD && header->p_vaddr + header->p_memsz > module->size)
-            module->size = header->p_vaddr + header->p_memsz;
-        if (header->p_type == PT_NOTE && module->build_id_size == 0)
-            read_build_id(module, (const char *)(info->dlpi_addr + header->p_vaddr),
+        if (header->p_type == PT_LOAD && header->p_vaddr + header->p_memsz > module.size)
+            module.size = header->p_vaddr + header->p_memsz;
+        if (header->p_type == PT_NOTE && module.build_id_size == 0)
+            read_build_id(&module, (const char *)(info->dlpi_addr + header->p_vaddr),
                           header->p_memsz); // NOLINT(performance-no-int-to-ptr)
     }
-    module_count++;
+    if (!is_known(&module))
+        modules[module_count++] = module;
     return 0;
 }
 
-void client_modules_scan(const Segment *segment)
+/* From `first` on. The dynamic linker calls the program itself "". */
+static void publish(const Segment *segment, uint32_t first)
 {
-    module_count = 0;
-    (void)dl_iterate_phdr(add_module, NULL);
-    client_modules_publish(segment);
-}
+    const uint32_t room = segment->geometry.module_capacity;
+    const uint32_t count = module_count < room ? module_count : room;
 
-void client_modules_publish(const Segment *segment)
-{
-    for (uint32_t i = 0; i < module_count; i++) {
+    for (uint32_t i = first; i < count; i++) {
         AdaModule *entry = segment_module(segment, i);
 
         memcpy(entry, &modules[i], sizeof(*entry));
-        /* The dynamic linker calls the program itself "". */
         if (entry->path[0] == '\0')
             memcpy(entry->path, segment->header->program, sizeof(entry->path) - 1);
         ada_store_release(&entry->ready, 1u); /* pairs with the collector's acquire */
     }
-    ada_store_release(&segment->header->module_count, module_count);
+    ada_store_release(&segment->header->module_count, count);
+}
+
+void client_modules_update(const Segment *segment)
+{
+    uint32_t asked = 1;
+
+    if (ada_fetch_add_acq_rel(&scans_asked, 1u) != 0)
+        return; /* who scans just now does it once more */
+    do {
+        uint32_t known = module_count;
+        bool is_first = true;
+
+        asked = ada_load_acquire(&scans_asked);
+        (void)dl_iterate_phdr(add_module, &is_first);
+        publish(segment, known);
+    } while (!ada_compare_exchange_acq_rel(&scans_asked, &asked, 0u));
+}
+
+void client_modules_forked(void)
+{
+    ada_store_relaxed(&scans_asked, 0u);
+}
+
+void client_modules_publish(const Segment *segment)
+{
+    publish(segment, 0);
 }

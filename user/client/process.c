@@ -314,6 +314,7 @@ static void on_fork_in_child(void)
     /* Shut meanwhile: a preloaded library may record the calls we make, and must not start the child now. */
     ada_store_release(&ada_gate, &gate_shut);
     client_thread_forget();
+    client_modules_forked();
     cut_off_parent();
     if (process.announces)
         ada_store_release(&ada_gate, recording ? &gate_open : &gate_shut);
@@ -419,7 +420,7 @@ static void load(void)
         close(fd);
         return;
     }
-    client_modules_scan(&segment);
+    client_modules_update(&segment);
     if (process.announces) {
         int error = announce(fd, claimed ? ADA_ANNOUNCE_CLAIMED : ADA_ANNOUNCE_OWN);
 
@@ -440,5 +441,14 @@ __attribute__((constructor(101))) static void on_load(void)
     int saved = errno;
 
     load();
+    errno = saved;
+}
+
+void ada_modules_update(void)
+{
+    int saved = errno;
+
+    if (process.loaded && is_started() && process.segment.header)
+        client_modules_update(&process.segment);
     errno = saved;
 }

@@ -2,7 +2,10 @@
 #define _GNU_SOURCE
 #include "user/collector/announce_server.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "user/collector/segment_claim.h"
@@ -30,20 +35,99 @@ static int watch(int epoll, int fd, uint32_t data)
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+/* ---- what killed recorders left ----------------------------------------------------------------- */
+
+/* So many names are looked at, in a directory that may be anybody's. */
+#define LEFT_OVERS_LOOKED_AT 8192u
+/* A younger directory may be one whose recorder does not listen yet. */
+#define LEFT_OVER_AGE_S 60
+
+/* Whether nobody listens there any more, or never did. A recorder that is stopped or busy still listens. */
+static bool is_deserted(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool deserted;
+
+    if (fd < 0)
+        return false;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    deserted = connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+               (errno == ECONNREFUSED || errno == ENOENT);
+    close(fd);
+    return deserted;
+}
+
+/* Only what is our own, and is empty but for the socket. */
+static void remove_left_over(int base_fd, const char *base, const char *name)
+{
+    int fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char path[sizeof(((AnnounceServer *)NULL)->path)];
+    int length = snprintf(path, sizeof(path), "%s/%s" ANNOUNCE_SOCKET_NAME, base, name);
+    struct stat status;
+
+    if (fd < 0)
+        return;
+    if (length > 0 && (size_t)length < sizeof(path) && fstat(fd, &status) == 0 &&
+        status.st_uid == geteuid() && status.st_mtime + LEFT_OVER_AGE_S <= time(NULL) && is_deserted(path)) {
+        (void)unlinkat(fd, &ANNOUNCE_SOCKET_NAME[1], 0);
+        (void)unlinkat(base_fd, name, AT_REMOVEDIR);
+    }
+    close(fd);
+}
+
+/* Elsewhere recorders of other machines may have directories, too, whose sockets nobody answers at here. */
+static bool is_local(int fd)
+{
+    struct statfs status;
+
+    if (fstatfs(fd, &status) < 0)
+        return false;
+    switch (status.f_type) {
+    case TMPFS_MAGIC:
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case OVERLAYFS_SUPER_MAGIC:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void remove_left_overs(const char *base)
+{
+    DIR *directory = opendir(base);
+    bool local = directory && is_local(dirfd(directory));
+    const struct dirent *entry;
+
+    for (uint32_t i = 0; local && i < LEFT_OVERS_LOOKED_AT && (entry = readdir(directory)); i++) {
+        if (strncmp(entry->d_name, ANNOUNCE_DIRECTORY_PREFIX, strlen(ANNOUNCE_DIRECTORY_PREFIX)) == 0 &&
+            strlen(entry->d_name) == strlen(ANNOUNCE_DIRECTORY_PREFIX ANNOUNCE_DIRECTORY_RANDOM))
+            remove_left_over(dirfd(directory), base, entry->d_name);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+/* ---- setting up --------------------------------------------------------------------------------- */
+
 static int make_path(AnnounceServer *server)
 {
     const char *base = getenv("TMPDIR");
-    int length;
+    const size_t size = sizeof(server->directory);
 
-    length = snprintf(server->directory, sizeof(server->directory), "%s/adatrace-XXXXXX",
-                      base && *base ? base : "/tmp");
-    if (length < 0 || (size_t)length >= sizeof(server->directory))
-        (void)snprintf(server->directory, sizeof(server->directory), "/tmp/adatrace-XXXXXX");
+    if (!base || *base == '\0' ||
+        strlen(base) + sizeof("/" ANNOUNCE_DIRECTORY_PREFIX ANNOUNCE_DIRECTORY_RANDOM) >
+            sizeof(server->directory))
+        base = "/tmp";
+    remove_left_overs(base);
+    (void)snprintf(server->directory, size, "%s/" ANNOUNCE_DIRECTORY_PREFIX ANNOUNCE_DIRECTORY_RANDOM, base);
     if (!mkdtemp(server->directory)) {
         server->directory[0] = '\0';
         return -errno;
     }
-    (void)snprintf(server->path, sizeof(server->path), "%s/announce.sock", server->directory);
+    (void)snprintf(server->path, sizeof(server->path), "%s" ANNOUNCE_SOCKET_NAME, server->directory);
     return 0;
 }
 

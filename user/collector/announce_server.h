@@ -15,6 +15,11 @@
 
 #define ANNOUNCE_PENDING_MAX 64u
 
+/* Of the paths that recorders make: a directory of mkdtemp(3), and the socket in it. */
+#define ANNOUNCE_DIRECTORY_PREFIX "adatrace-"
+#define ANNOUNCE_DIRECTORY_RANDOM "XXXXXX"
+#define ANNOUNCE_SOCKET_NAME "/announce.sock"
+
 typedef struct AnnounceServer {
     int listener;
     int epoll;                         /* readable when announce_server_next() may have something */
@@ -36,7 +41,10 @@ typedef struct Announcement {
 /* A server that has nothing: announce_server_fini() may be called on it. */
 void announce_server_clear(AnnounceServer *server);
 
-/* Makes a socket in a new directory below $TMPDIR or /tmp. Errors of mkdtemp(3), socket(2), bind(2), epoll(7); -ENAMETOOLONG. */
+/*
+ * Makes a socket in a new directory below $TMPDIR or /tmp, and removes those there that recorders of the same user left who were
+ * killed. Errors of mkdtemp(3), socket(2), bind(2), epoll(7).
+ */
 int announce_server_init(AnnounceServer *server);
 
 /*

@@ -2,24 +2,15 @@
 #define _GNU_SOURCE
 #include "user/collector/attach.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/collector/launch.h"
 #include "user/collector/segment_claim.h"
 #include "user/lane/atomic.h"
-
-#define SEGMENT_LINK \
-    "/memfd:" ADA_SEGMENT_NAME /* what a descriptor or a mapping of it is called; " (deleted)" follows */
 
 /* One search. */
 typedef struct Search {
@@ -49,14 +40,6 @@ static bool is_right_error(int error)
 }
 
 /* ---- candidates --------------------------------------------------------------------------------- */
-
-static bool is_segment_name(const char *name)
-{
-    size_t length = sizeof(SEGMENT_LINK) - 1;
-
-    return strncmp(name, SEGMENT_LINK, length) == 0 &&
-           (name[length] == '\0' || name[length] == ' ' || name[length] == '\n');
-}
 
 static bool is_found(const AttachTarget *target, dev_t device, ino_t inode)
 {
@@ -146,192 +129,36 @@ static void try_candidate(Search *search, int fd, int number)
         segment_release(fd);
 }
 
-/* ---- descriptors -------------------------------------------------------------------------------- */
-
-/* Through /proc, which takes the rights of reading; else from the process itself, which takes those of tracing. */
-static int open_descriptor(const Search *search, int directory, const char *number)
+static void try_place(Search *search, const SegmentPlace *place)
 {
-    /* Without waiting, should it be something else than it is called. */
-    int fd = openat(directory, number, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int error = errno;
-
-    if (fd < 0)
-        fd = (int)syscall(SYS_pidfd_getfd, search->target->pidfd, (int)strtol(number, NULL, 10), 0);
-    return fd < 0 ? -error : fd;
-}
-
-/* Whether a link of /proc/PID/fd leads to what is called a segment. */
-static bool is_segment_link(int directory, const char *number)
-{
-    char name[sizeof(SEGMENT_LINK) + 16];
-    ssize_t length = readlinkat(directory, number, name, sizeof(name) - 1);
-
-    if (length < 0)
-        return false;
-    name[length] = '\0';
-    return is_segment_name(name);
-}
-
-static void look_at_descriptor(Search *search, int directory, const char *number)
-{
-    struct stat status;
     int fd;
 
-    if (!is_segment_link(directory, number) || fstatat(directory, number, &status, 0) < 0 ||
-        !S_ISREG(status.st_mode) || is_ours(search, status.st_dev, status.st_ino))
+    if (is_ours(search, place->device, place->inode))
         return;
-    fd = open_descriptor(search, directory, number);
-    if (fd < 0)
-        note(search, is_right_error(fd) ? ATTACH_NO_RIGHT : ATTACH_SYSTEM, fd, 0);
-    else
-        try_candidate(search, fd, (int)strtol(number, NULL, 10));
-}
-
-static void search_descriptors(Search *search, const char *task)
-{
-    char path[320];
-    struct dirent *entry;
-    DIR *directory;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d%s/fd", (int)search->target->identity.pid, task);
-    directory = opendir(path);
-    if (!directory) {
-        if (is_right_error(-errno))
-            note(search, ATTACH_NO_RIGHT, -errno, 0);
-        return;
-    }
-    while ((entry = readdir(directory))) {
-        if (entry->d_name[0] != '.')
-            look_at_descriptor(search, dirfd(directory), entry->d_name);
-    }
-    (void)closedir(directory);
+    fd = process_segments_open(search->target->identity.pid, place);
+    if (fd >= 0)
+        try_candidate(search, fd, place->number);
+    else if (is_right_error(fd))
+        note(search, ATTACH_NO_RIGHT, fd, 0);
+    else if (place->number >= 0 && fd != -EBADF && fd != -ENOENT)
+        note(search, ATTACH_SYSTEM, fd, 0);
 }
 
 /* Of a process whose main thread has ended only the other threads show what it has. */
-static void search_tasks(Search *search)
+static void search_process(Search *search)
 {
-    char path[64], task[300];
-    struct dirent *entry;
-    DIR *tasks;
+    const ProcessIdentity *identity = &search->target->identity;
+    SegmentPlaces places;
+    int error = process_segments_find(identity->pid, identity->zombie, &places);
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)search->target->identity.pid);
-    tasks = opendir(path);
-    if (!tasks)
-        return;
-    while (search->target->count == 0 && (entry = readdir(tasks))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        (void)snprintf(task, sizeof(task), "/task/%s", entry->d_name);
-        search_descriptors(search, task);
-    }
-    (void)closedir(tasks);
-}
-
-/* ---- mappings ----------------------------------------------------------------------------------- */
-
-/* One line of /proc/PID/maps that is a segment's. */
-typedef struct Mapping {
-    uint64_t start, end;
-    dev_t device;
-    ino_t inode;
-} Mapping;
-
-/* "start-end perms offset major:minor inode   name". False: it is something else. */
-static bool parse_mapping(const char *line, Mapping *mapping)
-{
-    const char *name = strchr(line, '/');
-    unsigned long major, minor;
-    char *at;
-
-    if (!name || !is_segment_name(name))
-        return false;
-    mapping->start = strtoull(line, &at, 16);
-    if (*at++ != '-')
-        return false;
-    mapping->end = strtoull(at, &at, 16);
-    at += strspn(at, " ");
-    at += strcspn(at, " ");      /* permissions */
-    (void)strtoull(at, &at, 16); /* offset */
-    major = strtoul(at, &at, 16);
-    if (*at++ != ':')
-        return false;
-    minor = strtoul(at, &at, 16);
-    mapping->device = makedev((unsigned)major, (unsigned)minor);
-    mapping->inode = strtoull(at, &at, 10);
-    return true;
-}
-
-static FILE *open_maps(pid_t pid)
-{
-    char path[64];
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-    return fopen(path, "re");
-}
-
-/* The descriptor may be gone: daemons close what they do not know, and processes under `adatrace record` have sent it away. */
-static void search_mappings(Search *search)
-{
-    pid_t pid = search->target->identity.pid;
-    FILE *maps = open_maps(pid);
-    char line[512], path[128];
-    Mapping mapping;
-
-    if (!maps) {
-        if (is_right_error(-errno))
-            note(search, ATTACH_NO_RIGHT, -errno, 0);
+    if (error) {
+        note(search, ATTACH_SYSTEM, error, 0);
         return;
     }
-    while (fgets(line, sizeof(line), maps)) {
-        int fd;
-
-        if (!parse_mapping(line, &mapping) || is_ours(search, mapping.device, mapping.inode))
-            continue;
-        (void)snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, mapping.start,
-                       mapping.end);
-        fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd >= 0)
-            try_candidate(search, fd, -1);
-        else if (is_right_error(-errno))
-            note(search, ATTACH_NO_RIGHT, -errno, 0);
-    }
-    (void)fclose(maps);
-}
-
-bool attach_uses_library(pid_t pid)
-{
-    FILE *maps = open_maps(pid);
-    bool found = false;
-    char line[512];
-    Mapping mapping;
-
-    while (maps && !found && fgets(line, sizeof(line), maps))
-        found = parse_mapping(line, &mapping);
-    if (maps)
-        (void)fclose(maps);
-    return found;
-}
-
-bool attach_has_segment(pid_t pid, int number, dev_t device, ino_t inode)
-{
-    bool found = false, any = false;
-    char path[64], line[512];
-    struct stat status;
-    Mapping mapping;
-    FILE *maps;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, number);
-    if (number >= 0 && stat(path, &status) == 0 && status.st_dev == device && status.st_ino == inode)
-        return true; /* mappings may be many */
-    maps = open_maps(pid);
-    if (!maps)
-        return true;
-    while (!found && fgets(line, sizeof(line), maps)) {
-        any = true;
-        found = parse_mapping(line, &mapping) && mapping.device == device && mapping.inode == inode;
-    }
-    (void)fclose(maps);
-    return found || !any; /* nothing at all: its main thread has ended */
+    if (places.refused)
+        note(search, ATTACH_NO_RIGHT, places.refused, 0);
+    for (uint32_t i = 0; i < places.count; i++)
+        try_place(search, &places.items[i]);
 }
 
 /* ---- the process -------------------------------------------------------------------------------- */
@@ -384,10 +211,7 @@ int attach_open(pid_t pid, bool bare, AttachTarget *target_out, AttachFailure *f
     }
     if (identify(pid, &target, &failure) != 0)
         goto fail;
-    search_descriptors(&search, "");
-    if (target.identity.zombie && target.count == 0)
-        search_tasks(&search);
-    search_mappings(&search);
+    search_process(&search);
     if (process_has_ended(target.pidfd)) {
         (void)refuse(&failure, ATTACH_ENDED, 0, 0);
         goto fail;
@@ -409,20 +233,15 @@ fail:
 int attach_hold(pid_t pid, int number, AttachHold *hold_out)
 {
     AttachHold hold = {.number = number, .fd = -1};
-    char path[64];
     int error;
 
     hold.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (hold.pidfd < 0)
         return -errno;
-    /* Before anything else: it may end at any moment. */
-    hold.fd = (int)syscall(SYS_pidfd_getfd, hold.pidfd, number, 0);
-    if (hold.fd < 0) { /* that takes the rights of tracing; this, of reading */
-        (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, number);
-        hold.fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    }
+    hold.fd =
+        process_segments_take(hold.pidfd, pid, number); /* before anything else: it may end at any moment */
     if (hold.fd < 0) {
-        error = -errno;
+        error = hold.fd;
         close(hold.pidfd);
         return error;
     }

@@ -3,8 +3,8 @@
  * Finding the segments of a process that runs, and opening them: the pull way in.
  *
  * A process of libadatrace keeps the descriptor of its memfd "adatrace-v1" open, or at least has it mapped. Both show in /proc/PID,
- * and can be opened there; where that is refused, pidfd_getfd(2) is tried, which asks for other rights. Nothing of ours need run in
- * the process, and its mount, pid and user namespaces do not matter.
+ * and can be opened there; where that is refused, pidfd_getfd(2) is tried, which asks for other rights (process_segments.h). Nothing of ours
+ * need run in the process, and its mount, pid and user namespaces do not matter.
  *
  * Identity. A pidfd is had first and asked last: if its process lives then, all that was found under its number in /proc is its own.
  * A segment is its own if the segment names it, by its pid in its own namespace and by that namespace: a child of
@@ -18,7 +18,7 @@
 
 #include <stddef.h>
 
-#include "user/collector/process_identity.h"
+#include "user/access/process_identity.h"
 #include "user/lane/segment.h"
 
 #define ATTACH_SEGMENTS_MAX 4u /* of one process: more copies of the library than anybody has */
@@ -93,14 +93,5 @@ int attach_hold(pid_t pid, int number, AttachHold *hold_out);
 int attach_open_held(AttachHold *hold, AttachTarget *target_out, AttachFailure *failure_out);
 
 void attach_drop(AttachHold *hold);
-
-/* Whether the process has a segment mapped, its own or a parent's, as far as we may look: for one out of many, before attach_open(). */
-bool attach_uses_library(pid_t pid);
-
-/*
- * Whether the process still has this segment open, under the number that it had (-1: none), or mapped: false once it execs. Also
- * true if we may not look.
- */
-bool attach_has_segment(pid_t pid, int number, dev_t device, ino_t inode);
 
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/base/array.h"
 #include "user/base/parse.h"
 
@@ -92,17 +93,14 @@ void discover_rules_fini(DiscoverRules *rules)
 /* By what the kernel calls it (15 characters at most, and the program may choose), or by its file. */
 static bool has_name(const ProcessIdentity *identity, const char *pattern)
 {
-    char path[64], file[PATH_MAX];
+    char file[PATH_MAX];
     const char *slash;
-    ssize_t length;
 
     if (fnmatch(pattern, identity->name, 0) == 0)
         return true;
-    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)identity->pid);
-    length = readlink(path, file, sizeof(file) - 1);
-    if (length <= 0)
+    process_program(identity->pid, file, sizeof(file));
+    if (!file[0])
         return false;
-    file[length] = '\0';
     slash = strrchr(file, '/');
     return fnmatch(pattern, slash ? slash + 1 : file, 0) == 0;
 }

@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "user/collector/process_identity.h"
+#include "user/access/process_identity.h"
 
 typedef struct DiscoverRule {
     char *text;         /* copy, cut into pieces; the patterns point into it */

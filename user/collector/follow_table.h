@@ -15,6 +15,7 @@ typedef struct Followed {
     pid_t pid; /* 0: nobody has this place */
     int pidfd;
     bool again;         /* it has a segment that was not to be had: to be tried now and then */
+    bool left;          /* it was let go, and is only kept in mind */
     uint32_t next_free; /* of a free place: another one, + 1; 0: there is none */
 } Followed;
 

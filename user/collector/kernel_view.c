@@ -7,15 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/base/syscall_names.h"
 #include "user/lane/clock.h"
 #include "user/lane/futex.h"
 #include "user/lane/lane_producer.h"
 #include "user/registry/thread_registry.h"
 
-#define VIEW_THREADS 1024u /* at a time; memory is taken as it is used */
+#define VIEW_THREADS 1024u            /* at a time; memory is taken as it is used */
+#define VIEW_FOUND (VIEW_THREADS / 2) /* of them at most that wait and may never do more */
 #define VIEW_HASH 1024u
 /* In front of the process's own command and program, which has the same pid. */
 #define VIEW_COMMAND "kernel:"
@@ -53,7 +56,8 @@ typedef enum ViewEvent {
     VIEW_SWITCH_IN = 1,
     VIEW_SWITCH_OUT,
     VIEW_WAKEUP,
-    VIEW_EVENTS = VIEW_WAKEUP
+    VIEW_OWNER,
+    VIEW_EVENTS = VIEW_OWNER
 } ViewEvent;
 
 static const AdaEventDescriptor descriptors[VIEW_EVENTS] = {
@@ -69,6 +73,7 @@ static const AdaEventDescriptor descriptors[VIEW_EVENTS] = {
      .field_count = 3,
      .name = "sched.wakeup",
      .fields = {{"cpu", ADA_TYPE_U64}, {"slept_ns", ADA_TYPE_U64}, {"by", ADA_TYPE_U64}}},
+    {.kind = ADA_KIND_INSTANT, .name = "futex.owner"},
 };
 
 /* As the collector learns them from programs. */
@@ -136,11 +141,8 @@ static void describe_owner(const Segment *segment, pid_t pid)
     char path[64], program[sizeof(header->program)];
     char *command = header->command + sizeof(VIEW_COMMAND);
     size_t room = sizeof(header->command) - sizeof(VIEW_COMMAND), size;
-    ssize_t length;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-    length = readlink(path, program, sizeof(program) - 1);
-    program[length > 0 ? length : 0] = '\0';
+    process_program(pid, program, sizeof(program));
     (void)snprintf(header->program, sizeof(header->program), VIEW_COMMAND "%.*s",
                    (int)(sizeof(header->program) - sizeof(VIEW_COMMAND)), program);
     memcpy(header->command, VIEW_COMMAND, sizeof(VIEW_COMMAND));
@@ -273,18 +275,6 @@ static void close_thread(KernelView *view, ViewThread *thread)
     wake_drain(view);
 }
 
-void kernel_view_thread_ended(KernelView *view, uint32_t tid)
-{
-    uint16_t *link = find_link(view, tid);
-
-    if (*link != 0) {
-        ViewThread *thread = &view->threads[*link - 1];
-
-        *link = thread->next;
-        close_thread(view, thread);
-    }
-}
-
 uint32_t kernel_view_threads(const KernelView *view)
 {
     return view->thread_count;
@@ -319,17 +309,24 @@ static void write_index(ViewThread *thread, uint32_t word, uint64_t id, uint64_t
     lane_commit(&thread->index, &place);
 }
 
-/* Where a span begins or ends, at the thread's time. */
-static void write_span(ViewThread *thread, bool begins, uint32_t event, uint64_t argument)
+static uint32_t depth_of(const ViewThread *thread)
 {
-    if (!begins && thread->depth > 0)
-        thread->depth--;
-    write_index(thread,
-                ADA_WORD(begins ? ADA_KIND_SPAN_BEGIN : ADA_KIND_SPAN_END, 0,
-                         thread->depth < VIEW_DEPTH_MAX ? thread->depth : VIEW_DEPTH_MAX),
-                event, thread->last_time, argument, 0);
-    if (begins)
-        thread->depth++;
+    return thread->depth < VIEW_DEPTH_MAX ? thread->depth : VIEW_DEPTH_MAX;
+}
+
+/* Where a span begins or ends, at the thread's time. */
+static void begin_span(ViewThread *thread, uint32_t flags, uint32_t event, uint64_t argument)
+{
+    write_index(thread, ADA_WORD(ADA_KIND_SPAN_BEGIN, flags, depth_of(thread)), event, thread->last_time,
+                argument, 0);
+    thread->depth++;
+}
+
+static void end_span(ViewThread *thread, uint32_t event, uint64_t argument)
+{
+    thread->depth -= thread->depth > 0;
+    write_index(thread, ADA_WORD(ADA_KIND_SPAN_END, 0, depth_of(thread)), event, thread->last_time, argument,
+                0);
 }
 
 /* One event with its payload, as ada_write_event() writes it, with the kernel's time. */
@@ -423,7 +420,36 @@ void kernel_view_syscall(KernelView *view, const AdaKernelCall *call, uint32_t o
     if (!thread || (!enters && thread->in_call != number + 1))
         return;
     thread->in_call = enters ? number + 1 : 0;
-    write_span(thread, enters, call_event(view, number), call->value);
+    if (enters)
+        begin_span(thread, 0, call_event(view, number), call->value);
+    else
+        end_span(thread, call_event(view, number), call->value);
+}
+
+void kernel_view_found(KernelView *view, const ThreadLook *look, uint64_t time_ns, bool sched,
+                       const SyscallSet *calls)
+{
+    bool in_call = calls && look->call < SYSCALLS_MAX && calls->bits[look->call / 64] >> look->call % 64 & 1u;
+    const AdaKernelSched asleep = {.type = ADA_KERNEL_SWITCH_OUT,
+                                   .tid = look->tid,
+                                   .time_ns = time_ns,
+                                   .state = look->blocked ? ADA_KERNEL_BLOCKED : ADA_KERNEL_SLEEPS};
+    ViewThread *thread;
+
+    if (*find_link(view, look->tid) != 0 || !(sched || in_call) || view->thread_count >= VIEW_FOUND)
+        return;
+    thread = thread_at(view, look->tid, look->own_tid, time_ns);
+    if (!thread)
+        return;
+    if (in_call) {
+        thread->in_call = look->call + 1;
+        begin_span(thread, ADA_FLAG_EARLIER, call_event(view, look->call), look->argument);
+        if (look->owner != 0)
+            write_index(thread, ADA_WORD(ADA_KIND_INSTANT, 0, depth_of(thread)), VIEW_OWNER,
+                        thread->last_time, look->owner, 0);
+    }
+    if (sched)
+        kernel_view_sched(view, &asleep, look->own_tid);
 }
 
 void kernel_view_uprobe(KernelView *view, const AdaKernelCall *call, const KernelUprobe *uprobe,
@@ -442,5 +468,26 @@ void kernel_view_uprobe(KernelView *view, const AdaKernelCall *call, const Kerne
         return;
     }
     thread->calls[number] = (uint16_t)(thread->calls[number] + (call->type == ADA_KERNEL_UPROBE ? 1 : -1));
-    write_span(thread, call->type == ADA_KERNEL_UPROBE, event, call->value);
+    if (call->type == ADA_KERNEL_UPROBE)
+        begin_span(thread, 0, event, call->value);
+    else
+        end_span(thread, event, call->value);
+}
+
+void kernel_view_thread_ended(KernelView *view, uint32_t tid, uint64_t time_ns)
+{
+    uint16_t *link = find_link(view, tid);
+    ViewThread *thread;
+    uint32_t call;
+
+    if (*link == 0)
+        return;
+    thread = &view->threads[*link - 1];
+    if (thread->last_time < time_ns)
+        thread->last_time = time_ns;
+    call = thread->in_call - 1; /* of none: no system call */
+    if (call == SYS_exit || call == SYS_exit_group)
+        end_span(thread, call_event(view, call), 0);
+    *link = thread->next;
+    close_thread(view, thread);
 }

@@ -8,7 +8,7 @@
  *     BPF ring -> kernel_view_sched() -> lanes -> drain -> file
  *
  * The events: sched.switch_in, sched.switch_out and sched.wakeup, whose argument is the time that ended, in ns; a span syscall.NAME
- * for each system call. Time stamps are the
+ * for each system call; an instant futex.owner of who is found waiting. Time stamps are the
  * kernel's, of CLOCK_MONOTONIC. The caller is the producer of all lanes; one thread uses a view.
  *
  * The segment is the collector's own memory and ends with it: if it is killed, what was not in the file is lost. The last ledger before that has it as
@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "user/base/syscall_names.h"
+#include "user/collector/thread_look.h"
 #include "user/kernel/kernel_assist.h"
 #include "user/lane/segment.h"
 
@@ -43,12 +45,24 @@ void kernel_view_sched(KernelView *view, const AdaKernelSched *record, uint32_t 
 /* The same for a system call: a span of its name, with the first argument and the result. */
 void kernel_view_syscall(KernelView *view, const AdaKernelCall *call, uint32_t own_tid);
 
-/* The same for a function: an instant uprobe.SYMBOL with the first argument; if its returns are recorded, a span, with the result. */
+/*
+ * A thread that waited already when its process began to be watched, as of `time_ns`: a span of the system call that it is in, if that is wanted
+ * (`calls` may be NULL), which began earlier, and in it an instant futex.owner with the id of the thread it waits for, if that is known; with
+ * `sched` an event sched.switch_out that ends 0 ns of running. Nothing, if the kernel told of the thread before, or half of the view's room is
+ * taken: the rest is for threads that do something.
+ */
+void kernel_view_found(KernelView *view, const ThreadLook *look, uint64_t time_ns, bool sched,
+                       const SyscallSet *calls);
+
+/* As kernel_view_sched() for a function: an instant uprobe.SYMBOL with the first argument; if its returns are recorded, a span, with the result. */
 void kernel_view_uprobe(KernelView *view, const AdaKernelCall *call, const KernelUprobe *uprobe,
                         uint32_t own_tid);
 
-/* Nothing more will come of this thread (its id in the initial pid namespace). */
-void kernel_view_thread_ended(KernelView *view, uint32_t tid);
+/*
+ * Nothing more will come of this thread (its id in the initial pid namespace), which ended at this time (CLOCK_MONOTONIC). Who leaves by exit(2) does
+ * not return from it: its span ends here.
+ */
+void kernel_view_thread_ended(KernelView *view, uint32_t tid, uint64_t time_ns);
 
 /* Threads that have not ended. */
 uint32_t kernel_view_threads(const KernelView *view);

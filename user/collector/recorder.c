@@ -100,10 +100,12 @@ static void follow(Recorder *recorder)
     struct epoll_event events[16];
 
     while (!recorder->target->is_over(recorder)) {
-        uint32_t pause = recorder->polling ? RECORDER_POLL_MS : recorder->poll_ms;
+        uint32_t pause = recorder->polling ? RECORDER_POLL_MS : recorder->poll_ms * recorder->calm;
         int timeout = recorder_has_views(recorder) ? RECORDER_SCHED_MS : pause ? (int)pause : -1;
         int count = epoll_wait(recorder->epoll, events, sizeof(events) / sizeof(events[0]), timeout);
 
+        if (count > 0)
+            recorder->calm = 1;
         for (int i = 0; i < count; i++)
             obey(recorder, events[i].data.u32);
         if (recorder_has_views(recorder))
@@ -207,6 +209,7 @@ static Recorder *new_recorder(const RecorderConfig *config, SessionConfig *sessi
     session->on_done = recorder_note_done;
     session->context = recorder;
     recorder->config = config;
+    recorder->calm = 1;
     recorder->target = config->argv ? &recorder_launch_target : &recorder_attach_target;
     recorder->epoll = recorder->signals = recorder->command_pidfd = recorder->timer = -1;
     recorder->file_state = session->state_fd;

@@ -110,6 +110,12 @@ void recorder_rotate(Recorder *recorder);
 /* Keeps the payloads around this moment, of the process with that pid; of all: 0. */
 void recorder_mark(Recorder *recorder, pid_t pid);
 
+/*
+ * Lets one of several processes go: what it published is recorded, and no more of it as long as it lives, whatever it runs. Nothing happens for
+ * one that is not recorded, nor for those of a command.
+ */
+void recorder_detach(Recorder *recorder, pid_t pid);
+
 /* A process announced a segment of its own (ADA_ANNOUNCE_OWN). Takes over its descriptors. */
 void recorder_announce(Recorder *recorder, const Announcement *announcement);
 

@@ -17,6 +17,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/base/parse.h"
 #include "user/collector/attach_queue.h"
 #include "user/collector/follow_table.h"
@@ -27,6 +28,7 @@
 
 #define NS_PER_S 1000000000ull
 #define HOUSEKEEPING_MS 1000 /* with kernel assistance */
+#define CALM_MAX 4u          /* while nothing happens, it comes so many times as rarely */
 
 /* RECORDER_WATCH_OWN + */
 enum { WATCH_QUEUE, WATCH_FOLLOWED /* + place */ };
@@ -90,7 +92,7 @@ static bool may_record(const Recorder *recorder, const ProcessIdentity *identity
 
 static enum attach_failure take_target(Recorder *recorder, AttachTarget *target)
 {
-    bool may = may_record(recorder, &target->identity);
+    bool may = may_record(recorder, &target->identity) && !recorder_has_let_go(recorder, target->identity.pid);
     int error = may ? add_members(recorder, target) : 0;
 
     attach_close(target); /* what is left */
@@ -148,6 +150,8 @@ static bool try_wait(void *context, AttachWait *wait, bool last)
 {
     Recorder *recorder = context;
 
+    if (recorder_has_let_go(recorder, wait->pid))
+        return true;
     if (wait->hold.fd >= 0)
         return try_held(recorder, wait, last);
     return recorder_find_member(recorder, wait->pid) || !is_unripe(search(recorder, wait->pid));
@@ -183,6 +187,7 @@ static int follow(Recorder *recorder, pid_t pid, int pidfd)
         return error;
     }
     recorder_watch_process(recorder, pid, recorder->config->with_children ? ADA_KERNEL_WITH_CHILDREN : 0);
+    recorder_find_waiting(recorder, pid);
     return 0;
 }
 
@@ -274,7 +279,7 @@ static void look_for_library(void *context, pid_t pid)
 {
     Recorder *recorder = context;
 
-    if (is_followed(recorder, pid) || !attach_uses_library(pid) || !follow_meant(recorder, pid, true))
+    if (is_followed(recorder, pid) || !process_segments_any(pid) || !follow_meant(recorder, pid, true))
         return;
     if (is_unripe(search(recorder, pid)))
         search_again(recorder, pid);
@@ -332,6 +337,8 @@ static void note_program(Recorder *recorder, const AdaKernelLifecycle *exec)
 {
     pid_t pid = (pid_t)exec->tgid;
 
+    if (recorder_has_let_go(recorder, pid))
+        return;
     leave_if_not_ours(recorder, pid);
     if (recorder->config->discover && !is_followed(recorder, pid))
         (void)follow_meant(recorder, pid, false);
@@ -347,7 +354,8 @@ static void note_segment(Recorder *recorder, const AdaKernelLifecycle *record)
     AttachHold hold;
     int error;
 
-    if (pid == getpid() || (!known && (record->flags & ADA_KERNEL_UNWATCHED) && !recorder->config->discover))
+    if (pid == getpid() || recorder_has_let_go(recorder, pid) ||
+        (!known && (record->flags & ADA_KERNEL_UNWATCHED) && !recorder->config->discover))
         return;
     error = attach_hold(pid, record->descriptor, &hold);
     if (!known && (record->flags & ADA_KERNEL_UNWATCHED))
@@ -412,7 +420,7 @@ static void check_images(Recorder *recorder, const Followed *followed)
         Member *member = &recorder->members.items[i];
 
         if (member->pid != followed->pid || member->ended ||
-            attach_has_segment(member->pid, member->descriptor, member->device, member->inode))
+            process_segments_has(member->pid, member->descriptor, member->device, member->inode))
             continue;
         if (!process_has_ended(followed->pidfd)) /* else it has none because it ended */
             recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_EXEC});
@@ -436,20 +444,26 @@ static void poll_targets(Recorder *recorder)
 {
     struct Following *following = recorder->following;
     uint64_t now = ada_clock_monotonic_ns();
-    bool look;
+    bool look, all_told;
 
     if (now < following->next_poll)
         return;                                                 /* only ends of members are waited for */
     following->next_poll = now + recorder->poll_ms * 900000ull; /* a little less than it is asked after */
     look = !recorder->kernel || has_lost(recorder);
+    all_told = following->segments_told && !look;
     if (recorder->config->discover && (look || !following->segments_told))
         discover(recorder, now);
     for (size_t i = 0; i < following->table.count; i++) { /* it grows */
         Followed followed = following->table.items[i];
 
-        if (followed.pid != 0 && !process_has_ended(followed.pidfd))
-            look_after(recorder, &followed, look || !kernel_assist_is_watched(recorder->kernel, followed.pid));
+        if (followed.pid != 0 && !followed.left && !process_has_ended(followed.pidfd)) {
+            bool told = !look && kernel_assist_is_watched(recorder->kernel, followed.pid);
+
+            look_after(recorder, &followed, !told);
+            all_told = all_told && told && !followed.again;
+        }
     }
+    recorder->calm = !all_told ? 1 : recorder->calm < CALM_MAX ? 2 * recorder->calm : CALM_MAX;
 }
 
 static void woken(Recorder *recorder, uint32_t number)
@@ -458,6 +472,34 @@ static void woken(Recorder *recorder, uint32_t number)
         forget_if_ended(recorder, number - WATCH_FOLLOWED);
     else
         attach_queue_try(&recorder->following->queue, ada_clock_monotonic_ns(), try_wait, recorder);
+}
+
+/* ---- letting go ---------------------------------------------------------------------------------- */
+
+bool recorder_has_let_go(const Recorder *recorder, pid_t pid)
+{
+    const Followed *followed = recorder->following ? follow_table_find(&recorder->following->table, pid) : NULL;
+
+    return followed && followed->left && !process_has_ended(followed->pidfd); /* else the number is another's */
+}
+
+static void detach(Recorder *recorder, pid_t pid)
+{
+    Followed *followed;
+
+    recorder_take_kernel_events(recorder); /* ends of its threads come first; and it may have gone itself */
+    followed = follow_table_find(&recorder->following->table, pid);
+    if (!followed || followed->left)
+        return;
+    followed->left = true;
+    recorder_unwatch_process(recorder, pid);
+    recorder_close_view(recorder, pid);
+    for (size_t i = 0; i < recorder->members.count; i++) {
+        Member *member = &recorder->members.items[i];
+
+        if (member->pid == pid)
+            recorder_end_member(recorder, member, (ProcessEnd){.kind = ADAT_DEATH_DETACHED});
+    }
 }
 
 /* ---- the target --------------------------------------------------------------------------------- */
@@ -535,10 +577,15 @@ static void interrupted(Recorder *recorder, const struct signalfd_siginfo *info)
     recorder->over = true;
 }
 
-/* Whether anybody is left, or may come. How members ended may take a moment to be known. */
-static bool is_anybody_left(const Recorder *recorder)
+/* Whether anybody is there, or may come. How members ended may take a moment to be known. */
+static bool is_anybody_there(const Recorder *recorder)
 {
-    return recorder->config->discover || recorder->following->table.live > 0 || recorder->members.live > 0;
+    const FollowTable *table = &recorder->following->table;
+    bool any = recorder->config->discover || recorder->members.live > 0;
+
+    for (size_t i = 0; i < table->count && !any; i++)
+        any = table->items[i].pid != 0 && !table->items[i].left;
+    return any;
 }
 
 static bool is_over(Recorder *recorder)
@@ -548,10 +595,10 @@ static bool is_over(Recorder *recorder)
     if (recorder->over ||
         (recorder->timer >= 0 && read(recorder->timer, &expirations, sizeof(expirations)) > 0))
         return true;
-    if (is_anybody_left(recorder))
+    if (is_anybody_there(recorder))
         return false;
     recorder_take_kernel_events(recorder); /* the last one may have had a child */
-    return !is_anybody_left(recorder);
+    return !is_anybody_there(recorder);
 }
 
 static void finish(Recorder *recorder)
@@ -579,6 +626,7 @@ const RecorderTarget recorder_attach_target = {
     .interrupted = interrupted,
     .told = told,
     .woken = woken,
+    .detach = detach,
     .poll = poll_targets,
     .is_over = is_over,
     .finish = finish,

@@ -30,6 +30,7 @@ void recorder_inbox_fini(RecorderInbox *inbox)
         drop_announcement(&inbox->announcements[i]);
     free(inbox->announcements);
     free(inbox->done);
+    pid_list_fini(&inbox->detach);
     if (inbox->event >= 0)
         close(inbox->event);
     pthread_mutex_destroy(&inbox->lock);
@@ -99,6 +100,16 @@ void recorder_rotate(Recorder *recorder)
     session_next_file(recorder->session);
 }
 
+void recorder_detach(Recorder *recorder, pid_t pid)
+{
+    RecorderInbox *inbox = &recorder->inbox;
+
+    pthread_mutex_lock(&inbox->lock);
+    (void)pid_list_add(&inbox->detach, pid); /* without memory it is recorded on, as can be seen */
+    pthread_mutex_unlock(&inbox->lock);
+    wake(inbox);
+}
+
 void recorder_mark(Recorder *recorder, pid_t pid)
 {
     session_mark(recorder->session, pid);
@@ -128,12 +139,16 @@ void recorder_take_inbox(Recorder *recorder)
     inbox->count = inbox->capacity = 0;
     inbox->done = NULL;
     inbox->done_count = inbox->done_capacity = 0;
+    inbox->detach = (PidList){0};
     pthread_mutex_unlock(&inbox->lock);
     recorder->over |= todo.stop;
     for (size_t i = 0; i < todo.count; i++)
         take_announcement(recorder, &todo.announcements[i]);
+    for (size_t i = 0; recorder->target->detach && i < todo.detach.count; i++)
+        recorder->target->detach(recorder, todo.detach.items[i]);
     for (size_t i = 0; i < todo.done_count; i++)
         recorder_release_claim(recorder, todo.done[i]);
+    pid_list_fini(&todo.detach);
     free(todo.announcements);
     free(todo.done);
 }

@@ -93,6 +93,7 @@ typedef struct RecorderInbox {
     uint32_t *done; /* numbers of processes that the session has forgotten */
     size_t done_count;
     size_t done_capacity;
+    PidList detach; /* processes to be let go */
 } RecorderInbox;
 
 /* A segment whose process has ended, and is not drained to its last record yet. */
@@ -120,6 +121,8 @@ typedef struct RecorderTarget {
     void (*told)(Recorder *recorder, const AdaKernelLifecycle *record);
     /* A descriptor that was watched as RECORDER_WATCH_OWN + number became readable. May be NULL. */
     void (*woken)(Recorder *recorder, uint32_t number);
+    /* recorder_detach(). May be NULL. */
+    void (*detach)(Recorder *recorder, pid_t pid);
     /* Every recorder->poll_ms at least, if that is not 0. */
     void (*poll)(Recorder *recorder);
     bool (*is_over)(Recorder *recorder);
@@ -144,6 +147,7 @@ struct Recorder {
     uint32_t interrupts;
     bool polling;     /* some member's end is not known yet */
     uint32_t poll_ms; /* how often the target is to be asked; 0: only what is readable matters */
+    uint32_t calm; /* by how much that is rarer, as nothing happens; set by the target, 1 after whatever happens */
     int write_state;
     uint64_t marks; /* that config->on_marks() was called for */
     uint64_t checked_at;
@@ -173,6 +177,9 @@ struct Recorder {
     int timer; /* -1: no end was set */
     bool over;
 };
+
+/* recorder_attach.c: whether the process was let go, and lives. */
+bool recorder_has_let_go(const Recorder *recorder, pid_t pid);
 
 extern const RecorderTarget recorder_launch_target;
 extern const RecorderTarget recorder_attach_target;
@@ -263,11 +270,17 @@ static inline bool recorder_has_views(const Recorder *recorder)
     return recorder->config->sched || recorder->config->syscalls || recorder->config->uprobe_count > 0;
 }
 
+/* Tells the view of a process which of its threads wait already. Once, after it is watched. */
+void recorder_find_waiting(Recorder *recorder, pid_t pid);
+
 /* Takes what the scheduler did. */
 void recorder_take_sched_records(Recorder *recorder);
 
 /* A thread ended: nothing more will come of it. */
 void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit);
+
+/* Of a process that is not watched any more: takes what is left of it, and closes its view. */
+void recorder_close_view(Recorder *recorder, pid_t pid);
 
 /* Takes what is left, and closes all of them. */
 void recorder_close_views(Recorder *recorder);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "user/access/kernel_access.h"
 #include "user/collector/recorder_internal.h"
 
 /* A process announces itself before its threads end, so whoever did so before the event must be known. */
@@ -105,7 +106,7 @@ int recorder_start_kernel(Recorder *recorder, SessionConfig *session)
     if (recorder->config->no_bpf)
         (void)snprintf(recorder->kernel_reason, sizeof(recorder->kernel_reason), "--no-bpf");
     else
-        error = kernel_assist_create(&config, &recorder->kernel, recorder->kernel_reason);
+        error = kernel_access_create(&config, &recorder->kernel, recorder->kernel_reason);
     if (error && (rule || recorder_has_views(recorder))) {
         if (recorder->config->on_kernel_missing)
             recorder->config->on_kernel_missing(recorder->config->context, rule, recorder->kernel_reason);

@@ -219,6 +219,8 @@ void recorder_accept_own(Recorder *recorder, Announcement *announcement)
     if (fstat(announcement->segment, &status) < 0 ||
         segment_is_claimed_here(status.st_dev, status.st_ino, NULL))
         return; /* it says so again */
+    if (recorder_has_let_go(recorder, announcement->pid))
+        return;
     if (segment_attach(announcement->segment, &segment) != 0)
         return; /* not a segment of ours: whoever sent it is not traced */
     recorder_supersede(recorder, announcement->pid, UINT64_MAX);

@@ -5,6 +5,8 @@
 
 #include "user/base/array.h"
 #include "user/collector/recorder_internal.h"
+#include "user/collector/thread_look.h"
+#include "user/lane/clock.h"
 
 /* After so many the recorder looks after everything else. */
 #define SCHED_RECORDS_AT_ONCE 65536u
@@ -85,17 +87,24 @@ static void remove_view(Recorder *recorder, ViewEntry *entry)
     *entry = views->items[--views->count];
 }
 
+/* NULL: it cannot be had. */
+static KernelView *view_of(Recorder *recorder, pid_t pid)
+{
+    ViewEntry *entry = find_view(recorder, pid);
+
+    if (!entry)
+        entry = add_view(recorder, pid);
+    return entry ? entry->view : NULL;
+}
+
 /* Where a record goes that the kernel tells of a process. NULL: nowhere, so that it is lost. */
 static KernelView *view_for_record(Recorder *recorder, uint32_t pid)
 {
-    ViewEntry *entry = find_view(recorder, (pid_t)pid);
+    KernelView *view = view_of(recorder, (pid_t)pid);
 
-    if (!entry)
-        entry = add_view(recorder, (pid_t)pid);
-    if (entry && entry->view)
-        return entry->view;
-    session_lose_kernel_record(recorder->session);
-    return NULL;
+    if (!view)
+        session_lose_kernel_record(recorder->session);
+    return view;
 }
 
 /* The thread's id in its own pid namespace. */
@@ -128,15 +137,52 @@ static void put_call(Recorder *recorder, const AdaKernelCall *call)
                            own_tid_of(recorder, call->tid));
 }
 
+/* As many records as the ring can hold. */
+static void take_all_records(Recorder *recorder)
+{
+    for (uint32_t i = 0; i < SCHED_RING_ROUNDS; i++)
+        recorder_take_sched_records(recorder);
+}
+
+static bool is_one_of(const ThreadLooks *looks, uint32_t own_tid)
+{
+    for (size_t i = 0; own_tid != 0 && i < looks->count; i++) {
+        if (looks->items[i].own_tid == own_tid)
+            return true;
+    }
+    return false;
+}
+
+void recorder_find_waiting(Recorder *recorder, pid_t pid)
+{
+    uint64_t now = ada_clock_monotonic_ns();
+    ThreadLooks looks;
+
+    if (!recorder->kernel || (!recorder->config->sched && !recorder->config->syscalls))
+        return;
+    (void)thread_look_all(pid, &looks); /* without memory for all: those that there are */
+    take_all_records(recorder);         /* what the kernel told meanwhile is newer */
+    for (size_t i = 0; i < looks.count; i++)
+        looks.items[i].own_tid = own_tid_of(recorder, looks.items[i].tid);
+    for (size_t i = 0; i < looks.count; i++) {
+        ThreadLook *look = &looks.items[i];
+        KernelView *view = look->waits ? view_of(recorder, pid) : NULL;
+
+        if (!is_one_of(&looks, look->owner))
+            look->owner = 0;
+        if (view)
+            kernel_view_found(view, look, now, recorder->config->sched, recorder->config->syscalls);
+    }
+    thread_looks_clear(&looks);
+}
+
 void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
 {
     ViewEntry *entry;
 
     if (!recorder_has_views(recorder) || exit->type != ADA_KERNEL_EXIT)
         return;
-    /* What it did before comes before: as many as the ring can hold. */
-    for (uint32_t i = 0; i < SCHED_RING_ROUNDS; i++)
-        recorder_take_sched_records(recorder);
+    take_all_records(recorder); /* what it did before comes before */
     entry = find_view(recorder, (pid_t)exit->tgid);
     if (!entry)
         return;
@@ -147,15 +193,29 @@ void recorder_tell_views(Recorder *recorder, const AdaKernelLifecycle *exit)
                                   .code = signal ? signal : exit->exit_code >> 8 & 0xff};
     }
     if (entry->view)
-        kernel_view_thread_ended(entry->view, exit->tid);
+        kernel_view_thread_ended(entry->view, exit->tid, exit->time_ns);
     if (entry->end.kind != 0 && (!entry->view || kernel_view_threads(entry->view) == 0))
         remove_view(recorder, entry);
 }
 
+void recorder_close_view(Recorder *recorder, pid_t pid)
+{
+    ViewEntry *entry;
+
+    if (!recorder->kernel || !recorder_has_views(recorder))
+        return;
+    take_all_records(recorder);
+    entry = find_view(recorder, pid);
+    if (!entry)
+        return;
+    entry->end = (ProcessEnd){.kind = ADAT_DEATH_DETACHED};
+    remove_view(recorder, entry);
+}
+
 void recorder_close_views(Recorder *recorder)
 {
-    for (uint32_t i = 0; recorder->kernel && i < SCHED_RING_ROUNDS; i++)
-        recorder_take_sched_records(recorder);
+    if (recorder->kernel)
+        take_all_records(recorder);
     for (size_t i = 0; i < recorder->views.count; i++) {
         ViewEntry *entry = &recorder->views.items[i];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/collector/segment_recovery.h"
 
-#include "user/drain/thread_drain.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/registry/thread_registry.h"
 
 static void recover_slot(const Segment *segment, uint32_t slot, AdatThreadKey key, const AdatRecovery *recovery)

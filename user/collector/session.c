@@ -134,7 +134,7 @@ void session_tell_kernel_events(Session *session, KernelEvents *events)
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-int session_write_session_block(Session *session)
+static int write_session_block(Session *session)
 {
     const char *const *strings = session->config.strings;
     static const char recording_key[] = "recording", key[] = "file_number";
@@ -148,7 +148,7 @@ int session_write_session_block(Session *session)
         size += strlen(strings[i]) + 1;
     if (session->config.files)
         size += sizeof(recording_key) + sizeof(session->recording) + sizeof(key) +
-                (size_t)snprintf(number, sizeof(number), "%u", session->result.files + 1) + 1;
+                (size_t)snprintf(number, sizeof(number), "%u", session->result.files) + 1;
     text = malloc(size + 1);
     if (!text)
         return -ENOMEM;
@@ -168,6 +168,14 @@ int session_write_session_block(Session *session)
                         sizeof(session->first_anchor));
     session_write_clock_anchor(session);
     return session_flush(session);
+}
+
+int session_name_file(Session *session)
+{
+    int error = session->named ? 0 : write_session_block(session);
+
+    session->named = error == 0;
+    return error;
 }
 
 static int create_iterator(Session *session)
@@ -226,8 +234,9 @@ int session_create(int fd, const SessionConfig *config, Session **session_out)
                         session->started_at);
     if (!error)
         error = session_name_recording(session);
+    session->result.files = 1;
     if (!error)
-        error = session_write_session_block(session);
+        error = session_name_file(session);
     if (error) {
         session_destroy(session);
         return error;

@@ -143,7 +143,7 @@ void session_mark_thread(Session *session, const KernelMark *mark);
  */
 void session_tell_kernel_events(Session *session, KernelEvents *events);
 
-/* The process is gone. */
+/* The process is gone; or, ADAT_DEATH_DETACHED: is to be recorded no more. */
 void session_process_ended(Session *session, uint32_t number, ProcessEnd end);
 
 /* Detaches what still runs, drains everything, writes ledger and trailer, and ends the drain thread. Waits. 0, or -errno of closing the file. */

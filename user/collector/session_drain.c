@@ -20,6 +20,9 @@
 #define SESSION_LINGER_NS 50000ull
 /* More processes than it can wait for at once it looks after itself. */
 #define SESSION_UNWATCHED_NS (10 * NS_PER_MS)
+/* The rarest housekeeping of a calm session, in times of the usual pause. */
+#define CALM_MAX 4u
+
 /* Ledger entries of threads that are done with go out when there are so many, or with housekeeping. */
 #define SESSION_LEDGER_ENTRIES 512u
 #define SESSION_LEDGER_ENTRIES_MAX 65536u /* in one block: 8 MB */
@@ -59,6 +62,16 @@ static void mark_processes(Session *session, pid_t pid)
     }
 }
 
+static void end_process(Session *session, TracedProcess *process, ProcessEnd end)
+{
+    if (end.kind != ADAT_DEATH_DETACHED) {
+        traced_process_end(process, end);
+    } else if (traced_process_ended(process).kind == 0) {
+        traced_process_detach(process);
+        session->result.detached++;
+    }
+}
+
 static void obey(Session *session, Command *command)
 {
     TracedProcess *process = find_process(session, command->number);
@@ -73,7 +86,7 @@ static void obey(Session *session, Command *command)
         break;
     case COMMAND_ENDED:
         if (process)
-            traced_process_end(process, command->end);
+            end_process(session, process, command->end);
         break;
     case COMMAND_MARK:
         mark_processes(session, command->pid);
@@ -106,10 +119,8 @@ static void obey_commands(Session *session)
     free(todo.items);
     if (session->stopping) {
         for (size_t i = 0; i < session->process_count; i++) {
-            if (traced_process_ended(session->processes[i]).kind == 0) {
-                traced_process_detach(session->processes[i]);
-                session->result.detached++;
-            }
+            if (traced_process_ended(session->processes[i]).kind == 0)
+                end_process(session, session->processes[i], (ProcessEnd){.kind = ADAT_DEATH_DETACHED});
         }
     }
 }
@@ -289,17 +300,41 @@ static uint64_t housekeeping_ns(const Session *session)
     return session->config.housekeeping_ns ? session->config.housekeeping_ns : NS_PER_S;
 }
 
+/* Whether nobody has recorded anything, or asked for metrics, since the last housekeeping, and all that happens next is told. */
+static bool is_calm(Session *session)
+{
+    MetricsHub *hub = session->config.metrics_hub;
+    bool asked = hub && metrics_hub_was_asked(hub);
+    bool silent = session->metrics.bytes == session->calm_bytes;
+
+    session->calm_bytes = session->metrics.bytes;
+    return silent && !asked && session->all_told && !session->batch.failing && !session->stopping;
+}
+
+/*
+ * Once a second; in a session that is calm rarer and rarer, down to once in CALM_MAX seconds, and metrics are collected no
+ * more often then: a hundred quiet processes took 0.21 to 0.23 % of a core without that. What wakes the drain thread before its time
+ * ends the calm.
+ */
 static void keep_house(Session *session, uint64_t now)
 {
     if ((int64_t)(now - session->next_housekeeping) < 0)
         return;
-    session->next_housekeeping = now + housekeeping_ns(session);
     session->ledger_due = true;
     session_measure_memory(session);
     session_write_clock_anchor(session);
     put_live_ledger(session);
     session_check_threads(session, now);
     session_count_threads(session);
+    session->calm = !is_calm(session) ? 1 : session->calm < CALM_MAX ? 2 * session->calm : CALM_MAX;
+    session->next_housekeeping = now + session->calm * housekeeping_ns(session);
+}
+
+static void end_calm(Session *session, uint64_t now)
+{
+    session->calm = 1;
+    if (session->next_housekeeping > now + housekeeping_ns(session))
+        session->next_housekeeping = now + housekeeping_ns(session);
 }
 
 static void forget_process(Session *session, size_t index)
@@ -360,6 +395,7 @@ static bool iterate(Session *session)
     DrainIteration iteration;
 
     measure_cycles(session, ada_clock_monotonic_ns());
+    (void)session_name_file(session);
     for (size_t i = 0; i < session->process_count; i++)
         traced_process_prepare(session->processes[i], &session->batch);
     drain_iteration(session->iterator, session->stopping, &iteration);
@@ -442,12 +478,22 @@ static void rest(Session *session, uint32_t control)
     }
     now = ada_clock_monotonic_ns();
     next = session->next_housekeeping;
-    if (metrics_due != 0 && metrics_due < next)
+    if (session->calm == 1 && metrics_due != 0 && metrics_due < next)
         next = metrics_due;
+    if (session->calm > 1 &&
+        session->file_due < next) /* no nearer than a second: it may be that it can't begin yet */
+        next = session->file_due > now + housekeeping_ns(session) ? session->file_due
+                                                                  : now + housekeeping_ns(session);
     longest = (int64_t)(next - now) > 0 ? next - now : 1;
     if (session->process_count >= ADA_FUTEX_WAIT_MAX && longest > SESSION_UNWATCHED_NS)
         longest = SESSION_UNWATCHED_NS;
     sleep_for(session, control, ADA_COLLECTOR_SLEEPS, longest);
+    if (session->calm > 1) {
+        uint64_t woken = ada_clock_monotonic_ns();
+
+        if (woken - now < longest)
+            end_calm(session, woken);
+    }
 }
 
 /* ---- closing ----------------------------------------------------------------------------------- */
@@ -496,8 +542,10 @@ static int write_accounts(Session *session)
 
 int session_write_last_accounts(Session *session)
 {
-    int error;
+    int error = session_name_file(session);
 
+    if (error)
+        return error;
     session_write_clock_anchor(session);
     error = write_deaths(session);
     return error ? error : write_accounts(session);
@@ -538,6 +586,7 @@ void *session_drain_main(void *argument)
 
     /* Ticks are to come when they are due, and not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1ul);
+    session->calm = 1;
     session->next_housekeeping = ada_clock_monotonic_ns() + housekeeping_ns(session);
     session_measure_memory(session);
     session_begin_files(session);

@@ -32,7 +32,6 @@ int session_name_recording(Session *session)
 
 void session_begin_files(Session *session)
 {
-    session->result.files = 1;
     session->file_due =
         due_after(session->started_at, session->config.files ? session->config.files->duration_ns : 0);
 }
@@ -95,8 +94,9 @@ void session_rotate(Session *session, uint64_t now)
     }
     finish(session);
     drain_batch_next_file(&session->batch, writer);
-    (void)session_write_session_block(session);
     session->result.files++;
+    session->named = false;
+    (void)session_name_file(session);
     session->file_retry = 0;
     session->file_due = due_after(now, files->duration_ns);
 }

@@ -72,6 +72,9 @@ struct Session {
     AdatClock first_anchor; /* from here on the rate of the cycle counter is measured */
     uint64_t started_at;
     uint64_t next_housekeeping;
+    uint32_t calm;       /* by how much housekeeping is rarer than it was asked for: see keep_house() */
+    uint64_t calm_bytes; /* taken over by the last housekeeping */
+    bool all_told;       /* the kernel tells of all threads, as far as the last housekeeping knows */
     ada_global_metrics_t global;
     uint64_t memory_bytes; /* of this process, when last measured */
     MetricsFigures ended;  /* of processes that are done with */
@@ -91,6 +94,7 @@ struct Session {
     uint64_t file_due;       /* when the next file is to begin; UINT64_MAX: not for the age of this one */
     uint64_t file_retry;     /* not before, as it failed */
     uint64_t finished_bytes; /* of earlier files */
+    bool named; /* the present file says what it is of, and has clocks; else that is tried again */
     bool stopping;
     bool closing; /* nothing is put into the file any more */
     SessionResult result;
@@ -130,8 +134,8 @@ void session_count_threads(Session *session);
 
 KernelStatus session_kernel_status(const Session *session);
 
-/* Begins a file: what it is of, and the clocks. */
-int session_write_session_block(Session *session);
+/* Unless that is in it: begins a file with what it is of, and the clocks. 0, or -errno: not all of it is there, and the next call tries again. */
+int session_name_file(Session *session);
 
 /* Before the first file is begun: what all files of the recording have in common. 0 or -errno of getrandom(2). */
 int session_name_recording(Session *session);

@@ -106,6 +106,7 @@ void session_check_threads(Session *session, uint64_t now)
 {
     uint64_t lost = 0;
 
+    session->all_told = session->config.kernel != NULL;
     death_book_give_up(&session->deaths, 0, now > DEATH_PATIENCE_NS ? now - DEATH_PATIENCE_NS : 0);
     if (session->config.kernel) {
         AdaKernelCounters counters;
@@ -116,10 +117,13 @@ void session_check_threads(Session *session, uint64_t now)
     for (size_t i = 0; i < session->process_count; i++) {
         if (traced_process_is_view(session->processes[i]))
             continue; /* who writes there knows */
-        if (lost != session->kernel_lost)
+        if (lost != session->kernel_lost) {
             traced_process_check_threads(session->processes[i], UINT32_MAX);
-        else if (!is_told(session, session->processes[i]))
+            session->all_told = false;
+        } else if (!is_told(session, session->processes[i])) {
             traced_process_check_threads(session->processes[i], THREAD_CHECKS);
+            session->all_told = false;
+        }
     }
     session->kernel_lost = lost;
 }

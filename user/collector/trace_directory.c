@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/access/output_place.h"
 #include "user/base/array.h"
 #include "user/base/thread.h"
 #include "user/collector/trace_directory_internal.h"
@@ -63,9 +64,24 @@ static void tell_owed(TraceDirectory *directory, bool stopping)
 
 /* ---- bringing files to the disk --------------------------------------------------------------- */
 
+/*
+ * Files that are brought to the disk together: so many that few of the file system's transactions are needed, so few that limits are kept to
+ * meanwhile. Beside a program that kept the disk busy, 217 files of 1 MB took 2.5 s; one by one, 49 took 4.1 s (ext4, Linux 6.18).
+ */
+#define FILES_TOGETHER 32
+
+/* A file on its way to the disk. */
+typedef struct Arrival {
+    TraceFile file;
+    char partial[TRACE_FILE_NAME_SIZE];
+    bool named; /* as a complete one */
+    int error;  /* of what was done last */
+} Arrival;
+
 /* Its contents are on the disk before its name says so. */
-static int complete_file(const TraceDirectory *directory, const TraceFile *file, const char *partial)
+static int complete_file(const TraceDirectory *directory, Arrival *arrival)
 {
+    const TraceFile *file = &arrival->file;
     char complete[TRACE_FILE_NAME_SIZE];
     struct stat status;
     int error;
@@ -73,24 +89,41 @@ static int complete_file(const TraceDirectory *directory, const TraceFile *file,
     trace_file_name_format(complete, file->number, TRACE_FILE_COMPLETE);
     if (fsync(file->fd) < 0 || fstat(file->fd, &status) < 0)
         return -errno;
-    if (!trace_file_is_at(file->place, partial, status.st_ino))
+    if (!trace_file_is_at(file->place, arrival->partial, status.st_ino))
         return -ENOENT;
     ADA_TEST_POINT("complete.synced");
     if (directory->config.compress)
         compressor_note(file->place, file->number);
-    error = trace_file_rename(file->place, partial, complete);
+    error = trace_file_rename(file->place, arrival->partial, complete);
     ADA_TEST_POINT("complete.renamed");
+    arrival->named = !error;
     return error;
 }
 
 /* Nothing could be written to it: while the disk is full, there would be one more each second. */
-static int give_up_file(const TraceFile *file, const char *partial)
+static int give_up_file(const Arrival *arrival)
 {
+    const TraceFile *file = &arrival->file;
     struct stat status;
 
     if (fsync(file->fd) < 0 || fstat(file->fd, &status) < 0)
         return -errno;
-    return status.st_size == 0 ? trace_file_remove(file->place, partial) : 0;
+    return status.st_size == 0 ? trace_file_remove(file->place, arrival->partial) : 0;
+}
+
+/* Their new names are on the disk: those of files that lie in the same directory at once. */
+static void sync_names(Arrival *arrivals, size_t count)
+{
+    for (size_t end, begin = 0; begin < count; begin = end) {
+        int error;
+
+        for (end = begin + 1; end < count && arrivals[end].file.moves == arrivals[begin].file.moves;)
+            end++;
+        error = fsync(arrivals[begin].file.place) < 0 ? -errno : 0;
+        for (size_t i = begin; i < end; i++)
+            if (!arrivals[i].error)
+                arrivals[i].error = error;
+    }
 }
 
 static void close_file(const TraceFile *file)
@@ -99,29 +132,43 @@ static void close_file(const TraceFile *file)
     close(file->place);
 }
 
-static void take(TraceDirectory *directory, const TraceFile *file)
+static void take_in(TraceDirectory *directory, const Arrival *arrival)
 {
-    char partial[TRACE_FILE_NAME_SIZE];
+    const TraceFile *file = &arrival->file;
     struct stat status = {0};
-    bool complete = file->complete;
     KeptFile kept;
-    int error;
 
-    trace_file_name_format(partial, file->number, TRACE_FILE_PARTIAL);
-    error = complete ? complete_file(directory, file, partial) : give_up_file(file, partial);
-    if (error) {
-        trace_directory_tell_error(directory, "complete", partial, error);
-        complete = false;
-    }
+    if (arrival->error)
+        trace_directory_tell_error(directory, "complete", arrival->partial, arrival->error);
     (void)fstat(file->fd, &status); /* cannot fail: it is open */
     close_file(file);
     if (file->moves != directory->placed || status.st_nlink == 0 || status.st_size == 0)
         return; /* in a directory that nobody finds, or nowhere */
-    kept = kept_file_of(file->number, complete ? TRACE_FILE_COMPLETE : TRACE_FILE_PARTIAL, &status);
-    kept.owed = complete;
+    kept = kept_file_of(file->number, arrival->named ? TRACE_FILE_COMPLETE : TRACE_FILE_PARTIAL, &status);
+    kept.owed = arrival->named && !arrival->error;
     trace_directory_keep(directory, &kept);
     trace_directory_apply_limits(directory);
     tell_owed(directory, false);
+}
+
+/* At most FILES_TOGETHER. */
+static void take_together(TraceDirectory *directory, const TraceFile *files, size_t count)
+{
+    Arrival arrivals[FILES_TOGETHER];
+
+    for (size_t i = 0; i < count; i++) {
+        arrivals[i] = (Arrival){.file = files[i]};
+        trace_file_name_format(arrivals[i].partial, files[i].number, TRACE_FILE_PARTIAL);
+        /* All are under way before the first is waited for: one transaction has the places of most. An error is told by fsync(2). */
+        if (count > 1)
+            (void)sync_file_range(files[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    }
+    for (size_t i = 0; i < count; i++)
+        arrivals[i].error =
+            files[i].complete ? complete_file(directory, &arrivals[i]) : give_up_file(&arrivals[i]);
+    sync_names(arrivals, count);
+    for (size_t i = 0; i < count; i++)
+        take_in(directory, &arrivals[i]);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------- */
@@ -191,8 +238,10 @@ static void take_all(TraceDirectory *directory)
 
     directory->finished = (FileQueue){0};
     pthread_mutex_unlock(&directory->lock);
-    for (size_t i = 0; i < todo.count; i++)
-        take(directory, &todo.items[i]);
+    for (size_t done = 0, count; done < todo.count; done += count) {
+        count = todo.count - done < FILES_TOGETHER ? todo.count - done : FILES_TOGETHER;
+        take_together(directory, todo.items + done, count);
+    }
     free(todo.items);
     pthread_mutex_lock(&directory->lock);
 }
@@ -253,17 +302,6 @@ static void *directory_main(void *argument)
 
 /* ---- the directory itself --------------------------------------------------------------------- */
 
-static int check_place(int fd)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    if ((status.st_uid != geteuid() && status.st_uid != 0) || (status.st_mode & S_IWOTH))
-        return -EPERM;
-    return 0;
-}
-
 /* Its name in the directory above survives a crash, too. Best effort: we may not be allowed to open that. */
 static void sync_parent(int fd)
 {
@@ -278,22 +316,17 @@ static void sync_parent(int fd)
 /* The descriptor of the directory, which is ours alone, or -errno; *made_out says if it was made. */
 static int open_place(const TraceDirectoryConfig *config, bool *made_out)
 {
-    bool made = mkdir(config->path, 0750) == 0;
-    int fd, error = 0;
+    bool made = false;
+    int fd = output_place_open(config->path, config->adopt, &made);
+    int error = 0;
 
-    if (!made && (!config->adopt || errno != EEXIST))
-        return -errno;
-    fd = open(config->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        error = -errno;
-    else if (!made)
-        error = check_place(fd);
+        return fd;
     /* File systems without locks are not refused. */
-    if (!error && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         error = -EBUSY;
     if (error) {
-        if (fd >= 0)
-            close(fd);
+        close(fd);
         if (made)
             (void)rmdir(config->path);
         return error;

@@ -99,7 +99,7 @@ static int recover(TraceDirectory *directory, const KeptFile *file, int fd, uint
     error = cut_off(fd, &status, valid_bytes);
     if (error)
         return error;
-    error = trace_file_rename(directory->place, from, to);
+    error = trace_file_rename_synced(directory->place, from, to);
     ADA_TEST_POINT("adopt.renamed");
     return error;
 }

@@ -181,7 +181,7 @@ static int replace(TraceDirectory *directory, KeptFile *file)
         return -errno;
     if (!trace_file_is_at(directory->place, from, status.st_ino))
         return -ENOENT;
-    error = trace_file_rename(directory->place, from, to);
+    error = trace_file_rename_synced(directory->place, from, to);
     if (error)
         return error;
     ADA_TEST_POINT("compress.renamed");

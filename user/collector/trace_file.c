@@ -95,9 +95,16 @@ int trace_file_remove(int directory, const char *name)
 
 int trace_file_rename(int directory, const char *from, const char *to)
 {
-    if (renameat2(directory, from, directory, to, RENAME_NOREPLACE) < 0 || fsync(directory) < 0)
-        return -errno;
-    return 0;
+    return renameat2(directory, from, directory, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+int trace_file_rename_synced(int directory, const char *from, const char *to)
+{
+    int error = trace_file_rename(directory, from, to);
+
+    if (error)
+        return error;
+    return fsync(directory) < 0 ? -errno : 0;
 }
 
 uint64_t trace_file_written_at(const struct stat *status)

@@ -34,8 +34,11 @@ bool trace_file_is_at(int directory, const char *name, ino_t inode);
 /* 0 also if it is gone already. Errors of unlinkat(2), negative. */
 int trace_file_remove(int directory, const char *name);
 
-/* Gives a file its final name, which must be free, and brings that to the disk. 0 or -errno. */
+/* Gives a file its final name, which must be free. It is on the disk with the next fsync(2) of the directory. 0 or -errno. */
 int trace_file_rename(int directory, const char *from, const char *to);
+
+/* The same, and brings it to the disk. */
+int trace_file_rename_synced(int directory, const char *from, const char *to);
 
 /* Time of its last write, ns since 1970; 0: before. */
 uint64_t trace_file_written_at(const struct stat *status);

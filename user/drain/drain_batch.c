@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "user/drain/thread_drain.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/lane/clock.h"
 #include "user/lane/test_point.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/drain/thread_drain_account.h"
 #include "user/lane/clock.h"
 #include "user/lane/test_point.h"
 

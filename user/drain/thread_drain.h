@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Draining one thread: from its two lanes into blocks of a batch, with an exact account.
+ * Draining one thread: from its two lanes into blocks of a batch, with an exact account (thread_drain_account.h).
  *
  * drain_thread_lanes() copies what is published into the batch's buffer and checks the copy: the index lane
  * always, the detail lane as far as somebody wants it - all of it with `--detail always`; else around marks,
@@ -15,7 +15,7 @@
 #include "user/drain/drain_scheduler.h"
 #include "user/drain/mark_matcher.h"
 #include "user/drain/weight_rule.h"
-#include "user/file/adat_account.h"
+#include "user/file/adat_format.h"
 
 /* A process, for the drain of its threads. It is there as long as one of them is. */
 struct DrainSource {
@@ -59,6 +59,9 @@ bool thread_drain_has_work(const ThreadDrainState *state, bool in_place);
 /* The same for a thread that was quiet: one load; ring swaps give hints of their own. */
 bool thread_drain_stirred(const ThreadDrainState *state);
 
+/* Whether all was taken over that the thread had recorded when thread_drain_note_end() noted it. */
+bool thread_drain_reached_end(const ThreadDrainState *state);
+
 /*
  * One visit. 0 and *visit_out; -EPROTO: a lane holds impossible values, drain it no more.
  */
@@ -74,61 +77,5 @@ int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *recor
 
 /* Writes the THREAD block if it was not written yet, was lost, or says another name. */
 void thread_drain_describe(ThreadDrainState *state, DrainBatch *batch);
-
-/*
- * One lane's account in this file. `final`: the producer is gone and the lane is drained, so nothing is pending.
- * The batch must have been flushed.
- */
-void thread_drain_account(const ThreadDrainState *state, uint32_t lane_kind, bool final,
-                          AdatAccount *account_out);
-
-/*
- * The present account of a lane in use, which is to go into the batch. What was taken back beyond where this collector has come to is
- * pending: should it die now, the one after it goes on from there. Nothing of the thread is in the batch.
- */
-void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
-
-/* Both are in the batch: settled with its write. */
-void thread_drain_told(ThreadDrainState *state);
-
-/*
- * What the file tells, the collector that comes after this one need not: it begins behind that. Only after the write that has it; what is
- * noted is never more than what is in a file. If this collector is killed between the two, the one after it finds
- * in the file what was not noted: thread_drain_recover().
- */
-void thread_drain_settle(LaneDrain *drain);
-void thread_drain_settle_lane(Lane *lane, const AdatLaneProgress *progress);
-
-/*
- * Notes what the files of a collector that was killed have of a lane, as that collector would have. Before any thread_drain_init(), by
- * who has the claim. False, and nothing is noted: there cannot be so many records.
- */
-bool thread_drain_recover(ThreadLaneSet *lanes, uint32_t lane_kind, const AdatLaneProgress *in_file);
-
-/* Notes where the lanes of a thread that may go on are when it is left; and whether all up to there was taken over. */
-void thread_drain_note_end(ThreadDrainState *state);
-bool thread_drain_reached_end(const ThreadDrainState *state);
-
-/* Whether all that an ended thread recorded or lost is in the account of a collector before us. */
-bool thread_drain_is_settled(const ThreadLaneSet *lanes);
-
-/* Closes one lane's account as above, `final`. It is to be settled once it is in the file. */
-void thread_drain_end(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
-
-/*
- * Closes one lane's account though its thread may go on: it ends with the last record that was taken over, and nothing is
- * pending. What the thread records after that belongs to the account of the next collector. To be settled once it is in the file. As above,
- * the batch must have been flushed.
- */
-void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
-
-/*
- * Closes one lane's account in this file, as above; what its thread records after that belongs to the next file of the same
- * recording. The batch must have been flushed.
- */
-void thread_drain_next_file(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out);
-
-/* Adds what the accounts in earlier files of the recording came to, to one that is of the present file. */
-void thread_drain_add_earlier(const ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/export/dashboard.h"
 
+#include "user/base/embed.h"
+
 /* For tools that know nothing of the build. */
 #ifndef ADA_DASHBOARD
 #define ADA_DASHBOARD "user/export/dashboard.html"
@@ -12,13 +14,4 @@ const char ada_dashboard_policy[] =
     "default-src 'none'; script-src '" ADA_DASHBOARD_SCRIPT_HASH "'; style-src '" ADA_DASHBOARD_STYLE_HASH "'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-__asm__(".pushsection .rodata\n"
-        ".hidden ada_dashboard_begin\n"
-        ".hidden ada_dashboard_end\n"
-        ".globl ada_dashboard_begin\n"
-        ".globl ada_dashboard_end\n"
-        "ada_dashboard_begin:\n"
-        ".incbin \"" ADA_DASHBOARD "\"\n"
-        "ada_dashboard_end:\n"
-        ".byte 0\n"
-        ".popsection\n");
+EMBED_FILE(ada_dashboard, ADA_DASHBOARD);

@@ -60,7 +60,8 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_BLOCK_KERNEL 11u  /* AdatKernelSummary, then AdatKernelThread[] */
 #define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[]: a part of the index */
 #define ADAT_BLOCK_MARK 13u    /* AdatMark */
-#define ADAT_BLOCK_TYPES 14u
+#define ADAT_BLOCK_SYMBOLS 14u /* AdatModuleSymbols, AdatSymbol[], then the names */
+#define ADAT_BLOCK_TYPES 15u
 
 /* Block flags. */
 #define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
@@ -307,6 +308,37 @@ ADA_ABI_ASSERT(sizeof(AdatKernelThread) == 144, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, torn) == 32, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, run_ns) == 64, "");
 ADA_ABI_ASSERT(__builtin_offsetof(AdatKernelThread, wakeups) == 128, "");
+
+/*
+ * What functions of one module are called: those that addresses of the file's events are in, so that it can be read where the module's file is
+ * not. Added once the file is complete (user/file/adat_append.h). A module may have several such blocks. Symbols ascend, and lie apart.
+ */
+#define ADAT_EMBEDDED_MAX (1u << 20) /* symbols in one block: a reader refuses more */
+#define ADAT_EMBEDDED_NAME_MAX 4096u /* bytes of a name with its NUL: likewise */
+
+typedef struct AdatModuleSymbols {
+    uint32_t symbol_count;
+    uint32_t names_bytes; /* of all names, each with its NUL */
+    uint32_t build_id_size; /* as in AdaModule: which module it is. Without a build-id it is known by size and path */
+    uint8_t build_id[ADA_BUILD_ID_MAX];
+    uint64_t module_size;
+    char path[ADA_MODULE_PATH_SIZE]; /* NUL-terminated */
+    uint64_t reserved;
+} AdatModuleSymbols;
+ADA_ABI_ASSERT(sizeof(AdatModuleSymbols) == 256, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatModuleSymbols, build_id) == 12, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatModuleSymbols, module_size) == 32, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatModuleSymbols, path) == 40, "");
+
+/* Where one function is the innermost. Places are from the module's base. */
+typedef struct AdatSymbol {
+    uint64_t start;
+    uint64_t function; /* where it begins: not behind `start` */
+    uint32_t size;     /* bytes from `start` on, at least 1 */
+    uint32_t name;     /* offset in the names; as it stands in the module's file, mangled */
+} AdatSymbol;
+ADA_ABI_ASSERT(sizeof(AdatSymbol) == 24, "");
+ADA_ABI_ASSERT(__builtin_offsetof(AdatSymbol, size) == 16, "");
 
 /*
  * The index: one entry for each block that is not a part of the index itself, in the file's order. It is

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands for kernel_assist.c in a build without BPF: there is never a KernelAssist. */
-#include "user/kernel/kernel_assist.h"
+/* Stands for kernel_assist.c and kernel_programs.c in a build without BPF: there is never a KernelAssist. */
+#include "user/kernel/kernel_programs.h"
 
 #include <errno.h>
 
@@ -14,9 +14,41 @@ int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist
     return kernel_support_refuse(reason, -EOPNOTSUPP, "built without BPF");
 }
 
+int kernel_assist_adopt(const KernelHandles *handles, const KernelControl *control, KernelAssist **assist_out,
+                        char reason[KERNEL_REASON_SIZE])
+{
+    (void)handles, (void)assist_out;
+    control->destroy(control->context);
+    return kernel_support_refuse(reason, -EOPNOTSUPP, "built without BPF");
+}
+
 void kernel_assist_destroy(KernelAssist *assist)
 {
     (void)assist;
+}
+
+int kernel_programs_create(const KernelAssistConfig *config, KernelPrograms **programs_out,
+                           char reason[KERNEL_REASON_SIZE])
+{
+    (void)config, (void)programs_out;
+    return kernel_support_refuse(reason, -EOPNOTSUPP, "built without BPF");
+}
+
+void kernel_programs_destroy(KernelPrograms *programs)
+{
+    (void)programs;
+}
+
+int kernel_programs_follow(KernelPrograms *programs, bool follow)
+{
+    (void)programs, (void)follow;
+    return -EOPNOTSUPP;
+}
+
+void kernel_programs_handles(const KernelPrograms *programs, KernelHandles *handles_out)
+{
+    (void)programs;
+    *handles_out = (KernelHandles){.follows = false};
 }
 
 int kernel_assist_watch(KernelAssist *assist, pid_t pid, uint32_t flags)

@@ -57,6 +57,47 @@ typedef struct KernelAssistConfig {
 int kernel_assist_create(const KernelAssistConfig *config, KernelAssist **assist_out,
                          char reason[KERNEL_REASON_SIZE]);
 
+/* The kernel's objects that kernel assistance works with. */
+enum kernel_handle {
+    KERNEL_HANDLE_LIFECYCLE_RING, /* maps */
+    KERNEL_HANDLE_SCHED_RING,
+    KERNEL_HANDLE_TARGETS,
+    KERNEL_HANDLE_THREAD_INDICES,
+    KERNEL_HANDLE_FREE_INDICES,
+    KERNEL_HANDLE_COUNTERS,
+    KERNEL_HANDLE_THREADS,
+    KERNEL_HANDLE_ON_CPU,
+    KERNEL_HANDLE_INDICES_USED,
+    KERNEL_HANDLE_TARGET_FILTER,
+    KERNEL_HANDLE_LOOK,    /* the link of the iterator */
+    KERNEL_HANDLE_ON_FORK, /* programs, from here to the end */
+    KERNEL_HANDLE_ON_EXEC,
+    KERNEL_HANDLE_ON_EXIT,
+    KERNEL_HANDLE_ON_MEMFD_ENTER,
+    KERNEL_HANDLE_ON_MEMFD_EXIT,
+    KERNEL_HANDLES,
+};
+
+typedef struct KernelHandles {
+    int fds[KERNEL_HANDLES]; /* -1: there is none */
+    bool follows;            /* switches and wakeups, at the moment */
+    bool tells_segments;
+} KernelHandles;
+
+/* Who has loaded the programs. Called by the thread that calls kernel_assist_follow() or kernel_assist_destroy(). */
+typedef struct KernelControl {
+    int (*follow)(void *context, bool follow); /* 0 or -errno */
+    void (*destroy)(void *context);            /* detaches all */
+    void *context;
+} KernelControl;
+
+/*
+ * The same with programs that were loaded elsewhere (kernel_programs.h). The descriptors are duplicated. The control is taken over, also on
+ * failure.
+ */
+int kernel_assist_adopt(const KernelHandles *handles, const KernelControl *control, KernelAssist **assist_out,
+                        char reason[KERNEL_REASON_SIZE]);
+
 /* Detaches. NULL is allowed. */
 void kernel_assist_destroy(KernelAssist *assist);
 

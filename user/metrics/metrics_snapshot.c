@@ -123,8 +123,14 @@ const MetricsSnapshot *metrics_hub_acquire(MetricsHub *hub)
 {
     const MetricsSnapshot *snapshot;
 
+    ada_store_relaxed(&hub->asked, 1u);
     pthread_mutex_lock(&hub->lock);
     snapshot = metrics_snapshot_share(hub->latest);
     pthread_mutex_unlock(&hub->lock);
     return snapshot;
+}
+
+bool metrics_hub_was_asked(MetricsHub *hub)
+{
+    return ada_exchange_acq_rel(&hub->asked, 0u) != 0;
 }

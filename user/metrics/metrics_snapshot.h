@@ -166,6 +166,7 @@ const MetricsSnapshot *metrics_snapshot_share(const MetricsSnapshot *snapshot);
 typedef struct MetricsHub {
     pthread_mutex_t lock; /* held for some instructions: to take a reference, or to exchange the pointer */
     MetricsSnapshot *latest;
+    uint32_t asked; /* 1: by metrics_hub_acquire(), since metrics_hub_was_asked() took it back; a hint that goes with nothing */
 } MetricsHub;
 
 void metrics_hub_init(MetricsHub *hub);
@@ -179,5 +180,8 @@ bool metrics_hub_try_publish(MetricsHub *hub, MetricsSnapshot *snapshot);
 
 /* The latest snapshot, to be given back with metrics_snapshot_release(). NULL: there is none yet. Any thread. */
 const MetricsSnapshot *metrics_hub_acquire(MetricsHub *hub);
+
+/* Whether somebody has asked for a snapshot since this was last asked. Any thread. */
+bool metrics_hub_was_asked(MetricsHub *hub);
 
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "user/drain/thread_drain.h"
+#include "user/drain/thread_drain_account.h"
 #include "user/metrics/metrics_rate.h"
 #include "user/metrics/sched_figures.h"
 

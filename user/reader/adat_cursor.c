@@ -9,6 +9,12 @@
 #include "user/reader/file_pool.h"
 #include "user/reader/set.h"
 
+/*
+ * Events are refused when all rings are full, so between two blocks: each block is of one ring. A header counts what was refused until
+ * the drain looked, which may be behind the blocks that it took on that visit: so many blocks on, at most.
+ */
+#define DOUBT_BLOCKS 64u
+
 /* One thread on its way through the trace. */
 typedef struct LaneCursor {
     const AdatReader *reader;
@@ -24,6 +30,12 @@ typedef struct LaneCursor {
     uint32_t position; /* in the loaded block */
     uint32_t count;    /* events in it; 0 = none is loaded */
     uint64_t first_record;
+    bool begun;           /* a block was loaded */
+    bool after_loss;      /* of the first event of the loaded block: see AdatEvent */
+    uint32_t doubt;       /* blocks to come in front of which events may have been refused */
+    uint32_t file;        /* of the loaded block */
+    uint64_t next_record; /* behind it */
+    uint64_t refused;     /* as its header counts */
 
     /* the detail block that served last; `details` are the places of its records */
     size_t detail_next; /* index of that block, plus 1; 0 = none */
@@ -31,6 +43,12 @@ typedef struct LaneCursor {
     uint32_t *details;
     size_t details_capacity;
     uint32_t detail_count;
+
+    /* losses, as blocks tell them: each file counts its own */
+    bool losses_begun;     /* a block was loaded */
+    uint32_t losses_file;  /* of it */
+    uint64_t lost;         /* up to it, since the cursor began */
+    uint64_t lost_in_file; /* of them those of this file, and those before the cursor began */
 } LaneCursor;
 
 struct AdatCursor {
@@ -128,6 +146,23 @@ static bool lane_seek_event(const AdatCursor *cursor, LaneCursor *lane)
     return false;
 }
 
+/* Takes in what the next block, which was loaded, says of losses. */
+static void note_losses(LaneCursor *lane, const AdatBlockHeader *header, uint32_t file)
+{
+    uint64_t lost = header->dropped_full + header->dropped_nested + header->dropped_io + header->recycled;
+
+    if (!lane->losses_begun)
+        lane->lost_in_file = lane->next_block > 0 ? lost : 0;
+    else if (file != lane->losses_file)
+        lane->lost_in_file = 0;
+    if (lost > lane->lost_in_file) {
+        lane->lost += lost - lane->lost_in_file;
+        lane->lost_in_file = lost;
+    }
+    lane->losses_begun = true;
+    lane->losses_file = file;
+}
+
 static int reserve_events(LaneCursor *lane, size_t count)
 {
     AdaIndexEvent *events;
@@ -151,6 +186,25 @@ static int load_block(AdatCursor *cursor, const LaneCursor *lane, const BlockRef
     return fd < 0 ? fd : block_load(fd, block, buffer);
 }
 
+/* Whether events may be missing in front of a block. */
+static void lane_note_losses(LaneCursor *lane, const BlockRef *block, const AdatBlockHeader *header)
+{
+    const AdatAccount *account = &lane->thread->info.events;
+    uint64_t refused = header->dropped_full + header->dropped_nested;
+    bool next_file = lane->begun && block->file != lane->file;
+
+    /* Each file counts anew, and what was refused behind its last block only its ledger tells. */
+    if (next_file ? account->dropped_full + account->dropped_nested > 0 : refused != lane->refused)
+        lane->doubt = DOUBT_BLOCKS;
+    lane->after_loss = lane->begun && (lane->doubt > 0 || block->first_record != lane->next_record);
+    if (lane->doubt > 0)
+        lane->doubt--;
+    lane->begun = true;
+    lane->file = block->file;
+    lane->next_record = block->first_record + block->record_count;
+    lane->refused = refused;
+}
+
 static int lane_load(AdatCursor *cursor, LaneCursor *lane)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
@@ -167,12 +221,14 @@ static int lane_load(AdatCursor *cursor, LaneCursor *lane)
     if (err)
         return err;
     memcpy(&header, lane->block.data, sizeof(header));
+    note_losses(lane, &header, block->file);
     held = (uint32_t)(block->payload_bytes / event_pack_size(header.flags));
     count = block->record_count < held ? block->record_count : held;
     err = reserve_events(lane, count);
     if (err)
         return err;
     event_unpack(header.flags, header.first_time, lane->block.data + sizeof(header), count, lane->events);
+    lane_note_losses(lane, block, &header);
     lane->next_block++;
     lane->position = 0;
     lane->count = count;
@@ -299,7 +355,9 @@ int adat_cursor_next(AdatCursor *cursor, AdatEvent *event_out)
         event_out->thread = &lane->thread->info;
         event_out->process = adat_reader_process(lane->reader, lane->thread->info.process);
         event_out->record = lane->first_record + lane->position;
+        event_out->after_loss = lane->after_loss && lane->position == 0;
         event_out->event = lane->events[lane->position];
+        event_out->lost = lane->lost;
         cursor->event = event_out->event;
         cursor->current = lane;
         lane->position++;

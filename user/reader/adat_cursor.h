@@ -28,7 +28,17 @@ typedef struct AdatEvent {
     const AdatThreadInfo *thread;
     const AdatProcessInfo *process;
     uint64_t record; /* number within the lane */
+    /*
+     * Events of this thread may have been lost between the one before and this one: there is a hole in the record numbers, or
+     * events were refused for want of room, which have no numbers, and this was near. False: none was, but those of a handler that never came back.
+     */
+    bool after_loss;
     AdaIndexEvent event;
+    /*
+     * Records of its lane that were lost up to its block, or shortly after, as the block says; counted from where the cursor begins to
+     * read the lane. Never decreases. What was lost behind a file's last block of the lane only its account tells.
+     */
+    uint64_t lost;
 } AdatEvent;
 
 /* `config` NULL = everything. -ENOMEM. The reader must outlive the cursor. */

@@ -167,10 +167,9 @@ static int read_files(AdatReader *reader, size_t first, size_t end, size_t *may_
             reader->files.items[reader->files.count - 1].fd = fd;
         else if (fd >= 0)
             close(fd);
-        if (error == -ENOMEM)
-            return error;
+        if (error == -ENOMEM || pack_tables(reader))
+            return -ENOMEM;
         good += error == 0;
-        pack_tables(reader);
     }
     return good > 0 ? 0 : -ENOENT;
 }
@@ -418,6 +417,13 @@ int64_t adat_reader_time(const AdatReader *reader, size_t process, uint64_t tick
     size_t hint = 0;
 
     return clock_line_convert(&reader->clock, reader_clock_kind(reader, process), ticks, &hint);
+}
+
+int64_t adat_reader_monotonic_time(const AdatReader *reader, uint64_t monotonic_ns)
+{
+    size_t hint = 0;
+
+    return clock_line_convert(&reader->clock, ADA_CLOCK_MONOTONIC, monotonic_ns, &hint);
 }
 
 uint64_t adat_reader_realtime(const AdatReader *reader, int64_t time_ns)

@@ -155,6 +155,9 @@ const AdaEventDescriptor *adat_reader_descriptor(const AdatReader *reader, uint3
 /* The module that a code address of a process belongs to, or NULL. */
 const AdaModule *adat_reader_module(const AdatReader *reader, uint32_t process, uint64_t address);
 
+/* How many functions have their names in the trace itself, and of how many modules. */
+size_t adat_reader_embedded(const AdatReader *reader, size_t *modules_out);
+
 #define ADAT_NAME_MAX 320u
 
 /*
@@ -184,6 +187,9 @@ uint64_t adat_reader_clock_error(const AdatReader *reader);
  * decreases with the ticks.
  */
 int64_t adat_reader_time(const AdatReader *reader, size_t process, uint64_t ticks);
+
+/* The same of CLOCK_MONOTONIC in ns, which deaths are told in. */
+int64_t adat_reader_monotonic_time(const AdatReader *reader, uint64_t monotonic_ns);
 
 /* Such a time to nanoseconds of CLOCK_REALTIME since 1970. */
 uint64_t adat_reader_realtime(const AdatReader *reader, int64_t time_ns);

@@ -139,6 +139,20 @@ static void check_kernel(Check *check, const Block *block)
     }
 }
 
+static void check_symbols(Check *check, const Block *block)
+{
+    const char *wrong = embedded_check(block->payload, block->header->payload_bytes);
+    AdatModuleSymbols head;
+
+    if (wrong) {
+        verify_problem(check, "symbols: %s", wrong);
+        return;
+    }
+    memcpy(&head, block->payload, sizeof(head));
+    if (check->reader->info.closed && !embedded_is_known(check->reader, &head))
+        verify_problem(check, "symbols of a module that is not in the file");
+}
+
 static int note_block(Check *check, const Block *block)
 {
     if (array_reserve_one(&check->blocks, &check->block_capacity, check->block_count, sizeof(*check->blocks)))
@@ -215,6 +229,9 @@ static int check_block(Check *check, const Block *block)
         break;
     case ADAT_BLOCK_MARK:
         check_mark(check, block);
+        break;
+    case ADAT_BLOCK_SYMBOLS:
+        check_symbols(check, block);
         break;
     default:
         break;

@@ -300,6 +300,8 @@ int collect_block(AdatReader *reader, const Block *block)
         return collect_kernel(reader, block);
     case ADAT_BLOCK_MARK:
         return collect_mark(reader, block);
+    case ADAT_BLOCK_SYMBOLS:
+        return embedded_collect(reader, block);
     default:
         return 0;
     }
@@ -322,5 +324,6 @@ void collect_free(AdatReader *reader)
     free(reader->sums.items);
     free(reader->unregistered.items);
     free(reader->marks.items);
+    embedded_free(reader);
     clock_line_fini(&reader->clock);
 }

@@ -2,6 +2,7 @@
 /* The second half of opening: tables are sorted, what belongs together is connected, sums are taken. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "user/reader/reader.h"
 
@@ -226,6 +227,33 @@ void sort_blocks(BlockRef *blocks, size_t count)
         qsort(blocks, count, sizeof(*blocks), compare_blocks);
 }
 
+static bool is_same_code(const AdaModule *a, const AdaModule *b)
+{
+    if (a->base != b->base || a->size != b->size || a->build_id_size != b->build_id_size)
+        return false;
+    return a->build_id_size ? memcmp(a->build_id, b->build_id, a->build_id_size) == 0
+                            : strcmp(a->path, b->path) == 0;
+}
+
+/* Sorted: what is, in part, where another one was before or after. Blocks do not say when. */
+static void note_replaced(AdatReader *reader)
+{
+    ModuleEntry *before = NULL; /* what reaches furthest of those before */
+
+    for (size_t i = 0; i < reader->modules.count; i++) {
+        ModuleEntry *entry = &reader->modules.items[i];
+
+        if (before && before->process == entry->process &&
+            entry->module.base - before->module.base < before->module.size) {
+            if (before->replaced || entry->replaced || !is_same_code(&before->module, &entry->module))
+                before->replaced = entry->replaced = true;
+            if (entry->module.size <= before->module.size - (entry->module.base - before->module.base))
+                continue;
+        }
+        before = entry;
+    }
+}
+
 /* What is described several times, last of all in the latest file. */
 static void keep_last(AdatReader *reader)
 {
@@ -236,6 +264,7 @@ static void keep_last(AdatReader *reader)
     SORT(&reader->descriptors, compare_descriptors);
     KEEP_LAST(&reader->descriptors, SAME_DESCRIPTOR, DROP_NOTHING);
     SORT(&reader->modules, compare_modules);
+    note_replaced(reader);
     KEEP_LAST(&reader->modules, SAME_MODULE, DROP_NOTHING);
 }
 
@@ -245,21 +274,25 @@ static size_t count_items(const AdatReader *reader)
            reader->modules.count + reader->sums.count + reader->unregistered.count;
 }
 
-void pack_tables(AdatReader *reader)
+int pack_tables(AdatReader *reader)
 {
+    if (embedded_pack(reader, false))
+        return -ENOMEM;
     if (count_items(reader) < 2 * reader->packed_size || count_items(reader) < PACKED_LEAST)
-        return;
+        return 0;
     keep_last(reader);
     accounts_pack(reader);
     reader->packed_size = count_items(reader);
+    return 0;
 }
 
 int connect_tables(AdatReader *reader, const AdatReader *before)
 {
     sort_blocks(reader->blocks.items, reader->blocks.count);
-    if (mention_threads(reader))
+    if (mention_threads(reader) || embedded_pack(reader, true))
         return -ENOMEM;
     keep_last(reader);
+    embedded_connect(reader);
     connect_blocks(reader);
     connect_processes(reader);
     connect_deaths(reader);

@@ -15,6 +15,7 @@
 
 #include "user/base/array.h"
 #include "user/file/block_scan.h"
+#include "user/reader/debugdata.h"
 
 #define SECTIONS_MAX (1u << 20) /* for each of which libelf takes some hundred bytes */
 #define NOTES_BYTES_MAX ((uint64_t)1 << 20)
@@ -58,8 +59,16 @@ typedef struct ElfFile {
     size_t section_count;
     Elf_Scn *symtab; /* NULL: there is none */
     Elf_Scn *dynsym;
+    Elf_Scn *debugdata; /* likewise */
     ElfIdentity identity;
 } ElfFile;
+
+/* Functions of one table, or of several. */
+typedef struct SymbolList {
+    Symbol *items;
+    size_t count;
+    size_t capacity;
+} SymbolList;
 
 /* ---- the file --------------------------------------------------------------------------------- */
 
@@ -111,6 +120,17 @@ static void take_build_id(ElfFile *file, Elf_Data *data)
     }
 }
 
+static bool has_name(const ElfFile *file, const GElf_Shdr *header, const char *name)
+{
+    const char *found;
+    size_t names;
+
+    if (elf_getshdrstrndx(file->elf, &names) != 0)
+        return false;
+    found = elf_strptr(file->elf, names, header->sh_name);
+    return found && strcmp(found, name) == 0;
+}
+
 static void take_section(ElfFile *file, Elf_Scn *section, const GElf_Shdr *header)
 {
     Elf_Data *data;
@@ -123,6 +143,10 @@ static void take_section(ElfFile *file, Elf_Scn *section, const GElf_Shdr *heade
         break;
     case SHT_DYNSYM:
         file->dynsym = file->dynsym ? file->dynsym : section;
+        break;
+    case SHT_PROGBITS:
+        if (has_name(file, header, ".gnu_debugdata"))
+            file->debugdata = section;
         break;
     case SHT_NOTE:
         data = file->identity.build_id_size == 0 && header->sh_size <= NOTES_BYTES_MAX
@@ -208,13 +232,14 @@ static uint32_t rank_of(const GElf_Sym *symbol, const char *name)
 }
 
 /* Is it a function with a name, and in its section? Its end is where its size says, or the section's end if it has none. */
-static bool read_symbol(const ElfSymbols *self, const ElfFile *file, const GElf_Sym *from, Symbol *symbol)
+static bool read_symbol(const ElfSymbols *self, const ElfFile *file, const GElf_Sym *from, size_t names_at,
+                        Symbol *symbol)
 {
     unsigned type = GELF_ST_TYPE(from->st_info);
     uint64_t limit = UINT64_MAX;
 
     if ((type != STT_FUNC && type != STT_GNU_IFUNC) || from->st_shndx == SHN_UNDEF ||
-        from->st_name >= self->names_bytes || self->names[from->st_name] == '\0')
+        from->st_name >= self->names_bytes - names_at || self->names[names_at + from->st_name] == '\0')
         return false;
     if (from->st_shndx < SHN_LORESERVE) {
         const Section *section = from->st_shndx < file->section_count ? &file->sections[from->st_shndx] : NULL;
@@ -229,8 +254,8 @@ static bool read_symbol(const ElfSymbols *self, const ElfFile *file, const GElf_
         .start = from->st_value,
         .end = from->st_size > 0 && from->st_size < limit - from->st_value ? from->st_value + from->st_size
                                                                            : limit,
-        .name = from->st_name,
-        .rank = rank_of(from, self->names + from->st_name),
+        .name = (uint32_t)(names_at + from->st_name),
+        .rank = rank_of(from, self->names + names_at + from->st_name),
     };
     return true;
 }
@@ -306,35 +331,40 @@ static int make_ranges(ElfSymbols *self, const Symbol *symbols, size_t count)
     return 0;
 }
 
-/* The names that a table of symbols refers to. 0, -EFBIG, -EBADMSG or -ENOMEM. */
+/* Puts the names that a table of symbols refers to behind those that are there. 0, -EFBIG, -EBADMSG or -ENOMEM. */
 static int read_names(ElfSymbols *self, const ElfFile *file, const GElf_Shdr *table, size_t bytes_max)
 {
     Elf_Scn *section = elf_getscn(file->elf, table->sh_link);
     GElf_Shdr header;
     Elf_Data *data;
+    char *names;
 
     if (!section || !gelf_getshdr(section, &header) || header.sh_type != SHT_STRTAB ||
         (header.sh_flags & SHF_COMPRESSED) || table->sh_entsize != sizeof(Elf64_Sym))
         return -EBADMSG;
-    if (table->sh_size > bytes_max || header.sh_size > bytes_max - table->sh_size || header.sh_size > UINT32_MAX)
+    bytes_max -= self->bytes;
+    if (table->sh_size > bytes_max || header.sh_size > bytes_max - table->sh_size ||
+        header.sh_size > UINT32_MAX - 1 - self->names_bytes)
         return -EFBIG;
     data = elf_getdata(section, NULL);
     if (!data || !data->d_buf)
         return header.sh_size == 0 ? -ENODATA : -EBADMSG;
-    self->names = malloc(data->d_size + 1);
-    if (!self->names)
+    names = realloc(self->names, self->names_bytes + data->d_size + 1);
+    if (!names)
         return -ENOMEM;
-    memcpy(self->names, data->d_buf, data->d_size);
-    self->names[data->d_size] = '\0';
-    self->names_bytes = data->d_size;
-    self->bytes = (size_t)(table->sh_size + header.sh_size);
+    self->names = names;
+    memcpy(names + self->names_bytes, data->d_buf, data->d_size);
+    self->names_bytes += data->d_size + 1; /* with a NUL that ends the last one, whatever it is */
+    names[self->names_bytes - 1] = '\0';
+    self->bytes += (size_t)(table->sh_size + header.sh_size);
     return 0;
 }
 
-static int read_table(ElfSymbols *self, const ElfFile *file, Elf_Scn *section, size_t bytes_max)
+/* Adds a table's functions to the list. 0, -ENODATA, -EFBIG, -EBADMSG or -ENOMEM. */
+static int read_table(ElfSymbols *self, const ElfFile *file, Elf_Scn *section, size_t bytes_max,
+                      SymbolList *list)
 {
-    Symbol *symbols = NULL;
-    size_t count = 0, capacity = 0, entries;
+    size_t names_at = self->names_bytes, entries;
     GElf_Shdr header;
     Elf_Data *data;
     int err;
@@ -352,17 +382,24 @@ static int read_table(ElfSymbols *self, const ElfFile *file, Elf_Scn *section, s
         GElf_Sym from;
         Symbol symbol;
 
-        if (!gelf_getsym(data, (int)i, &from) || !read_symbol(self, file, &from, &symbol))
+        if (!gelf_getsym(data, (int)i, &from) || !read_symbol(self, file, &from, names_at, &symbol))
             continue;
-        err = array_reserve_one(&symbols, &capacity, count, sizeof(*symbols));
+        err = array_reserve_one(&list->items, &list->capacity, list->count, sizeof(*list->items));
         if (!err)
-            symbols[count++] = symbol;
+            list->items[list->count++] = symbol;
     }
-    if (!err && !symbols)
-        err = -ENODATA;
-    if (!err)
-        err = make_ranges(self, symbols, settle_symbols(symbols, count, self->names));
-    free(symbols);
+    return err;
+}
+
+/* Makes ranges of the list, and frees it. */
+static int finish(ElfSymbols *self, SymbolList *list)
+{
+    int err = list->count == 0
+                  ? -ENODATA
+                  : make_ranges(self, list->items, settle_symbols(list->items, list->count, self->names));
+
+    free(list->items);
+    *list = (SymbolList){0};
     return err;
 }
 
@@ -375,20 +412,89 @@ static void clear(ElfSymbols *self)
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
+static int read_whole(ElfSymbols *self, const ElfFile *file, size_t bytes_max)
+{
+    SymbolList list = {0};
+    int err = read_table(self, file, file->symtab, bytes_max, &list);
+
+    if (err)
+        free(list.items);
+    return err ? err : finish(self, &list);
+}
+
+/* The table of a file that is within another one. */
+static int read_inner(ElfSymbols *self, int fd, uint64_t file_bytes, size_t bytes_max, SymbolList *list)
+{
+    ElfFile inner = {0};
+    int err = check_header(fd, file_bytes);
+
+    if (err)
+        return err;
+    inner.elf = elf_begin(fd, ELF_C_READ, NULL);
+    err = inner.elf && elf_kind(inner.elf) == ELF_K_ELF ? take_sections(&inner) : -EBADMSG;
+    if (!err)
+        err = inner.symtab ? read_table(self, &inner, inner.symtab, bytes_max, list) : -ENODATA;
+    free(inner.sections);
+    (void)elf_end(inner.elf);
+    return err;
+}
+
+/* What was stripped, and is there compressed: all functions but those that are exported. */
+static int read_debugdata(ElfSymbols *self, const ElfFile *file, size_t bytes_max, SymbolList *list)
+{
+    uint64_t bytes = 0;
+    GElf_Shdr header;
+    Elf_Data *data;
+    int fd, err;
+
+    if (!gelf_getshdr(file->debugdata, &header) || header.sh_size > DEBUGDATA_BYTES_MAX)
+        return -EBADMSG;
+    data = elf_getdata(file->debugdata, NULL);
+    if (!data || !data->d_buf)
+        return -EBADMSG;
+    fd = debugdata_unpack(data->d_buf, data->d_size, bytes_max, &bytes);
+    if (fd < 0)
+        return fd;
+    err = read_inner(self, fd, bytes, bytes_max, list);
+    close(fd);
+    return err;
+}
+
+/* What cannot be read of the compressed table does not keep us from the exported functions, nor the other way round. */
+static int read_parts(ElfSymbols *self, const ElfFile *file, size_t bytes_max)
+{
+    SymbolList list = {0};
+    int exported = -ENODATA, rest = -ENODATA;
+
+    if (file->dynsym)
+        exported = read_table(self, file, file->dynsym, bytes_max, &list);
+    if (file->debugdata && exported != -ENOMEM)
+        rest = read_debugdata(self, file, bytes_max, &list);
+    if (exported == -ENOMEM || rest == -ENOMEM) {
+        free(list.items);
+        return -ENOMEM;
+    }
+    self->complete = rest == 0;
+    if (list.count > 0)
+        return finish(self, &list);
+    if (exported != -ENODATA && exported != 0)
+        return exported;
+    return rest == 0 || rest == -ENOSYS ? -ENODATA : rest;
+}
+
 /* What cannot be read of the whole table does not keep us from the exported functions. */
 static int read_symbols(ElfSymbols *self, const ElfFile *file, size_t bytes_max)
 {
-    int err = -ENODATA, whole = -ENODATA;
+    int err, whole = -ENODATA;
 
     if (file->symtab) {
-        whole = read_table(self, file, file->symtab, bytes_max);
+        whole = read_whole(self, file, bytes_max);
         self->complete = true;
-        if (!whole)
-            return 0;
+        if (!whole || whole == -ENOMEM)
+            return whole;
         clear(self);
     }
-    if (file->dynsym && whole != -ENOMEM)
-        err = read_table(self, file, file->dynsym, bytes_max);
+    err = read_parts(self, file, bytes_max);
     return err == -ENODATA ? whole : err;
 }
 
@@ -471,9 +577,10 @@ void elf_symbols_destroy(ElfSymbols *symbols)
     free(symbols);
 }
 
-const char *elf_symbols_find(const ElfSymbols *symbols, uint64_t address, uint64_t *start_out)
+const char *elf_symbols_find(const ElfSymbols *symbols, uint64_t address, ElfRange *range_out)
 {
     size_t low = 0, high = symbols->count;
+    const Range *found;
 
     /* the first one that begins beyond */
     while (low < high) {
@@ -486,8 +593,9 @@ const char *elf_symbols_find(const ElfSymbols *symbols, uint64_t address, uint64
     }
     if (low == 0 || address >= symbols->ranges[low - 1].end)
         return NULL;
-    *start_out = symbols->ranges[low - 1].symbol_start;
-    return symbols->names + symbols->ranges[low - 1].name;
+    found = &symbols->ranges[low - 1];
+    *range_out = (ElfRange){found->start, found->end, found->symbol_start};
+    return symbols->names + found->name;
 }
 
 bool elf_symbols_are_complete(const ElfSymbols *symbols)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions of one ELF file, by address: of .symtab, or of .dynsym where that is all there is.
+ * The functions of one ELF file, by address: of .symtab; or of .dynsym and of what is compressed in .gnu_debugdata (debugdata.h).
  *
  *   elf_symbols_open()     opens the file, makes sure that it is the one that is meant, takes its functions in
  *   elf_symbols_find()     which of them an address belongs to
@@ -43,12 +43,19 @@ int elf_symbols_open(const char *path, const ElfIdentity *identity, size_t bytes
 /* NULL is allowed. */
 void elf_symbols_destroy(ElfSymbols *symbols);
 
+/* Where a function is the innermost: [start, end). It may begin before, with others within it. */
+typedef struct ElfRange {
+    uint64_t start;
+    uint64_t end;
+    uint64_t function; /* where it begins */
+} ElfRange;
+
 /*
- * The name of the function that `address` is in, as it stands in the file, and where that function begins; NULL if it is in none.
+ * The name of the function that `address` is in, as it stands in the file, and the range around it; NULL if it is in none.
  * Of functions within others it is the innermost. Of names for one place it is one with a size, then global before local before weak, then the one
  * with fewer underscores in front, then the first of the alphabet. A function without a size reaches to the next one in its section.
  */
-const char *elf_symbols_find(const ElfSymbols *symbols, uint64_t address, uint64_t *start_out);
+const char *elf_symbols_find(const ElfSymbols *symbols, uint64_t address, ElfRange *range_out);
 
 /* Are all functions in it, and not only those that it exports? */
 bool elf_symbols_are_complete(const ElfSymbols *symbols);

@@ -43,8 +43,9 @@ const AdaModule *adat_reader_module(const AdatReader *reader, uint32_t process, 
     if (low == 0)
         return NULL;
     entry = &reader->modules.items[low - 1];
-    return entry->process == process && address - entry->module.base < entry->module.size ? &entry->module
-                                                                                          : NULL;
+    if (entry->process != process || entry->replaced || address - entry->module.base >= entry->module.size)
+        return NULL;
+    return &entry->module;
 }
 
 static const char *base_name(const char *path)

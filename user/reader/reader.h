@@ -48,7 +48,31 @@ typedef struct ModuleEntry {
     uint32_t process;
     uint64_t order;
     AdaModule module;
+    bool replaced; /* another one was in its place at another time: which of them an address is of is not known */
 } ModuleEntry;
+
+typedef struct EmbeddedSymbol {
+    uint64_t start; /* from the module's base */
+    uint64_t function;
+    uint32_t size;
+    uint32_t text; /* index of the text that the name is in */
+    const char *name;
+} EmbeddedSymbol;
+
+/* Symbols of one module that are in the trace: of one block, or of all of them once they are packed. */
+typedef struct EmbeddedModule {
+    AdatModuleSymbols head; /* which module it is */
+    uint64_t order;
+    EmbeddedSymbol *symbols; /* ascending, apart from each other */
+    size_t count;
+    bool known; /* the trace has such a module */
+} EmbeddedModule;
+
+/* Names of one block. */
+typedef struct EmbeddedText {
+    char *text; /* NULL: nobody needs it any more */
+    size_t users;
+} EmbeddedText;
 
 typedef struct LedgerNote {
     AdatLedgerEntry entry;
@@ -100,11 +124,15 @@ struct AdatReader {
     AdatFileInfo info;         /* of the file that is scanned; then of all together */
     size_t packed_size;        /* items of the tables after pack_tables() */
     StringTable session;
-    TABLE(ProcessEntry) processes;         /* by number */
-    TABLE(ThreadEntry) threads;            /* by number */
-    TABLE(BlockRef) blocks;                /* of events, by thread, lane, file, offset */
-    TABLE(DescriptorEntry) descriptors;    /* by process, id */
-    TABLE(ModuleEntry) modules;            /* by process, base */
+    TABLE(ProcessEntry) processes;      /* by number */
+    TABLE(ThreadEntry) threads;         /* by number */
+    TABLE(BlockRef) blocks;             /* of events, by thread, lane, file, offset */
+    TABLE(DescriptorEntry) descriptors; /* by process, id */
+    TABLE(ModuleEntry) modules;         /* by process, base */
+    TABLE(EmbeddedModule) embedded;     /* by identity */
+    TABLE(EmbeddedText) embedded_texts;
+    size_t embedded_symbols;               /* of all modules */
+    size_t embedded_packed;                /* after embedded_pack() */
     TABLE(AdatDeath) deaths;               /* in the file's order */
     TABLE(AdatKernelThread) thread_deaths; /* until they are connected */
     TABLE(LedgerNote) ledger;              /* final entries of one file, until its accounts are settled */
@@ -161,11 +189,29 @@ int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t fi
 void accounts_pack(AdatReader *reader);
 void accounts_apply(AdatReader *reader);
 
+/* embedded.c: what is wrong with a block of symbols, or NULL: nothing. */
+const char *embedded_check(const uint8_t *payload, size_t size);
+
+/* Takes a block of symbols in; one with something wrong in it is left out. 0 or -ENOMEM. */
+int embedded_collect(AdatReader *reader, const Block *block);
+
+/* Makes one table of each module, without what several blocks say. `always`, or when there is much of it. 0 or -ENOMEM. */
+int embedded_pack(AdatReader *reader, bool always);
+void embedded_free(AdatReader *reader);
+
+/* The name of the function that a place of a module is in, and where that begins; NULL: there is none. The table is packed. */
+const char *embedded_find(const AdatReader *reader, const AdaModule *module, uint64_t place,
+                          uint64_t *function_out);
+
+/* Once modules are connected, and symbols packed: whether a block of symbols is about a module of the trace. */
+void embedded_connect(AdatReader *reader);
+bool embedded_is_known(const AdatReader *reader, const AdatModuleSymbols *head);
+
 /* connect.c: orders blocks by thread, lane, file, offset. */
 void sort_blocks(BlockRef *blocks, size_t count);
 
-/* Forgets what later files say again, when there is much of it. */
-void pack_tables(AdatReader *reader);
+/* Forgets what later files say again, when there is much of it. 0 or -ENOMEM. */
+int pack_tables(AdatReader *reader);
 
 /* Sorts and connects the tables once all blocks are in. `before` as for reader_open_files(). 0 or -ENOMEM. */
 int connect_tables(AdatReader *reader, const AdatReader *before);

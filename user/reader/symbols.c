@@ -25,6 +25,7 @@ typedef struct Image {
     char *file;          /* NULL: none */
     ElfSymbols *symbols; /* NULL likewise */
     int error;
+    bool unnamed; /* see AdatSymbolsModule */
 } Image;
 
 typedef struct CacheEntry {
@@ -140,7 +141,7 @@ static bool is_same(const Image *image, const ElfIdentity *identity, const char 
 }
 
 /* NULL: there are too many, or no memory. */
-static const Image *find_image(AdatSymbols *self, const AdaModule *module, const char *path)
+static Image *find_image(AdatSymbols *self, const AdaModule *module, const char *path)
 {
     ElfIdentity identity = {.build_id_size = module->build_id_size, .memory_size = module->size};
     Image *image;
@@ -163,20 +164,15 @@ static const Image *find_image(AdatSymbols *self, const AdaModule *module, const
 
 /* ---- addresses -------------------------------------------------------------------------------- */
 
-/* Writes the symbol's name as users know it; returns its length, or 0 without a symbol. */
-static size_t symbol_name(const Image *image, uint64_t address, char name[ADAT_NAME_MAX])
+/* Writes a symbol's name as users know it, `distance` bytes behind where it begins; returns its length. */
+static size_t write_name(const char *symbol, uint64_t distance, char name[ADAT_NAME_MAX])
 {
-    char suffix[NUMBER_CHARS_MAX + 1];
+    char suffix[NUMBER_CHARS_MAX + 1] = "";
     size_t suffix_length = 0, length;
-    const char *symbol;
-    uint64_t start = 0;
 
-    symbol = image && image->symbols ? elf_symbols_find(image->symbols, address, &start) : NULL;
-    if (!symbol)
-        return 0;
-    if (address > start) {
+    if (distance > 0) {
         suffix[suffix_length++] = '+';
-        suffix_length += number_format_hex(suffix + suffix_length, address - start);
+        suffix_length += number_format_hex(suffix + suffix_length, distance);
     }
     length = demangle(symbol, name, ADAT_NAME_MAX - suffix_length);
     if (length == 0)
@@ -186,17 +182,70 @@ static size_t symbol_name(const Image *image, uint64_t address, char name[ADAT_N
     return length + suffix_length;
 }
 
+static const char *find_in_file(const Image *image, uint64_t place, uint64_t *function_out)
+{
+    ElfRange range;
+    const char *symbol = elf_symbols_find(image->symbols, place, &range);
+
+    if (symbol)
+        *function_out = range.function;
+    return symbol;
+}
+
+/* The symbol that a place of a module is in, as it stands in the file or in the trace, and where that begins; or NULL. */
+static const char *find_symbol(const Image *image, const AdatReader *reader, const AdaModule *module,
+                               uint64_t place, uint64_t *function_out)
+{
+    bool has_file = image && image->symbols;
+    const char *symbol = NULL;
+
+    if (has_file && elf_symbols_are_complete(image->symbols))
+        symbol = find_in_file(image, place, function_out);
+    if (!symbol)
+        symbol = embedded_find(reader, module, place, function_out);
+    if (!symbol && has_file)
+        symbol = find_in_file(image, place, function_out);
+    return symbol;
+}
+
+static Image *image_of(AdatSymbols *self, const AdatReader *reader, uint32_t process, const AdaModule *module)
+{
+    return find_image(self, module, reader_module_path(reader, process, module));
+}
+
 static size_t resolve(AdatSymbols *self, const CacheEntry *key, char name[ADAT_NAME_MAX], AdatFunction *function)
 {
     const AdatReader *reader = key->reader;
     const AdaModule *module = adat_reader_module(reader, key->process, key->address);
-    const Image *image =
-        module ? find_image(self, module, reader_module_path(reader, key->process, module)) : NULL;
-    size_t length = module ? symbol_name(image, key->address - module->base, name) : 0;
+    Image *image = module ? image_of(self, reader, key->process, module) : NULL;
+    uint64_t place = module ? key->address - module->base : 0, start = 0;
+    const char *symbol = module ? find_symbol(image, reader, module, place, &start) : NULL;
 
     function->module = module;
-    function->resolved = length > 0;
-    return length > 0 ? length : reader_function_name(reader, key->process, key->address, name);
+    function->resolved = symbol != NULL;
+    if (symbol)
+        return write_name(symbol, place - start, name);
+    if (image)
+        image->unnamed = true;
+    return reader_function_name(reader, key->process, key->address, name);
+}
+
+bool adat_symbols_place(AdatSymbols *symbols, const AdatReader *reader, uint32_t process, uint64_t address,
+                        AdatSymbolPlace *place_out)
+{
+    const AdaModule *module = adat_reader_module(reader, process, address);
+    const Image *image = module ? image_of(symbols, reader, process, module) : NULL;
+    const char *name;
+    ElfRange range;
+
+    if (!image || !image->symbols)
+        return false;
+    name = elf_symbols_find(image->symbols, address - module->base, &range);
+    if (!name)
+        return false;
+    *place_out = (AdatSymbolPlace){
+        .module = module, .name = name, .start = range.start, .end = range.end, .function = range.function};
+    return true;
 }
 
 static uint64_t mix(uint64_t value)
@@ -317,6 +366,7 @@ bool adat_symbols_module(const AdatSymbols *symbols, size_t index, AdatSymbolsMo
         .file = image->file,
         .complete = image->symbols && elf_symbols_are_complete(image->symbols),
         .error = image->symbols ? 0 : image->error,
+        .unnamed = image->unnamed,
     };
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Function addresses of traces to names, by the files that the traced programs were loaded from. Names are looked up when a trace is read, and
- * nothing of them is in it.
+ * Function addresses of traces to names, by the files that the traced programs were loaded from; and where those are not to be had, by the names that
+ * are in the trace itself, if it was recorded with --embed-symbols.
  *
  *   adat_symbols_create()     knows directories to search
  *   adat_symbols_function()   what an address of a process is called
@@ -13,7 +13,8 @@
  *   2. DIR/.build-id/xx/yyyy.debug of the directories given, then of /usr/lib/debug: debugging information that was split off
  *   3. DIR/PATH, DIR/NAME and DIR/NAME.debug of the directories given: another machine's files
  * only if its build-id is the module's: a file that was replaced since is not used. A module without a build-id is
- * known by its size in memory instead, which a replaced file may have, too. What was unloaded meanwhile makes no difference.
+ * known by its size in memory instead, which a replaced file may have, too. What was unloaded meanwhile makes no difference. Names of the trace itself count
+ * before those of a file that has only what it exports.
  *
  * Files are opened when the first address of their module is asked for, and once. Names are kept in a cache of ADAT_SYMBOLS_CACHED addresses; so
  * memory does not grow with the events, and an address costs one look into it as a rule.
@@ -58,11 +59,25 @@ typedef struct AdatFunction {
 const AdatFunction *adat_symbols_function(AdatSymbols *symbols, const AdatReader *reader, uint32_t process,
                                           uint64_t address);
 
+/* What the file of a module says of an address, as it stands there. */
+typedef struct AdatSymbolPlace {
+    const AdaModule *module; /* the reader's */
+    const char *name;        /* for as long as the AdatSymbols lives */
+    uint64_t start; /* of the range around it in which that function is the innermost, from the module's base */
+    uint64_t end;
+    uint64_t function; /* where it begins */
+} AdatSymbolPlace;
+
+/* Without what is in the trace itself. Nothing is kept that refers to the reader. false: no module, no file, or no function in it. */
+bool adat_symbols_place(AdatSymbols *symbols, const AdatReader *reader, uint32_t process, uint64_t address,
+                        AdatSymbolPlace *place_out);
+
 typedef struct AdatSymbolsModule {
     const char *path; /* as recorded; "" if unknown */
     const char *file; /* that its names are from; NULL: none */
     bool complete;    /* it has all functions, and not only those that it exports */
     int error;        /* why there is no file: -errno, as of elf_symbols_open() */
+    bool unnamed;     /* an address of it that was asked for has no name, wherever from */
 } AdatSymbolsModule;
 
 /* Of the modules that were asked for so far, in that order. false: there are no more. */

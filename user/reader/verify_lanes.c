@@ -17,8 +17,8 @@ static void check_event(Check *check, const AdatBlockHeader *header, uint32_t wo
 
     if (kind == ADA_KIND_NONE)
         verify_problem(check, "thread %u has an event of no kind", header->thread);
-    /* A recorder that was killed may not have written the descriptor yet. */
-    if (!refers_to_descriptor(kind) || !check->reader->info.closed)
+    /* A recorder that was killed may not have written the descriptor yet; an event may have no name (event_abi.h). */
+    if (!refers_to_descriptor(kind) || id == 0 || !check->reader->info.closed)
         return;
     if (id == check->known_id && header->process == check->known_process)
         return;

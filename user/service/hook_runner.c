@@ -11,22 +11,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "user/base/thread.h"
-#include "user/service/hook_process.h"
+#include "user/access/hook_process.h"
 
 #define NS_PER_S 1000000000ull
 #define NEVER UINT64_MAX
 #define OUTPUT_CHUNK 4096u
-#define SEARCH_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct HookRunner {
     HookRunnerConfig config; /* constant; owns its strings */
-    HookUser user;
-    int wake; /* eventfd: something below has changed */
+    int wake;                /* eventfd: something below has changed */
     pthread_t thread;
     pthread_mutex_t lock;
 
@@ -238,11 +235,11 @@ static void read_rest(int fd, LastLine *last)
 
 static void judge(const HookProcess *process, HookResult *result)
 {
-    siginfo_t info = {0};
+    siginfo_t info;
     int error = hook_process_start_error(process);
 
     /* Its group is killed before it is reaped: until then the number is its own. */
-    (void)waitid(P_PID, (id_t)process->pid, &info, WEXITED);
+    hook_process_wait(process, true, &info);
     if (error) {
         result->failure = HOOK_NOT_RUN;
         result->detail = error;
@@ -255,7 +252,7 @@ static void judge(const HookProcess *process, HookResult *result)
     }
 }
 
-static void finish(const HookProcess *process, bool ended, LastLine *last, HookResult *result)
+static void finish(HookProcess *process, bool ended, LastLine *last, HookResult *result)
 {
     struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
 
@@ -266,31 +263,22 @@ static void finish(const HookProcess *process, bool ended, LastLine *last, HookR
     } else {
         result->failure = HOOK_TIMEOUT;
         await(&fd, 1, now_ns() + HOOK_REAP_NS);
-        (void)waitid(P_PID, (id_t)process->pid, &(siginfo_t){0}, WEXITED | WNOHANG);
+        hook_process_wait(process, false, &(siginfo_t){0});
     }
-    close(process->output);
-    close(process->report);
-    close(process->pidfd);
+    hook_process_close(process);
 }
 
 /* Fills in what became of it. */
-static void run(HookRunner *runner, char *path, int input, LastLine *last, HookResult *result)
+static void run(HookRunner *runner, const char *path, int input, LastLine *last, HookResult *result)
 {
-    char *argv[] = {(char *)runner->config.program, path, NULL};
-    char *session = NULL, *file = NULL;
-    HookCommand command = {.argv = argv, .input = input, .user = &runner->user};
+    HookCommand command = {.program = runner->config.program,
+                           .user = runner->config.run_user,
+                           .session = runner->config.session,
+                           .file = path,
+                           .input = input};
     HookProcess process;
-    int error = -ENOMEM;
+    int error = hook_process_start(&command, &process);
 
-    if (asprintf(&session, "ADATRACE_SESSION=%s", runner->config.session) >= 0 &&
-        asprintf(&file, "ADATRACE_FILE=%s", path) >= 0) {
-        char *environment[] = {SEARCH_PATH, "HOME=/", session, file, NULL};
-
-        command.environment = environment;
-        error = hook_process_start(&command, &process);
-    }
-    free(session);
-    free(file);
     if (error) {
         result->failure = HOOK_NOT_RUN;
         result->detail = -error;
@@ -300,7 +288,7 @@ static void run(HookRunner *runner, char *path, int input, LastLine *last, HookR
 }
 
 /* True: it is to be tried again. */
-static bool attempt(HookRunner *runner, char *path, uint32_t number)
+static bool attempt(HookRunner *runner, const char *path, uint32_t number)
 {
     char line[HOOK_LINE_SIZE], complete[HOOK_LINE_SIZE] = "";
     LastLine last = {.line = line, .size = sizeof(line), .complete = complete};
@@ -331,7 +319,7 @@ static void tell_stopped(HookRunner *runner, const char *path)
     tell(runner, &(HookResult){.path = path, .outcome = HOOK_STOPPED, .last_line = ""});
 }
 
-static void handle(HookRunner *runner, char *path)
+static void handle(HookRunner *runner, const char *path)
 {
     uint64_t pause_ns = runner->config.pause_ns;
 
@@ -378,6 +366,7 @@ static void free_runner(HookRunner *runner)
     if (runner->wake >= 0)
         close(runner->wake);
     free((char *)runner->config.program);
+    free((char *)runner->config.run_user);
     free((char *)runner->config.session);
     free(runner);
 }
@@ -385,20 +374,21 @@ static void free_runner(HookRunner *runner)
 int hook_runner_create(const HookRunnerConfig *config, HookRunner **runner_out)
 {
     HookRunner *runner = calloc(1, sizeof(*runner));
+    HookUser user;
     int error;
 
     if (!runner)
         return -ENOMEM;
     pthread_mutex_init(&runner->lock, NULL);
     runner->config = *config;
-    runner->config.run_user = NULL; /* not needed any more */
+    runner->config.run_user = strdup(config->run_user);
     runner->config.program = strdup(config->program);
     runner->config.session = strdup(config->session);
     if (config->pause_ns == 0)
         runner->config.pause_ns = HOOK_PAUSE_NS;
     runner->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    error = runner->wake < 0 ? -errno : hook_user_find(config->run_user, &runner->user);
-    if (!error && (!runner->config.program || !runner->config.session))
+    error = runner->wake < 0 ? -errno : hook_user_find(config->run_user, &user);
+    if (!error && (!runner->config.program || !runner->config.run_user || !runner->config.session))
         error = -ENOMEM;
     if (!error)
         error = thread_start_without_signals(&runner->thread, runner_main, runner);

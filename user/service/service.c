@@ -3,7 +3,9 @@
 #include "user/service/service.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/access/opener.h"
 #include "user/collector/segment_claim.h"
+#include "user/service/confine.h"
 #include "user/service/service_internal.h"
 #include "user/service/service_manager.h"
 
 /* epoll data */
-enum { WATCH_SIGNALS, WATCH_SESSIONS, WATCH_ANNOUNCEMENTS, WATCH_CONTROL };
+enum { WATCH_SIGNALS, WATCH_SESSIONS, WATCH_ANNOUNCEMENTS, WATCH_CONTROL, WATCH_OPENER };
 
 uint64_t service_now_ns(void)
 {
@@ -114,6 +118,17 @@ static void begin_to_stop(Service *service)
     service_manager_notify("STOPPING=1");
     service_log(&service->log, LOG_TELL, NULL, "ending");
     session_table_stop_all(&service->sessions);
+}
+
+/* Without it nothing more can be attached to: what is there is brought to an end, and whoever started us starts us again. */
+static void lose_opener(Service *service)
+{
+    (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, opener_end_fd(), NULL);
+    service->failed = true;
+    service_log(&service->log, LOG_ERROR, NULL,
+                "the process that opens things for it has ended, was it killed?");
+    if (!service->stopping) /* a second time would mean: at once */
+        begin_to_stop(service);
 }
 
 static void take_signals(Service *service)
@@ -289,6 +304,9 @@ static void obey(Service *service, uint32_t data)
         control_server_serve(service->control);
         service_metrics_set_clients(&service->metrics, control_server_clients(service->control));
         break;
+    case WATCH_OPENER:
+        lose_opener(service);
+        break;
     }
 }
 
@@ -423,6 +441,57 @@ static int open_sockets(Service *service)
     return error;
 }
 
+/* ---- rights ----------------------------------------------------------------------------------- */
+
+/* In the opener: by the configuration's files as they are now, or as they were the last time that there were no mistakes in them. */
+static bool may_run_as(void *context, const char *user)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static ServiceConfig *known;
+    const ServiceOptions *options = context;
+    ConfigMistakes mistakes = {0};
+    ServiceConfig *config = NULL;
+    bool may;
+
+    pthread_mutex_lock(&lock); /* inih has a variable of its own */
+    (void)service_config_load(options->config_path, &config, &mistakes);
+    config_mistakes_fini(&mistakes);
+    if (config) {
+        service_config_destroy(known);
+        known = config;
+    }
+    may = known && strcmp(known->run_user, user) == 0;
+    pthread_mutex_unlock(&lock);
+    return may;
+}
+
+/* While there is one thread, and nothing of other processes was read. 0, or what is wrong was logged. */
+static int start_opener(Service *service)
+{
+    const OpenerConfig config = {.may_run_as = may_run_as, .context = (void *)(uintptr_t)service->options};
+    int error = opener_start(&config);
+
+    if (!error)
+        error = watch(service, opener_end_fd(), WATCH_OPENER);
+    if (error)
+        service_log(&service->log, LOG_ERROR, NULL, "cannot start the process that opens things for it: %s",
+                    strerror(-error));
+    return error;
+}
+
+/* The same. The sockets are open by now, so that they may be where only root may make them. */
+static int give_up_rights(Service *service)
+{
+    int error = confine_thread();
+
+    if (error)
+        service_log(&service->log, LOG_ERROR, NULL, "cannot give up the rights of root: %s", strerror(-error));
+    else if (!confine_filters())
+        service_log(&service->log, LOG_WARN, NULL,
+                    "built without libseccomp: it has no rights, but may call all of the kernel");
+    return error;
+}
+
 static int set_up(Service *service)
 {
     ServiceConfig *config;
@@ -433,6 +502,9 @@ static int set_up(Service *service)
         return error;
     }
     session_table_init(&service->sessions, &service->log, service->state);
+    error = start_opener(service);
+    if (error)
+        return error;
     config = load_config(service);
     if (!config)
         return -EINVAL;
@@ -443,6 +515,8 @@ static int set_up(Service *service)
     }
     service->watchdog_ns = service_manager_watchdog_ns();
     error = open_sockets(service);
+    if (!error)
+        error = give_up_rights(service);
     if (!error)
         service_metrics_configure(&service->metrics, config_of(service));
     return error;
@@ -483,8 +557,9 @@ int service_run(const ServiceOptions *options)
                 "sessions did not end in time: their last files stay partial, and go on with the next start");
             _exit(status); /* their threads hang, in a disk as a rule: waiting for them would be for nothing */
         }
-        status = 0;
+        status = service.failed ? 1 : 0;
     }
     tear_down(&service);
+    opener_stop();
     return status;
 }

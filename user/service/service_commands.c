@@ -232,15 +232,17 @@ static void mark(Service *service, ControlTicket ticket, const TableSession *ses
         answer_session(service, ticket, session, NULL);
 }
 
-/* One process of many cannot be let go by itself. */
+/* One process of many, or the last there can be, and its session with it. */
 static void detach(Service *service, ControlTicket ticket, TableSession *session, pid_t pid)
 {
     const SessionAttach *attach = &session->definition->attach;
 
     if (pid == 0 || (attach->rules.count == 0 && attach->pids.count == 1))
         stop(service, ticket, session);
+    else if (session->run && session_run_detach(session->run, pid))
+        answer_session(service, ticket, session, NULL);
     else
-        refuse_state(service, ticket, session, "records others as well: stop it as a whole");
+        refuse_state(service, ticket, session, "does not run");
 }
 
 static void obey_for_session(Service *service, const ControlRequest *request, ControlTicket ticket,

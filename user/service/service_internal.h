@@ -43,6 +43,7 @@ typedef struct Service {
     uint32_t told_sessions;
     uint32_t told_running;
     bool stopping;
+    bool failed; /* it cannot go on: it stops, and is to be started again */
     bool killed; /* asked to end a second time */
     uint64_t started_at;
     uint64_t stop_by;

@@ -3,15 +3,12 @@
 #include "user/service/session_output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "user/access/output_place.h"
 
 static void tell(const SessionOutput *output, const char *topic, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -45,19 +42,6 @@ static void finished(void *context, int fd, bool complete)
     const SessionOutput *output = context;
 
     trace_directory_finished(output->directory, fd, complete);
-}
-
-/* The directories above it, where all may pass but not look. 0, -errno of mkdir(2). */
-static int make_parents(const char *path)
-{
-    char parent[PATH_MAX];
-
-    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        (void)snprintf(parent, sizeof(parent), "%.*s", (int)(slash - path), path);
-        if (mkdir(parent, 0751) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
 }
 
 /* ---- the directory ------------------------------------------------------------------------------ */
@@ -118,7 +102,7 @@ static int open_directory(SessionOutput *output)
                   .on_error = on_directory_error,
                   .context = output},
     };
-    int error = make_parents(session->output);
+    int error = output_place_make_parents(session->output);
 
     output->recovered = adat_recovery_create();
     if (!output->recovered)
@@ -244,22 +228,14 @@ static int close_all(SessionOutput *output)
     return error;
 }
 
-/*
- * The user's group is that of the directory and, by its mode, of the files that are made in it. A service that may not do that, as
- * in a sandbox, keeps them for itself and its group.
- */
 static void let_read(const SessionOutput *output, uid_t reader)
 {
     const char *path = output->session->output;
-    const struct passwd *user = getpwuid(reader);
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (!user || directory < 0 || fchown(directory, (uid_t)-1, user->pw_gid) < 0 || fchmod(directory, 02750) < 0)
+    if (output_place_share(path, reader) != 0)
         tell(output, "rights",
              "user %u cannot be given the right to read '%s'; root and the service's group can",
              (unsigned)reader, path);
-    if (directory >= 0)
-        close(directory);
 }
 
 static int open_first(SessionOutput *output)

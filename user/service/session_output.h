@@ -35,7 +35,7 @@ typedef struct SessionOutput {
 } SessionOutput;
 
 /*
- * Opens the directory, which is made if it is not there, and the first file in it. `run_user` is for hooks; the group of `reader`, if
+ * Opens the directory, which is made if it is not there, and the first file in it. `run_user` is for hooks; the user `reader`, if
  * there is one, may read the files. 0, -errno: nothing is left
  * open, and *what_out says what failed on what, as in "cannot WHAT: ...".
  */

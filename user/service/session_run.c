@@ -485,6 +485,18 @@ bool session_run_mark(SessionRun *run, pid_t pid)
     return runs;
 }
 
+bool session_run_detach(SessionRun *run, pid_t pid)
+{
+    bool runs;
+
+    pthread_mutex_lock(&run->lock);
+    runs = run->recorder != NULL;
+    if (runs)
+        recorder_detach(run->recorder, pid);
+    pthread_mutex_unlock(&run->lock);
+    return runs;
+}
+
 bool session_run_rotate(SessionRun *run)
 {
     bool runs;

@@ -11,7 +11,7 @@
 
 #include "user/collector/announce_server.h"
 #include "user/collector/flight_recorder.h"
-#include "user/collector/process_identity.h"
+#include "user/access/process_identity.h"
 #include "user/metrics/metrics_snapshot.h"
 #include "user/service/service_config.h"
 #include "user/service/service_log.h"
@@ -56,8 +56,9 @@ bool session_run_matches(const SessionRun *run, const ProcessIdentity *identity)
 /* A process that it is about announced its segment. Takes over the descriptors; they are closed if it does not run. */
 void session_run_announce(SessionRun *run, const Announcement *announcement);
 
-/* As recorder_mark() and recorder_rotate(). False: it does not run. */
+/* As recorder_mark(), recorder_detach() and recorder_rotate(). False: it does not run. */
 bool session_run_mark(SessionRun *run, pid_t pid);
+bool session_run_detach(SessionRun *run, pid_t pid);
 bool session_run_rotate(SessionRun *run);
 
 /* Writes what its flight recorder has. 0; -EAGAIN: it does not run; -ENOTSUP: it has none. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "user/access/process_segments.h"
 #include "user/base/array.h"
 #include "user/collector/attach.h"
 #include "user/collector/segment_claim.h"
@@ -88,7 +89,7 @@ bool stored_segment_is_alive(const StoredSegment *segment)
 
     return pid > 0 && process_identity_read((pid_t)pid, &identity) != -ESRCH && !identity.zombie &&
            fstat(segment->fd, &status) == 0 &&
-           attach_has_segment((pid_t)pid, -1, status.st_dev, status.st_ino);
+           process_segments_has((pid_t)pid, -1, status.st_dev, status.st_ino);
 }
 
 void stored_segments_fini(StoredSegments *stored)

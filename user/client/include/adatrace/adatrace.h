@@ -142,6 +142,12 @@ ADA_EVENT_API int ada_emit_mark(ada_event *event, uint64_t argument);
  */
 ADA_API int ada_flush(unsigned timeout_ms);
 
+/*
+ * Looks which code was loaded since the process began, so that its functions have names in the trace: after
+ * dlopen(3), and before dlclose(3). libadatrace-functions does that by itself. Any thread; not for signal handlers.
+ */
+ADA_API void ada_modules_update(void);
+
 /* ---- macros ----------------------------------------------------------------------------------- */
 
 /* clang-format off */
