@@ -476,8 +476,10 @@ static void check_index_content(const Block *block)
 {
     const AdatBlockHeader *header = block->header;
     AdaIndexEvent *events = calloc(header->record_count + 1, sizeof(*events));
+    EventUnpacker unpacker;
 
-    event_unpack(header->flags, header->first_time, block->payload, header->record_count, events);
+    event_unpacker_begin(&unpacker, header, block->payload);
+    CU_ASSERT_EQUAL_FATAL(event_unpack(&unpacker, events, header->record_count), header->record_count);
     for (uint32_t i = 0; i < header->record_count; i++)
         CU_ASSERT_EQUAL_FATAL(events[i].argument, header->first_record + i);
     free(events);

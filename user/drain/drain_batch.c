@@ -74,6 +74,7 @@ int drain_batch_flush(DrainBatch *batch)
         take_latencies(batch);
     }
     batch->sample_count = 0;
+    batch->bytes = 0;
     while (batch->touched) {
         ThreadDrainState *state = batch->touched;
 

@@ -33,6 +33,7 @@ typedef struct DrainBatch {
     AdatWriter *writer;
     DrainMetrics *metrics;
     ThreadDrainState *touched;
+    uint64_t bytes; /* that its blocks have taken up in rings */
     uint32_t epoch; /* 1..; one more after each failed flush, and with each file: what was described must be written again */
     uint64_t failures;   /* flushes that failed */
     int last_error;      /* of the last failed flush, as -errno; 0 = none yet */

@@ -7,6 +7,7 @@
 #include "user/drain/thread_drain_losses.h"
 #include "user/drain/thread_marks.h"
 #include "user/file/event_pack.h"
+#include "user/lane/cache.h"
 #include "user/lane/test_point.h"
 #include "user/registry/thread_registry.h"
 
@@ -166,16 +167,29 @@ typedef struct Wanted {
     bool in_place;           /* the ring that is being written, too */
 } Wanted;
 
-/* How much of a chunk to copy: what the buffer has room for and the budget allows. 0: flush first. */
-static size_t size_to_take(const LaneReader *reader, const LaneChunk *chunk, size_t room, uint64_t budget)
+/* How much of a chunk's index events to pack: as many as the budget allows. A ring is not parted for want of room behind other blocks. 0: flush first. */
+static size_t events_to_take(const LaneChunk *chunk, const AdatWriter *writer, uint64_t budget)
 {
-    size_t smallest = reader->kind == ADA_LANE_INDEX ? ADA_INDEX_EVENT_SIZE : ADA_DETAIL_RECORD_MAX;
-    size_t size = room & ~(size_t)(ADA_INDEX_EVENT_SIZE - 1);
+    size_t room = adat_writer_room(writer) / EVENT_PACKED_MAX * ADA_INDEX_EVENT_SIZE;
+    size_t size = chunk->bytes;
 
-    if (size < chunk->bytes && size < smallest)
+    if (size > budget)
+        size = budget > ADA_INDEX_EVENT_SIZE ? (size_t)budget / ADA_INDEX_EVENT_SIZE * ADA_INDEX_EVENT_SIZE
+                                             : ADA_INDEX_EVENT_SIZE;
+    if (size <= room)
+        return size;
+    return adat_writer_buffered(writer) > 0 ? 0 : room;
+}
+
+/* The same of detail records: the last one may not be whole. */
+static size_t details_to_take(const LaneChunk *chunk, const AdatWriter *writer, uint64_t budget)
+{
+    size_t size = adat_writer_room(writer) & ~(size_t)7;
+
+    if (size < chunk->bytes && size < ADA_DETAIL_RECORD_MAX)
         return 0;
     if (size > budget)
-        size = budget > smallest ? (size_t)budget & ~(size_t)(ADA_INDEX_EVENT_SIZE - 1) : smallest;
+        size = budget > ADA_DETAIL_RECORD_MAX ? (size_t)budget & ~(size_t)7 : ADA_DETAIL_RECORD_MAX;
     return size < chunk->bytes ? size : chunk->bytes;
 }
 
@@ -190,39 +204,31 @@ typedef struct Taken {
 
 /*
  * Packs `count` index events of a ring into the block: copied piece by piece, so that what is looked at and what is
- * packed is the same private memory. The form is the narrowest that the first piece fits; the block ends where a later
- * event does not fit it.
+ * packed is the same private memory.
  */
 static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *ring, uint32_t count,
                        char *out, AdatBlockHeader *header, Taken *taken)
 {
     AdaIndexEvent piece[PIECE_EVENTS];
-    uint16_t form = ADAT_FLAG_PACKED_SHORT;
-    uint64_t time = 0;
+    EventPacker packer;
 
     while (taken->records < count) {
         uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
-        uint32_t packed;
 
         memcpy(piece, ring + taken->bytes, wanted * sizeof(piece[0]));
-        if (taken->records == 0)
-            header->first_time = time = piece[0].timestamp;
-        packed = event_pack(form, piece, wanted, &time, out + taken->payload);
-        while (packed < wanted && taken->records == 0 && form != 0) {
-            form = event_pack_wider(form);
-            time = piece[0].timestamp;
-            packed = event_pack(form, piece, wanted, &time, out);
+        ada_cache_evict(ring + taken->bytes, wanted * sizeof(piece[0]));
+        if (taken->records == 0) {
+            header->first_time = piece[0].timestamp;
+            event_packer_begin(&packer, header->first_time);
         }
-        drain_batch_sample(batch, state->source->clock_kind, piece, packed);
-        thread_marks_scan(state, piece, packed, header, taken->records);
-        taken->records += packed;
-        taken->bytes += packed * sizeof(piece[0]);
-        taken->payload += packed * event_pack_size(form);
-        if (packed < wanted)
-            break;
+        taken->payload += event_pack(&packer, piece, wanted, out + taken->payload);
+        drain_batch_sample(batch, state->source->clock_kind, piece, wanted);
+        thread_marks_scan(state, piece, wanted, header, taken->records);
+        taken->records += wanted;
+        taken->bytes += wanted * sizeof(piece[0]);
     }
-    header->last_time = time;
-    header->flags = form;
+    header->last_time = packer.before.timestamp;
+    header->flags = ADAT_FLAG_PACKED;
 }
 
 /* Copies whole detail records. -EPROTO: one of them has an impossible size. */
@@ -247,6 +253,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     LaneLosses counted;
     LaneChunk chunk;
     Taken taken = {0};
+    bool is_index;
     size_t size;
     char *copy;
     int found;
@@ -265,13 +272,17 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
         return CHUNK_TAKEN;
     }
 
-    size = size_to_take(reader, &chunk, adat_writer_room(writer), wanted->bytes);
+    is_index = reader->kind == ADA_LANE_INDEX;
+    size = is_index ? events_to_take(&chunk, writer, wanted->bytes)
+                    : details_to_take(&chunk, writer, wanted->bytes);
     if (size == 0)
         return CHUNK_BATCH_FULL;
     counted = counted_losses(state, reader->kind);
     header = block_header(state, drain, &chunk, &counted);
-    copy = adat_writer_begin_block(writer, &header, size); /* there is room: size was chosen so */
-    if (reader->kind == ADA_LANE_INDEX)
+    /* There is room: size was chosen so. */
+    copy = adat_writer_begin_block(writer, &header,
+                                   is_index ? size / ADA_INDEX_EVENT_SIZE * EVENT_PACKED_MAX : size);
+    if (is_index)
         take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
                    adat_writer_block_header(writer), &taken);
     else
@@ -288,6 +299,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     drain->told = (AdatLaneProgress){.next_record = reader->next_record, .losses = counted};
     ADA_TEST_POINT("drain.taken");
     drain_batch_touch(batch, state);
+    batch->bytes += taken.bytes;
     batch->metrics->records += taken.records;
     wanted->bytes -= taken.bytes < wanted->bytes ? taken.bytes : wanted->bytes;
     wanted->taken += taken.bytes;
@@ -300,13 +312,13 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
  * waiting, which fills them while the next ones are drained. Waiting for all four made the two sides take turns.
  * Where nobody is in a hurry, everything goes out with one write.
  */
-#define DRAIN_HURRY_BYTES (60u << 10)
+#define DRAIN_HURRY_BYTES (120u << 10) /* of rings */
 
 static bool is_time_to_flush(const LaneDrain *drain, const DrainBatch *batch)
 {
     uint32_t away = drain->reader.to_return_count + lane_reader_backlog(&drain->reader);
 
-    return away >= drain->reader.ring_count / 2 && adat_writer_buffered(batch->writer) >= DRAIN_HURRY_BYTES;
+    return away >= drain->reader.ring_count / 2 && batch->bytes >= DRAIN_HURRY_BYTES;
 }
 
 /* 0 and what the visit came to, added to *visit; -EPROTO. */

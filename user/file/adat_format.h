@@ -22,11 +22,15 @@
 #include "shared/event_abi.h"
 
 #define ADAT_MAGIC "ADATRACE" /* 8 bytes, no NUL */
-#define ADAT_MAJOR 1u
-#define ADAT_OLDEST 1u
+#define ADAT_MAJOR 2u
+#define ADAT_OLDEST 2u /* readers of this format can read what is written */
+#define ADAT_OLDEST_READ \
+    2u /* files of formats before it are refused: their events are packed in another way */
 #define ADAT_BLOCK_MAGIC 0x42414441u  /* "ADAB" */
 #define ADAT_FOOTER_MAGIC 0x46414441u /* "ADAF" */
 #define ADAT_PAYLOAD_MAX (64u << 20)  /* a reader refuses longer ones */
+#define ADAT_EVENTS_MAX \
+    (ADAT_PAYLOAD_MAX / (uint32_t)sizeof(AdaIndexEvent)) /* of a block; a reader takes no more */
 #define ADAT_AHEAD_BYTES (512u << 10) /* at most so many zeros stand behind the last block */
 
 typedef struct AdatFileHeader {
@@ -68,9 +72,7 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_FLAG_CLOSED 0x2u /* ledger: of lanes that are done with; others follow in later ledgers */
 #define ADAT_FLAG_ANOMALY \
     0x4u /* mark: nothing is kept for it; `reason` says what was odd with the recording itself */
-#define ADAT_FLAG_PACKED_SHORT \
-    0x10u /* index events: packed, see user/file/event_pack.h; at most one of the two */
-#define ADAT_FLAG_PACKED_LONG 0x20u
+#define ADAT_FLAG_PACKED 0x10u /* index events: see user/file/event_pack.h */
 
 typedef struct AdatBlockHeader {
     uint32_t magic;

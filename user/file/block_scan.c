@@ -48,7 +48,7 @@ int file_header_read(int fd, AdatFileHeader *header_out)
     plain.crc32 = 0;
     if (header.crc32 != adat_crc32(0, &plain, sizeof(plain)))
         return -EBADMSG;
-    if (header.oldest_compatible > ADAT_MAJOR)
+    if (header.oldest_compatible > ADAT_MAJOR || header.major < ADAT_OLDEST_READ)
         return -EPROTONOSUPPORT;
     if (header.header_bytes < sizeof(header) || header.header_bytes % 8 != 0)
         return -EBADMSG;

@@ -3,136 +3,219 @@
 
 #include <string.h>
 
-/* The short form's id and word in one: id | kind << 16 | flags << 20 | depth << 24. */
-#define SHORT_ID_MAX 0xffffu
-#define SHORT_KIND_MAX 0xfu
-#define SHORT_FLAGS_MAX 0xfu
-#define SHORT_DEPTH_MAX 0xffu
+/* A control byte from the four fields' codes. */
+#define CONTROL(time, id, argument, word) ((time) | (id) << 2 | (argument) << 4 | (word) << 6)
+#define CONTROL_NARROW CONTROL(1u, 1u, 1u, 1u)   /* 2, 1, 2, 1 bytes */
+#define CONTROL_FUNCTION CONTROL(1u, 2u, 2u, 1u) /* 2, 3, 4, 1 bytes */
+#define NARROW_BYTES 7u
+#define FUNCTION_BYTES 11u
 
-typedef struct ShortEvent {
-    uint32_t delta; /* ticks since the event before */
-    uint32_t id_and_word;
-    uint64_t argument;
-} ShortEvent;
-_Static_assert(sizeof(ShortEvent) == 16, "part of the file format");
-
-typedef struct LongEvent {
-    uint32_t delta;
-    uint32_t word;
+/* What tells an event from the one before. */
+typedef struct Difference {
+    uint64_t time;
     uint64_t id;
     uint64_t argument;
-} LongEvent;
-_Static_assert(sizeof(LongEvent) == 24, "part of the file format");
+    uint64_t word; /* link << 32 | word, see swap_nibbles() */
+} Difference;
 
-size_t event_pack_size(uint16_t flags)
+/* Bits 4-7 and 16-19 change places; undoes itself. */
+static inline uint32_t swap_nibbles(uint32_t word)
 {
-    if (flags & ADAT_FLAG_PACKED_SHORT)
-        return sizeof(ShortEvent);
-    return flags & ADAT_FLAG_PACKED_LONG ? sizeof(LongEvent) : sizeof(AdaIndexEvent);
+    uint32_t mixed = (word >> 12 ^ word) & 0xf0u;
+
+    return word ^ mixed ^ mixed << 12;
 }
 
-uint16_t event_pack_wider(uint16_t form)
+static inline Difference difference(const AdaIndexEvent *before, const AdaIndexEvent *event)
 {
-    return form == ADAT_FLAG_PACKED_SHORT ? ADAT_FLAG_PACKED_LONG : 0;
+    return (Difference){
+        .time = event->timestamp - before->timestamp,
+        .id = event->id ^ before->id,
+        .argument = event->argument ^ before->argument,
+        .word = (uint64_t)(event->link ^ before->link) << 32 | swap_nibbles(event->word ^ before->word),
+    };
 }
 
-/* Both forms' conditions: any bit beyond what the form holds. One branch per event. */
-static uint32_t pack_short(const AdaIndexEvent *events, uint32_t count, uint64_t *time, char *out)
+/* ---- sizes by code ------------------------------------------------------------------------------ */
+
+static inline uint32_t time_bytes(uint32_t code)
 {
-    uint64_t before = *time;
-    uint32_t i;
+    return 1u << code;
+}
 
-    for (i = 0; i < count; i++) {
-        const AdaIndexEvent *event = &events[i];
-        uint32_t kind = ADA_WORD_KIND(event->word), flags = ADA_WORD_FLAGS(event->word);
-        uint32_t depth = ADA_WORD_DEPTH(event->word);
-        uint64_t delta = event->timestamp - before;
-        ShortEvent packed = {
-            .delta = (uint32_t)delta,
-            .id_and_word = (uint32_t)event->id | kind << 16 | flags << 20 | depth << 24,
-            .argument = event->argument,
-        };
+static inline uint32_t argument_bytes(uint32_t code)
+{
+    return (1u << code) & ~1u;
+}
 
-        if (delta > UINT32_MAX || event->id > SHORT_ID_MAX || kind > SHORT_KIND_MAX ||
-            flags > SHORT_FLAGS_MAX || depth > SHORT_DEPTH_MAX || event->link != 0)
-            break;
-        memcpy(out + (size_t)i * sizeof(packed), &packed, sizeof(packed));
-        before = event->timestamp;
+/* Of id and word. */
+static inline uint32_t other_bytes(uint32_t code)
+{
+    return 0x08030100u >> 8 * code & 0xfu;
+}
+
+/* ---- packing ------------------------------------------------------------------------------------ */
+
+static inline char *put(char *at, uint64_t value, uint32_t bytes)
+{
+    memcpy(at, &value,
+           sizeof(value)); /* what is too much is overwritten by the next: there is room, see EVENT_PACKED_MAX */
+    return at + bytes;
+}
+
+/* How many of three limits a value is beyond. */
+static inline uint32_t code_of(uint64_t value, uint64_t first, uint64_t second, uint64_t third)
+{
+    return (uint32_t)(value > first) + (uint32_t)(value > second) + (uint32_t)(value > third);
+}
+
+__attribute__((noinline)) static char *put_difference(char *at, const Difference *d)
+{
+    uint32_t time = code_of(d->time, 0xff, 0xffff, UINT32_MAX);
+    uint32_t id = code_of(d->id, 0, 0xff, 0xffffff);
+    uint32_t argument = code_of(d->argument, 0, 0xffff, UINT32_MAX);
+    uint32_t word = code_of(d->word, 0, 0xff, 0xffffff);
+
+    *at++ = (char)CONTROL(time, id, argument, word);
+    at = put(at, d->time, time_bytes(time));
+    at = put(at, d->id, other_bytes(id));
+    at = put(at, d->argument, argument_bytes(argument));
+    return put(at, d->word, other_bytes(word));
+}
+
+void event_packer_begin(EventPacker *packer, uint64_t first_time)
+{
+    packer->before = (AdaIndexEvent){.timestamp = first_time};
+}
+
+size_t event_pack(EventPacker *packer, const AdaIndexEvent *events, uint32_t count, void *out)
+{
+    AdaIndexEvent before = packer->before;
+    char *at = out;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const Difference d = difference(&before, &events[i]);
+
+        before = events[i];
+        if (__builtin_expect(((d.time | d.argument) >> 16 | (d.id | d.word) >> 8) == 0, 1)) {
+            put(at, CONTROL_NARROW | d.time << 8 | d.id << 24 | d.argument << 32 | d.word << 48, NARROW_BYTES);
+            at += NARROW_BYTES;
+        } else if ((d.time >> 16 | d.id >> 24 | d.argument >> 32 | d.word >> 8) == 0) {
+            put(at, CONTROL_FUNCTION | d.time << 8 | d.id << 24 | d.argument << 48, FUNCTION_BYTES);
+            put(at + 8, d.argument >> 16 | d.word << 16, 3);
+            at += FUNCTION_BYTES;
+        } else {
+            at = put_difference(at, &d);
+        }
     }
-    *time = before;
-    return i;
+    packer->before = before;
+    return (size_t)(at - (char *)out);
 }
 
-static uint32_t pack_long(const AdaIndexEvent *events, uint32_t count, uint64_t *time, char *out)
+/* ---- unpacking ---------------------------------------------------------------------------------- */
+
+uint32_t event_unpack_max(const AdatBlockHeader *header)
 {
-    uint64_t before = *time;
-    uint32_t i;
+    uint32_t smallest = header->flags & ADAT_FLAG_PACKED ? EVENT_PACKED_MIN : (uint32_t)sizeof(AdaIndexEvent);
+    uint32_t most = header->payload_bytes / smallest;
 
-    for (i = 0; i < count; i++) {
-        const AdaIndexEvent *event = &events[i];
-        uint64_t delta = event->timestamp - before;
-        LongEvent packed = {
-            .delta = (uint32_t)delta, .word = event->word, .id = event->id, .argument = event->argument};
-
-        if (delta > UINT32_MAX || event->link != 0)
-            break;
-        memcpy(out + (size_t)i * sizeof(packed), &packed, sizeof(packed));
-        before = event->timestamp;
-    }
-    *time = before;
-    return i;
+    if (most > ADAT_EVENTS_MAX)
+        most = ADAT_EVENTS_MAX;
+    return header->record_count < most ? header->record_count : most;
 }
 
-uint32_t event_pack(uint16_t form, const AdaIndexEvent *events, uint32_t count, uint64_t *time, void *out)
+void event_unpacker_begin(EventUnpacker *unpacker, const AdatBlockHeader *header, const void *payload)
 {
-    if (form == ADAT_FLAG_PACKED_SHORT)
-        return pack_short(events, count, time, out);
-    if (form == ADAT_FLAG_PACKED_LONG)
-        return pack_long(events, count, time, out);
-    if (count > 0) {
-        memcpy(out, events, (size_t)count * sizeof(*events));
-        *time = events[count - 1].timestamp;
-    }
+    *unpacker = (EventUnpacker){
+        .at = payload,
+        .end = (const uint8_t *)payload + header->payload_bytes,
+        .before = {.timestamp = header->first_time},
+        .packed = header->flags & ADAT_FLAG_PACKED,
+    };
+}
+
+size_t event_unpacker_left(const EventUnpacker *unpacker)
+{
+    return (size_t)(unpacker->end - unpacker->at);
+}
+
+/* The first `bytes` of the 8 that are there. */
+static inline uint64_t get(const uint8_t *at, uint32_t bytes)
+{
+    uint64_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return bytes < sizeof(value) ? value & ((1ull << 8 * bytes) - 1) : value;
+}
+
+/* Of EVENT_PACKED_MAX readable bytes; returns how many the event has. */
+static inline uint32_t get_difference(const uint8_t *from, Difference *d)
+{
+    const uint8_t *at = from + 1;
+    uint32_t time = time_bytes(*from & 3u), id = other_bytes(*from >> 2 & 3u);
+    uint32_t argument = argument_bytes(*from >> 4 & 3u), word = other_bytes(*from >> 6);
+
+    d->time = get(at, time);
+    at += time;
+    d->id = get(at, id);
+    at += id;
+    d->argument = get(at, argument);
+    at += argument;
+    d->word = get(at, word);
+    return (uint32_t)(at + word - from);
+}
+
+static inline void apply(AdaIndexEvent *event, const Difference *d)
+{
+    event->timestamp += d->time;
+    event->id ^= d->id;
+    event->argument ^= d->argument;
+    event->word ^= swap_nibbles((uint32_t)d->word);
+    event->link ^= (uint32_t)(d->word >> 32);
+}
+
+/* The event at the end of the block, behind which nothing may be read. False: it is not whole. */
+static bool get_last(const EventUnpacker *unpacker, Difference *d, uint32_t *bytes_out)
+{
+    uint8_t copy[EVENT_PACKED_MAX] = {0};
+    size_t left = event_unpacker_left(unpacker);
+
+    if (left == 0)
+        return false;
+    memcpy(copy, unpacker->at, left);
+    *bytes_out = get_difference(copy, d);
+    return *bytes_out <= left;
+}
+
+static uint32_t unpack_whole(EventUnpacker *unpacker, AdaIndexEvent *events, uint32_t count)
+{
+    size_t left = event_unpacker_left(unpacker) / sizeof(*events);
+
+    if (count > left)
+        count = (uint32_t)left;
+    if (count > 0)
+        memcpy(events, unpacker->at, (size_t)count * sizeof(*events));
+    unpacker->at += (size_t)count * sizeof(*events);
     return count;
 }
 
-static void unpack_short(uint64_t time, const char *payload, uint32_t count, AdaIndexEvent *events)
+uint32_t event_unpack(EventUnpacker *unpacker, AdaIndexEvent *events, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        ShortEvent packed;
-        uint32_t word;
+    uint32_t i;
 
-        memcpy(&packed, payload + (size_t)i * sizeof(packed), sizeof(packed));
-        word = packed.id_and_word >> 16;
-        time += packed.delta;
-        events[i] = (AdaIndexEvent){
-            .timestamp = time,
-            .id = packed.id_and_word & SHORT_ID_MAX,
-            .argument = packed.argument,
-            .word = ADA_WORD(word & SHORT_KIND_MAX, word >> 4 & SHORT_FLAGS_MAX, word >> 8),
-        };
+    if (!unpacker->packed)
+        return unpack_whole(unpacker, events, count);
+    for (i = 0; i < count; i++) {
+        Difference d;
+        uint32_t bytes;
+
+        if (event_unpacker_left(unpacker) >= EVENT_PACKED_MAX)
+            bytes = get_difference(unpacker->at, &d);
+        else if (!get_last(unpacker, &d, &bytes))
+            break;
+        unpacker->at += bytes;
+        apply(&unpacker->before, &d);
+        events[i] = unpacker->before;
     }
-}
-
-static void unpack_long(uint64_t time, const char *payload, uint32_t count, AdaIndexEvent *events)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        LongEvent packed;
-
-        memcpy(&packed, payload + (size_t)i * sizeof(packed), sizeof(packed));
-        time += packed.delta;
-        events[i] = (AdaIndexEvent){
-            .timestamp = time, .id = packed.id, .argument = packed.argument, .word = packed.word};
-    }
-}
-
-void event_unpack(uint16_t flags, uint64_t first_time, const void *payload, uint32_t count,
-                  AdaIndexEvent *events)
-{
-    if (flags & ADAT_FLAG_PACKED_SHORT)
-        unpack_short(first_time, payload, count, events);
-    else if (flags & ADAT_FLAG_PACKED_LONG)
-        unpack_long(first_time, payload, count, events);
-    else if (count > 0)
-        memcpy(events, payload, (size_t)count * sizeof(*events));
+    return i;
 }

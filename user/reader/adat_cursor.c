@@ -209,7 +209,8 @@ static int lane_load(AdatCursor *cursor, LaneCursor *lane)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
     AdatBlockHeader header;
-    uint32_t held, count;
+    EventUnpacker unpacker;
+    uint32_t count;
     int err = load_block(cursor, lane, block, &lane->block);
 
     if (err == -ENOENT) { /* as if it had no events */
@@ -222,12 +223,12 @@ static int lane_load(AdatCursor *cursor, LaneCursor *lane)
         return err;
     memcpy(&header, lane->block.data, sizeof(header));
     note_losses(lane, &header, block->file);
-    held = (uint32_t)(block->payload_bytes / event_pack_size(header.flags));
-    count = block->record_count < held ? block->record_count : held;
+    count = event_unpack_max(&header);
     err = reserve_events(lane, count);
     if (err)
         return err;
-    event_unpack(header.flags, header.first_time, lane->block.data + sizeof(header), count, lane->events);
+    event_unpacker_begin(&unpacker, &header, lane->block.data + sizeof(header));
+    count = event_unpack(&unpacker, lane->events, count);
     lane_note_losses(lane, block, &header);
     lane->next_block++;
     lane->position = 0;

@@ -235,7 +235,7 @@ const char *adat_reader_error_text(int err)
     case -EBADMSG:
         return "the file header is damaged (checksum mismatch); restore the file from a copy";
     case -EPROTONOSUPPORT:
-        return "written in a newer format; use a newer adatrace";
+        return "written in a format that this adatrace does not read; use the adatrace that wrote it, or a newer one";
     case -EISDIR:
         return "a directory, and no trace is in it; give a .adat file, or the directory of a recording";
     case -EFBIG:

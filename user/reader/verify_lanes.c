@@ -45,29 +45,34 @@ static void check_first_last(Check *check, const AdatBlockHeader *header, uint64
         verify_problem(check, "thread %u: the block's times are not those of its records", header->thread);
 }
 
+#define VERIFY_EVENTS 128u /* at a time */
+
 static void check_index_records(Check *check, const Block *block, LaneCheck *lane)
 {
     const AdatBlockHeader *header = block->header;
-    const uint16_t packed = ADAT_FLAG_PACKED_SHORT | ADAT_FLAG_PACKED_LONG;
-    size_t size = event_pack_size(header->flags);
-    uint64_t first_time = 0, time = header->first_time;
+    AdaIndexEvent events[VERIFY_EVENTS];
+    EventUnpacker unpacker;
+    uint64_t first_time = 0;
+    uint32_t count = 0, got;
 
-    if ((header->flags & packed) == packed)
-        verify_problem(check, "thread %u: a block that is packed in two ways", header->thread);
-    if (header->payload_bytes != (uint64_t)header->record_count * size) {
+    event_unpacker_begin(&unpacker, header, block->payload);
+    do {
+        uint32_t wanted =
+            header->record_count - count < VERIFY_EVENTS ? header->record_count - count : VERIFY_EVENTS;
+
+        got = event_unpack(&unpacker, events, wanted);
+        if (count == 0 && got > 0)
+            first_time = events[0].timestamp;
+        for (uint32_t i = 0; i < got; i++) {
+            check_time(check, header, lane, events[i].timestamp);
+            check_event(check, header, events[i].word, events[i].id);
+        }
+        count += got;
+    } while (got > 0);
+    if (count != header->record_count || event_unpacker_left(&unpacker) > 0) {
         verify_problem(check, "thread %u: %u bytes are not %u events", header->thread, header->payload_bytes,
                        header->record_count);
         return;
-    }
-    for (uint32_t i = 0; i < header->record_count; i++) {
-        AdaIndexEvent event;
-
-        event_unpack(header->flags, time, block->payload + i * size, 1, &event);
-        time = event.timestamp;
-        if (i == 0)
-            first_time = time;
-        check_time(check, header, lane, time);
-        check_event(check, header, event.word, event.id);
     }
     check_first_last(check, header, first_time, lane->last_time);
     check->verdict->events += header->record_count;
