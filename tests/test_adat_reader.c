@@ -71,12 +71,18 @@ static void open__not_a_trace__then_says_what_it_is(void)
 
 static void open__header_of_other_versions__then_judged_by_oldest_compatible(void)
 {
-    AdatFileHeader header = {.major = 9, .oldest_compatible = 2, .header_bytes = sizeof(header)};
+    AdatFileHeader header = {
+        .major = ADAT_MAJOR + 7, .oldest_compatible = ADAT_MAJOR + 1, .header_bytes = sizeof(header)};
 
     memcpy(header.magic, ADAT_MAGIC, 8);
     seal_file_header(&header);
     CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EPROTONOSUPPORT);
+    header.major = ADAT_OLDEST_READ - 1;
     header.oldest_compatible = 1;
+    seal_file_header(&header);
+    CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), -EPROTONOSUPPORT);
+    header.major = ADAT_MAJOR + 7;
+    header.oldest_compatible = ADAT_MAJOR;
     seal_file_header(&header);
     CU_ASSERT_EQUAL(open_bytes(&header, sizeof(header)), 0);
     header.header_bytes = 63;

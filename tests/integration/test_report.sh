@@ -138,11 +138,11 @@ check 'report: spans: paired by content' equal "$("$out/tests/check_spans" "$wor
 
 rotated() {
     rm -rf "$work/dir"
-    record "$work/dir" --policy block --rotate-size 1M -- "$spans" "$many" || return 1
+    record "$work/dir" --policy block --rotate-size 1M -- "$spans" "$((3 * many))" || return 1
     [ "$(find "$work/dir" -name '*.adat' | wc -l)" -ge 3 ] || { ls "$work/dir"; return 1; }
     report --by span "$work/dir" || { cat "$work/warnings"; return 1; }
-    equal "$(got_shape)" "$(shape "$many")" || return 1
-    equal "$("$out/tests/check_spans" "$work/dir")" "$((8 * many + 2))"
+    equal "$(got_shape)" "$(shape "$((3 * many))")" || return 1
+    equal "$("$out/tests/check_spans" "$work/dir")" "$((24 * many + 2))"
 }
 check 'report: spans over files of a directory' rotated
 

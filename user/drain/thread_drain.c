@@ -237,6 +237,7 @@ static int take_details(const char *ring, size_t size, char *out, AdatBlockHeade
     int64_t bytes;
 
     memcpy(out, ring, size);
+    ada_cache_evict(ring, size);
     bytes = thread_drain_walk_details(out, size, &taken->records, header);
     if (bytes <= 0)
         return -EPROTO;
@@ -308,11 +309,12 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
 }
 
 /*
- * A batch of this size is written at once if its lane is short of rings: they go back to a producer that may be
- * waiting, which fills them while the next ones are drained. Waiting for all four made the two sides take turns.
+ * A batch that has taken so much out of rings is written at once if its lane is short of them: they go back to a producer that may be
+ * waiting, which fills them while the next ones are drained. Waiting for all four made the two sides take turns; waiting for
+ * two rings of the default size the producer slept twice as often as with one (flat out, 1,100 instead of 2,600 times in 80 M events).
  * Where nobody is in a hurry, everything goes out with one write.
  */
-#define DRAIN_HURRY_BYTES (120u << 10) /* of rings */
+#define DRAIN_HURRY_BYTES (56u << 10)
 
 static bool is_time_to_flush(const LaneDrain *drain, const DrainBatch *batch)
 {
