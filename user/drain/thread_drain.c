@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "user/drain/cache_lines.h"
 #include "user/drain/thread_drain_losses.h"
 #include "user/drain/thread_marks.h"
 #include "user/file/event_pack.h"
-#include "user/lane/cache.h"
 #include "user/lane/test_point.h"
 #include "user/registry/thread_registry.h"
 
@@ -216,7 +216,8 @@ static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *r
         uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
 
         memcpy(piece, ring + taken->bytes, wanted * sizeof(piece[0]));
-        ada_cache_evict(ring + taken->bytes, wanted * sizeof(piece[0]));
+        if (count >= PIECE_EVENTS) /* else it takes its time until these lines are written to again */
+            cache_lines_evict(ring + taken->bytes, wanted * sizeof(piece[0]));
         if (taken->records == 0) {
             header->first_time = piece[0].timestamp;
             event_packer_begin(&packer, header->first_time);
@@ -237,7 +238,7 @@ static int take_details(const char *ring, size_t size, char *out, AdatBlockHeade
     int64_t bytes;
 
     memcpy(out, ring, size);
-    ada_cache_evict(ring, size);
+    cache_lines_evict(ring, size);
     bytes = thread_drain_walk_details(out, size, &taken->records, header);
     if (bytes <= 0)
         return -EPROTO;

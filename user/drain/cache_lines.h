@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the collector does with the cache lines of a ring that it has read. */
-#ifndef ADA_LANE_CACHE_H
-#define ADA_LANE_CACHE_H
+#ifndef ADA_DRAIN_CACHE_LINES_H
+#define ADA_DRAIN_CACHE_LINES_H
 
 #include <stddef.h>
 
@@ -14,6 +14,6 @@
  * stores of an event before it in the store buffer the writer waits for it: flat out 16 ns per event, 10 with the lines taken out (Zen 4;
  * rings of 64 KiB, of which four fit the reader's second-level cache). Costs 0.3 ns for 32 bytes.
  */
-void ada_cache_evict(const void *begin, size_t bytes);
+void cache_lines_evict(const void *begin, size_t bytes);
 
 #endif

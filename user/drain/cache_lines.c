@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "user/lane/cache.h"
+#include "user/drain/cache_lines.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,19 +20,19 @@ __attribute__((constructor)) static void detect(void)
     has_clflushopt = __get_cpuid_count(CPUID_FEATURES, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID_CLFLUSHOPT);
 }
 
-void ada_cache_evict(const void *begin, size_t bytes)
+void cache_lines_evict(const void *begin, size_t bytes)
 {
-    const char *line = (const char *)begin - ((uintptr_t)begin & (CACHE_LINE - 1));
+    size_t ahead = (uintptr_t)begin & (CACHE_LINE - 1);
+    const char *line = (const char *)begin - ahead;
+    size_t count = has_clflushopt && bytes > 0 ? (ahead + bytes + CACHE_LINE - 1) / CACHE_LINE : 0;
 
-    if (!has_clflushopt)
-        return;
-    for (const char *end = (const char *)begin + bytes; line < end; line += CACHE_LINE)
-        __asm__ volatile("clflushopt %0" : : "m"(*line));
+    for (size_t i = 0; i < count; i++)
+        __asm__ volatile("clflushopt %0" : : "m"(line[i * CACHE_LINE]));
 }
 
 #else
 
-void ada_cache_evict(const void *begin, size_t bytes)
+void cache_lines_evict(const void *begin, size_t bytes)
 {
     (void)begin;
     (void)bytes;
