@@ -117,7 +117,7 @@ static void random_events(AdaIndexEvent *events, uint32_t count)
 
 static void event_pack__whatever_comes_in_whatever_pieces__then_comes_back_the_same(void)
 {
-    AdaIndexEvent events[COUNT], back[COUNT + 1];
+    AdaIndexEvent events[COUNT] = {0}, back[COUNT + 1];
     char out[1 + COUNT * EVENT_PACKED_MAX];
 
     srandom(1);

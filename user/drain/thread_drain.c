@@ -210,7 +210,7 @@ static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *r
                        char *out, AdatBlockHeader *header, Taken *taken)
 {
     AdaIndexEvent piece[PIECE_EVENTS];
-    EventPacker packer;
+    EventPacker packer = {0};
 
     while (taken->records < count) {
         uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
