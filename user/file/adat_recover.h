@@ -52,7 +52,7 @@ void adat_recovery_destroy(AdatRecovery *recovery);
  * Adds what a file says; of a thread that another one also has, this one counts. `fd` is open for reading, anywhere. *valid_bytes_out is how
  * long the longest prefix of whole blocks is: what follows is what was being written, and should be cut off before the file is read as
  * a complete one. It is 0 if the file ends within its own header.
- * -EINVAL: not a trace; -EBADMSG: its header is damaged; -EPROTONOSUPPORT: it is of a newer format; -ENOMEM; errors of pread(2) and fstat(2).
+ * -EINVAL: not a trace; -EBADMSG: its header is damaged; -EPROTONOSUPPORT: it is of another format; -ENOMEM; errors of pread(2) and fstat(2).
  * On failure the recovery is as before.
  */
 int adat_recover_scan(int fd, AdatRecovery *recovery, uint64_t *valid_bytes_out);

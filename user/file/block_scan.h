@@ -30,7 +30,7 @@ typedef enum AdatCut {
 
 /*
  * Reads and checks the file's header. -EINVAL: not a trace; -ENODATA: too short even for a file header; -EPROTONOSUPPORT: its
- * format is newer than this code; -EBADMSG: the header is damaged; those of pread(2).
+ * format is newer than this code, or older than ADAT_OLDEST_READ; -EBADMSG: the header is damaged; those of pread(2).
  */
 int file_header_read(int fd, AdatFileHeader *header_out);
 

@@ -11,7 +11,7 @@
  *                             16-19 (of the depth) have changed places, so that kind and depth are mostly one byte
  *
  * All are little-endian; a field may stand in more bytes than it needs. So every event can be packed, into 2 to 33 bytes: mostly 7 if it is a registered
- * event, and 11 if it is a function's. Bytes are pages to write, which is what most of the drain's time goes into. The two
+ * event, and 11 if it is a function's. Bytes are pages to write, and to read and keep. The two
  * common sizes have paths of their own: 2.9 and 3.2 ns an event; choosing each field's size took 5.4 (16 fixed bytes: 2.4).
  */
 #ifndef ADA_FILE_EVENT_PACK_H

@@ -42,7 +42,7 @@ typedef struct AdatFileInfo {
 
 /*
  * Opens a trace and scans it. -EINVAL: not a trace; -ENODATA: nothing in it yet: it ends before its first block;
- * -EPROTONOSUPPORT: its format is newer than this reader; -EBADMSG: its file header is damaged;
+ * -EPROTONOSUPPORT: its format is none that this reader knows; -EBADMSG: its file header is damaged;
  * -EISDIR, -ENOTSUP: not a regular file; -ENOMEM; those of open(2) and read(2).
  */
 int adat_reader_open(const char *path, AdatReader **reader_out);

@@ -70,7 +70,7 @@ ADA_READER_API uint32_t ada_reader_version(void);
  * Opens a file, or a directory of files, and reads all but the events, which takes one pass over it. Compressed files (.gz) are read as others, and
  * take their size on the disk below TMPDIR meanwhile. At most 128 descriptors stay open. A file that is being written is read as far as it was then.
  *
- * -EINVAL: not a trace; -ENODATA: nothing in it yet; -EPROTONOSUPPORT: its format is newer; -EBADMSG: its header is damaged; -EISDIR: a directory
+ * -EINVAL: not a trace; -ENODATA: nothing in it yet; -EPROTONOSUPPORT: its format is none that is read here; -EBADMSG: its header is damaged; -EISDIR: a directory
  * without traces; -ENOTSUP: not a regular file; -EFBIG: a compressed file that holds far more than a trace does; -EOVERFLOW: more of something than
  * 32 bits can number; -ENOMEM; those of open(2) and read(2). What is wrong with one file of a directory is that file's: see ada_trace_file. At least one of them can be read.
  */
