@@ -106,6 +106,38 @@ flight_recorder() {
     rm -r "$work/traces"
 }
 
+# age FILE: its format is the one before this one's; the header's sum (zlib's crc32 with the sum as 0) is right
+age() {
+    python3 - "$1" <<'PY'
+import struct, sys, zlib
+with open(sys.argv[1], 'r+b') as file:
+    header = bytearray(file.read(64))
+    struct.pack_into('<HH', header, 8, struct.unpack_from('<H', header, 8)[0] - 1, 1)
+    struct.pack_into('<I', header, 60, 0)
+    struct.pack_into('<I', header, 60, zlib.crc32(header))
+    file.seek(0)
+    file.write(header)
+PY
+}
+
+# What the service before an update was killed over stays as it is.
+file_of_another_version() {
+    configure '[session one]' "attach = name=$attached"
+    mkdir -p "$work/traces/one"
+    "$out/adatrace" record --no-bpf -o "$work/old.adat" -- "$work/$loaded" 1 100 2>/dev/null || return 1
+    age "$work/old.adat" || return 1
+    cp "$work/old.adat" "$work/traces/one/trace-000001.adat.partial"
+    start 1
+    launch || return 1
+    says "cannot recover 'trace-000001.adat.partial' in '$work/traces/one': it is of another version's format" || return 1
+    equal "$(ask pause)" ok || return 1
+    terminate || return 1
+    cmp "$work/old.adat" "$work/traces/one/trace-000001.adat.partial" || return 1
+    all_there "$work"/traces/one/trace-000002.adat || return 1
+    stop
+    rm -r "$work/traces"
+}
+
 # What cannot be: said, and tried again; others run.
 one_fails() {
     local file=$work/file
@@ -487,6 +519,7 @@ check "a process that runs is found, and recorded to the last event" finds_what_
 check "so is one that starts later" finds_what_starts
 check "one that announces itself is recorded from its first event" hears_announcements
 check "files rotate" files_rotate
+check "a file of another version is left alone, and said" file_of_another_version
 check "SIGHUP: what is the same goes on, what changed begins anew, mistakes change nothing" reloads
 check "a flight recorder writes when it is asked" flight_recorder
 check "a session that cannot run disturbs no other" one_fails

@@ -73,8 +73,11 @@ static int on_partial(void *context, int fd, uint64_t *valid_bytes_out)
 static void on_directory_error(void *context, const char *what, const char *name, int error)
 {
     const SessionOutput *output = context;
+    const char *why = error == -EPROTONOSUPPORT
+                          ? "it is of another version's format, and stays as it is; read it with that version"
+                          : strerror(-error);
 
-    tell(output, what, "cannot %s '%s' in '%s': %s", what, name, output->session->output, strerror(-error));
+    tell(output, what, "cannot %s '%s' in '%s': %s", what, name, output->session->output, why);
 }
 
 /* The file that is being written, and what the compressor writes, come on top of what is kept. */
