@@ -40,17 +40,26 @@ every_thread_has_a_death_record() {
 
 # ---- marks by what the kernel sees -----------------------------------------------------------------
 
-# waits OPTION...: records a thread that waits 100 ms for another, until there are as many marks as the options bring
+# marks NUMBER: whether there are so many, or more
+marks() {
+    [ "$("$out/adatrace" status -p "$target" --json 2>/dev/null | jq .drain.marks)" -ge "$1" ] 2>/dev/null
+}
+
+waiter_is_marked() {
+    [ "$(payloads waiter.before 2>/dev/null)" -gt 0 ]
+}
+
+# waits "CONDITION" OPTION...: records a thread that waits 100 ms for another, until the condition is true
 waits() {
-    local marks=$1 recorder target
+    local recorder target condition
+    read -ra condition <<<"$1"
     shift
     rm -f "$work/t.adat" "$work/input"
     mkfifo "$work/input"
     "$out/adatrace" record -o "$work/t.adat" --metrics-interval 100ms "$@" -- "$out/tests/prog_waits" wait 100 <"$work/input" 2>"$work/stderr" &
     recorder=$!
     exec 9>"$work/input"
-    until target=$(pgrep -P $recorder -x prog_waits) &&
-        [ "$("$out/adatrace" status -p "$target" --json 2>/dev/null | jq .drain.marks)" -ge "$marks" ] 2>/dev/null; do
+    until target=$(pgrep -P $recorder -x prog_waits) && "${condition[@]}"; do
         kill -0 $recorder || { cat "$work/stderr"; exec 9>&-; return 1; }
     done
     exec 9>&-
@@ -64,22 +73,22 @@ payloads() {
 }
 
 who_waited_is_marked() {
-    waits 1 --mark 'offcpu>60ms' || return 1
+    waits 'marks 1' --mark 'offcpu>60ms' || return 1
     equal "$(payloads waiter.before)" 50 || return 1
     equal "$(payloads waker.before)" 0
 }
 
 who_woke_is_marked() {
-    waits 2 --mark 'offcpu > 60ms' --mark-wakers || return 1
+    waits 'marks 2' --mark 'offcpu > 60ms' --mark-wakers || return 1
     equal "$(payloads waiter.before)" 50 || return 1
     equal "$(payloads waker.before)" 50 || return 1
     dump >"$work/dumped"
     grep -c ', woke ' "$work/dumped" >/dev/null || { echo "nobody woke"; return 1; }
 }
 
-# There is always somebody who has to wait for a CPU a little.
+# Who is woken waits for a CPU a little. Any number of marks may be of the others, before it is.
 runqueue_is_marked() {
-    waits 50 --mark 'runqueue>=1ns' || return 1 # the first ones may be of others
+    waits waiter_is_marked --mark 'runqueue>=1ns' || return 1
     [ "$(payloads waiter.before)" -gt 0 ] || { echo "no payloads"; return 1; }
 }
 
@@ -114,7 +123,7 @@ all_switches_are_there() {
 # What the kernel tells is in the file, each record once; switches are as many as the kernel itself counted for each thread.
 switches_are_in_the_trace() {
     local waiter waker
-    waits 1 --sched --mark 'offcpu>60ms' || return 1
+    waits 'marks 1' --sched --mark 'offcpu>60ms' || return 1
     dump >"$work/dumped"
     all_switches_are_there || return 1
     waiter=$(jq -s '[.[] | select(.name == "waiter.before")][0].tid' "$work/dumped")

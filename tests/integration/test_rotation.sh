@@ -8,7 +8,7 @@
 a=$out/adatrace
 dir=$work/trace
 if [ -n "${ADA_SANITIZE:-}" ]; then
-    many=20000 churned=600 details=150000
+    many=50000 churned=600 details=150000
 else
     many=150000 churned=6000 details=200000
 fi
