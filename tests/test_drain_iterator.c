@@ -532,6 +532,50 @@ static void drain_iteration__swap_behind_a_quiet_ring__then_the_hint_tells(void)
     drain_fixture_destroy(fixture);
 }
 
+static uint32_t may_have_run; /* by the thread's number in the file, a bit */
+static uint32_t questions;
+
+static bool has_run(void *context, ThreadDrainState *state)
+{
+    (void)context;
+    questions++;
+    return may_have_run & 1u << state->thread;
+}
+
+/* Quiet threads of which somebody knows that they have not run are left alone; others have their turn. */
+static void iterator__quiet_threads_that_have_not_run__then_not_looked_at(void)
+{
+    const DrainIteratorConfig config = {.callbacks = {.has_run = has_run}, .hot_iterations = 2, .cold_turns = 1};
+    DrainFixture *fixture = drain_fixture_create(&config, 2, ADA_POLICY_DISCARD, ADA_DETAIL_OFF);
+    uint64_t sweeps, spared;
+
+    may_have_run = 0;
+    questions = 0;
+    drain_fixture_register(fixture, 0);
+    drain_fixture_register(fixture, 1);
+    for (int i = 0; i < 10; i++)
+        (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_TRUE(drain_iterator_is_quiet(fixture->iterator));
+    CU_ASSERT(fixture->metrics.spared > 0);
+    CU_ASSERT_EQUAL(fixture->metrics.sweeps, 0);
+
+    /* Whatever it recorded, who says that it has not run is believed. */
+    drain_fixture_write(fixture, 0, 7, 3);
+    spared = fixture->metrics.spared;
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(fixture->metrics.spared, spared + 2);
+    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 0), 0);
+
+    may_have_run = 1u << fixture->threads[0].state->thread;
+    sweeps = fixture->metrics.sweeps;
+    (void)drain_fixture_iterate(fixture);
+    (void)drain_fixture_iterate(fixture);
+    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 0), 3);
+    CU_ASSERT_EQUAL(fixture->metrics.sweeps, sweeps + 1);
+    CU_ASSERT(questions > 0);
+    drain_fixture_destroy(fixture);
+}
+
 /* ---- fairness (tasks 1.3, 2.2) -------------------------------------------------------------------- */
 
 /*
@@ -721,273 +765,7 @@ static void drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_l
     drain_fixture_destroy(fixture);
 }
 
-/* ---- marks (task 2.1, issue: rules) ---------------------------------------------------------------- */
-
-static void learn_nothing(DrainSource *source)
-{
-    source->learned = ada_load_relaxed(&source->segment->header->event_count);
-}
-
-/* A rule, and the descriptor of event 7 "slow.request" with a number and a text. */
-static MarkMatcher *use_rule(DrainFixture *fixture, MarkRules *rules, const char *text)
-{
-    AdaEventDescriptor event = {.ready = 1,
-                                .id = 7,
-                                .kind = ADA_KIND_TYPED,
-                                .field_count = 1,
-                                .name = "slow.request",
-                                .fields = {{.name = "size", .type = ADA_TYPE_U64}}};
-    MarkMatcher *matcher = NULL;
-    MarkRuleError error;
-
-    *rules = (MarkRules){0};
-    CU_ASSERT_EQUAL_FATAL(mark_rules_add(rules, text, &error), 0);
-    CU_ASSERT_EQUAL_FATAL(mark_matcher_create(rules, &matcher), 0);
-    CU_ASSERT_EQUAL(mark_matcher_learn(matcher, &event), 0);
-    mark_matcher_set_rate(matcher, 1);
-    fixture->source.rules = rules;
-    fixture->source.matcher = matcher;
-    fixture->source.learn = learn_nothing;
-    return matcher;
-}
-
-static uint64_t details_in_file(const DrainFixture *fixture)
-{
-    return fixture->threads[0].state->detail.in_file;
-}
-
-static void write_sizes(DrainFixture *fixture, uint64_t first, uint64_t count)
-{
-    for (uint64_t i = first; i < first + count; i++)
-        CU_ASSERT(drain_fixture_write_detail(fixture, 0, 7, &i, sizeof(i)));
-}
-
-static void mark_rules__event__then_details_around_it_are_kept(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
-    uint64_t small = 1;
-
-    drain_fixture_register(fixture, 0);
-    for (int i = 0; i < 200; i++) { /* no rule: nothing is kept */
-        CU_ASSERT(drain_fixture_write_detail(fixture, 0, 8, &small, 8));
-        (void)drain_fixture_iterate(fixture);
-    }
-    CU_ASSERT_EQUAL(details_in_file(fixture), 0);
-    matcher = use_rule(fixture, &rules, "event=slow.request");
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(details_in_file(fixture), 0);
-    drain_fixture_write(fixture, 0, 7, 1);
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
-    CU_ASSERT_EQUAL(details_in_file(fixture), 200); /* as far back as the rings hold */
-    CU_ASSERT(drain_fixture_write_detail(fixture, 0, 8, &small, 8));
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(details_in_file(fixture), 201); /* and what follows */
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-static void mark_rules__field__then_found_in_records_that_nobody_keeps(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size > 4000");
-    for (uint64_t i = 0; i < 40; i++) {
-        write_sizes(fixture, i * 100, 100); /* some rings are recycled meanwhile: 720 records each */
-        (void)drain_fixture_iterate(fixture);
-        CU_ASSERT_EQUAL(details_in_file(fixture), 0);
-    }
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
-    write_sizes(fixture, 4000, 3); /* not 4000: 4001 is the first */
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
-    CU_ASSERT(details_in_file(fixture) > 600);
-    CU_ASSERT(details_in_file(fixture) < 1600);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-/* A payload alone, whose index event is still to come. */
-static void write_size_only(DrainFixture *fixture, uint64_t size)
-{
-    LaneProducer *lane = &fixture->threads[0].detail;
-    AdaDetailRecord record = {.id = 7, .word = ADA_WORD(ADA_KIND_TYPED, 0, 0), .payload_size = sizeof(size)};
-    LaneReservation place;
-
-    CU_ASSERT_EQUAL_FATAL(lane_reserve(lane, ADA_DETAIL_RECORD_SIZE(sizeof(size)), &place), 0);
-    record.timestamp = place.timestamp;
-    memcpy(place.at, &record, sizeof(record));
-    memcpy((char *)place.at + sizeof(record), &size, sizeof(size));
-    lane_commit(lane, &place);
-}
-
-static void mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
-    Lane *lane;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 5");
-    fixture->segment.header->event_count = 1;
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->source.learned, 1); /* before records are looked at */
-    CU_ASSERT_FALSE(thread_drain_has_work(fixture->threads[0].state, true));
-    write_size_only(fixture, 5);
-    CU_ASSERT(thread_drain_has_work(fixture->threads[0].state, true));
-    lane = &fixture->threads[0].lanes->detail;
-    CU_ASSERT(submit_queue_try_acquire_drain(lane, ADA_DRAIN_PRODUCER)); /* it takes a ring back just now */
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
-    CU_ASSERT_EQUAL(fixture->log.hostile, 0);
-    submit_queue_release_drain(lane);
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
-    CU_ASSERT_EQUAL(details_in_file(fixture), 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-static void mark_rules__hostile_details__then_refused(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
-    AdaDetailRecord *record;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 1");
-    (void)drain_fixture_iterate(fixture);
-    write_sizes(fixture, 5, 2);
-    record = segment_at(&fixture->segment, fixture->threads[0].lanes->detail.ring_pool_offset);
-    record->payload_size = ADA_PAYLOAD_MAX + 1;
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->log.hostile, 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-static void mark_rules__hostile_detail_lane__then_refused(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 1");
-    (void)drain_fixture_iterate(fixture);
-    ada_store_release(&fixture->threads[0].lanes->detail.rings[0].published, UINT64_MAX);
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->log.hostile, 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-static void mark_rules__span__then_long_ones_only(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    LaneProducer *lane = &fixture->threads[0].index;
-    MarkRules rules;
-    MarkMatcher *matcher;
-    AdaIndexEvent *events;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "span=slow.request>1s");
-    events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
-    for (uint32_t i = 0; i < 2; i++) {
-        (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
-        (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_END, 0, 0), 7, 0, 0);
-        events[2 * i + 1].timestamp = events[2 * i].timestamp + 1000000000u + i; /* the second is a ns longer */
-        (void)drain_fixture_iterate(fixture);
-        CU_ASSERT_EQUAL(fixture->metrics.marks, i);
-    }
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-/* The end that belongs to a begin may be among the lost events: what follows is no proof of a long span. */
-static void mark_rules__span_over_lost_events__then_not_judged(void)
-{
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    LaneProducer *lane = &fixture->threads[0].index;
-    MarkRules rules;
-    MarkMatcher *matcher;
-    AdaIndexEvent *events;
-
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "span=slow.request>1s");
-    events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
-    (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
-    (void)drain_fixture_iterate(fixture);
-    ada_store_relaxed(&fixture->threads[0].lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_nested, 1ull);
-    (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_END, 0, 0), 7, 0, 0);
-    events[1].timestamp = events[0].timestamp + 2000000000u;
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
-    CU_ASSERT(fixture->threads[0].state->mark.judged_from > events[0].timestamp);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
-}
-
-static uint32_t may_have_run; /* by the thread's number in the file, a bit */
-static uint32_t questions;
-
-static bool has_run(void *context, ThreadDrainState *state)
-{
-    (void)context;
-    questions++;
-    return may_have_run & 1u << state->thread;
-}
-
-/* Quiet threads of which somebody knows that they have not run are left alone; others have their turn. */
-static void iterator__quiet_threads_that_have_not_run__then_not_looked_at(void)
-{
-    const DrainIteratorConfig config = {.callbacks = {.has_run = has_run}, .hot_iterations = 2, .cold_turns = 1};
-    DrainFixture *fixture = drain_fixture_create(&config, 2, ADA_POLICY_DISCARD, ADA_DETAIL_OFF);
-    uint64_t sweeps, spared;
-
-    may_have_run = 0;
-    questions = 0;
-    drain_fixture_register(fixture, 0);
-    drain_fixture_register(fixture, 1);
-    for (int i = 0; i < 10; i++)
-        (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_TRUE(drain_iterator_is_quiet(fixture->iterator));
-    CU_ASSERT(fixture->metrics.spared > 0);
-    CU_ASSERT_EQUAL(fixture->metrics.sweeps, 0);
-
-    /* Whatever it recorded, who says that it has not run is believed. */
-    drain_fixture_write(fixture, 0, 7, 3);
-    spared = fixture->metrics.spared;
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(fixture->metrics.spared, spared + 2);
-    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 0), 0);
-
-    may_have_run = 1u << fixture->threads[0].state->thread;
-    sweeps = fixture->metrics.sweeps;
-    (void)drain_fixture_iterate(fixture);
-    (void)drain_fixture_iterate(fixture);
-    CU_ASSERT_EQUAL(drain_fixture_in_file(fixture, 0), 3);
-    CU_ASSERT_EQUAL(fixture->metrics.sweeps, sweeps + 1);
-    CU_ASSERT(questions > 0);
-    drain_fixture_destroy(fixture);
-}
-
 static const TestCase tests[] = {
-    TEST(iterator__quiet_threads_that_have_not_run__then_not_looked_at),
     TEST(drain_iterator__created_and_destroyed__then_configured),
     TEST(drain_iterator__bad_config__then_refused),
     TEST(drain_iterator__no_memory__then_refused),
@@ -1009,18 +787,12 @@ static const TestCase tests[] = {
     TEST(drain_iterator_hint__flag_cleared_while_becoming_quiet__then_watched_anew),
     TEST(drain_iteration__lost_hint__then_found_in_its_turn),
     TEST(drain_iteration__swap_behind_a_quiet_ring__then_the_hint_tells),
+    TEST(iterator__quiet_threads_that_have_not_run__then_not_looked_at),
     TEST(drain_scheduler__100_to_1_skew__then_jain_above_99_percent),
     TEST(weighted_scheduler__real_lanes_1_2_4__then_service_1_2_4),
     TEST(weighted_scheduler__in_debt__then_waits_until_paid),
     TEST(submit_queue_try_acquire_drain__producer_holds_it__then_skipped_and_raised),
     TEST(drain_iteration__many_threads__then_one_write),
     TEST(drain_iteration__disk_full_and_free_again__then_goes_on_with_exact_loss),
-    TEST(mark_rules__event__then_details_around_it_are_kept),
-    TEST(mark_rules__field__then_found_in_records_that_nobody_keeps),
-    TEST(mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had),
-    TEST(mark_rules__hostile_details__then_refused),
-    TEST(mark_rules__hostile_detail_lane__then_refused),
-    TEST(mark_rules__span__then_long_ones_only),
-    TEST(mark_rules__span_over_lost_events__then_not_judged),
 };
 TEST_MAIN("drain_iterator", tests)
