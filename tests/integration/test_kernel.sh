@@ -49,9 +49,9 @@ waiter_is_marked() {
     [ "$(payloads waiter.before 2>/dev/null)" -gt 0 ]
 }
 
-# waits "CONDITION" OPTION...: records a thread that waits 100 ms for another, until the condition is true
+# waits "CONDITION" OPTION...: records a thread that waits 100 ms for another, until the condition is true; a minute at most
 waits() {
-    local recorder target condition
+    local recorder target condition until=$((SECONDS + 60))
     read -ra condition <<<"$1"
     shift
     rm -f "$work/t.adat" "$work/input"
@@ -61,6 +61,7 @@ waits() {
     exec 9>"$work/input"
     until target=$(pgrep -P $recorder -x prog_waits) && "${condition[@]}"; do
         kill -0 $recorder || { cat "$work/stderr"; exec 9>&-; return 1; }
+        [ $SECONDS -lt $until ] || { echo "in vain awaited: ${condition[*]}"; break; }
     done
     exec 9>&-
     wait $recorder || { cat "$work/stderr"; return 1; }
