@@ -56,10 +56,10 @@ static inline uint32_t other_bytes(uint32_t code)
 
 /* ---- packing ------------------------------------------------------------------------------------ */
 
+/* Always stores 8 bytes; what is too much is overwritten by the next. There is room: see EVENT_PACKED_MAX. */
 static inline char *put(char *at, uint64_t value, uint32_t bytes)
 {
-    memcpy(at, &value,
-           sizeof(value)); /* what is too much is overwritten by the next: there is room, see EVENT_PACKED_MAX */
+    memcpy(at, &value, sizeof(value));
     return at + bytes;
 }
 
@@ -98,12 +98,11 @@ size_t event_pack(EventPacker *packer, const AdaIndexEvent *events, uint32_t cou
 
         before = events[i];
         if (__builtin_expect(((d.time | d.argument) >> 16 | (d.id | d.word) >> 8) == 0, 1)) {
-            put(at, CONTROL_NARROW | d.time << 8 | d.id << 24 | d.argument << 32 | d.word << 48, NARROW_BYTES);
-            at += NARROW_BYTES;
+            at = put(at, CONTROL_NARROW | d.time << 8 | d.id << 24 | d.argument << 32 | d.word << 48,
+                     NARROW_BYTES);
         } else if ((d.time >> 16 | d.id >> 24 | d.argument >> 32 | d.word >> 8) == 0) {
-            put(at, CONTROL_FUNCTION | d.time << 8 | d.id << 24 | d.argument << 48, FUNCTION_BYTES);
-            put(at + 8, d.argument >> 16 | d.word << 16, 3);
-            at += FUNCTION_BYTES;
+            at = put(at, CONTROL_FUNCTION | d.time << 8 | d.id << 24 | d.argument << 48, 8);
+            at = put(at, d.argument >> 16 | d.word << 16, FUNCTION_BYTES - 8);
         } else {
             at = put_difference(at, &d);
         }
