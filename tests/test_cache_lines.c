@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines that leave the caches: what they hold stays, and none beside them is touched. */
+/* Lines that enter and leave the caches: what they hold stays, and nothing beside them is touched. */
 #include "test_support.h"
 
 #include <string.h>
@@ -37,7 +37,17 @@ static void cache_lines_evict__any_range__then_contents_stay_and_no_page_beside_
     CU_ASSERT_EQUAL(munmap(page - size, 3 * size), 0);
 }
 
+static void cache_lines_prefetch__nobody_s_memory__then_harmless(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    char *page = guarded_page(size);
+
+    cache_lines_prefetch(page - size, 3 * size);
+    CU_ASSERT_EQUAL(munmap(page - size, 3 * size), 0);
+}
+
 static const TestCase tests[] = {
     TEST(cache_lines_evict__any_range__then_contents_stay_and_no_page_beside_is_touched),
+    TEST(cache_lines_prefetch__nobody_s_memory__then_harmless),
 };
 TEST_MAIN("cache_lines", tests)

@@ -243,9 +243,44 @@ static void adaptive_scheduler__load__then_quantum_and_tick_follow(void)
     CU_ASSERT_EQUAL(bench->states[1].budget, (1u << 20) / 64);
     for (uint32_t i = 0; i < 1000; i++)
         bench->scheduler.ops->ended(&bench->scheduler, &calm);
-    CU_ASSERT_EQUAL(bench->scheduler.tick_ns, 1500000);
+    CU_ASSERT_EQUAL(bench->scheduler.tick_ns, 2000000);
     plan(bench, 2);
     CU_ASSERT_EQUAL(bench->states[1].budget, 512u << 10);
+    free(bench);
+}
+
+static uint64_t tick_after(Bench *bench, uint32_t iterations, const DrainLoad *load)
+{
+    for (uint32_t i = 0; i < iterations; i++)
+        bench->scheduler.ops->ended(&bench->scheduler, load);
+    return bench->scheduler.tick_ns;
+}
+
+static void adaptive_scheduler__events_late_or_in_time__then_tick_follows(void)
+{
+    const DrainSchedulerConfig config = {.tick_ns = 1000000};
+    Bench *bench = make_bench(DRAIN_SCHEDULER_ADAPTIVE, &config);
+    const DrainLoad in_time = {.timed = 100};
+    const DrainLoad balanced = {.timed = 100, .late = 50};
+    const DrainLoad rather_late = {.timed = 100, .late = 75};
+    const DrainLoad late = {.timed = 100, .late = 100};
+    const DrainLoad crowded = {.timed = 100, .late = 100, .fullest = 50};
+    uint64_t tick;
+
+    CU_ASSERT_EQUAL(drain_scheduler_latency_goal(&bench->scheduler), 937500);
+    CU_ASSERT_EQUAL(tick_after(bench, 1, &in_time), 1000000 + 1000000 / 32);
+    CU_ASSERT_EQUAL(tick_after(bench, 1000, &in_time), 2000000);
+    CU_ASSERT_EQUAL(tick_after(bench, 1, &rather_late), 2000000 - 2000000 / 64);
+    tick = tick_after(bench, 1, &late);
+    CU_ASSERT_EQUAL(tick, 1968750 - 1968750 / 32);
+    CU_ASSERT_EQUAL(tick_after(bench, 1000, &balanced), tick);
+    /* No shorter than the base by more than a step, however late all are. */
+    for (uint32_t i = 0; i < 1000; i++)
+        CU_ASSERT(tick_after(bench, 1, &late) >= 1000000 - 1000000 / 32);
+    CU_ASSERT(bench->scheduler.tick_ns <= 1000000 + 1000000 / 32);
+    /* But where rings fill up, and back from there although all are late yet. */
+    CU_ASSERT_EQUAL(tick_after(bench, 10, &crowded), 250000);
+    CU_ASSERT(tick_after(bench, 60, &late) >= 1000000 - 1000000 / 32);
     free(bench);
 }
 
@@ -396,6 +431,7 @@ static const TestCase tests[] = {
     TEST(priority_scheduler__equal_threads__then_each_is_first_in_turn),
     TEST(priority_scheduler__thousands_in_any_order__then_sorted_and_in_turn),
     TEST(adaptive_scheduler__load__then_quantum_and_tick_follow),
+    TEST(adaptive_scheduler__events_late_or_in_time__then_tick_follows),
     TEST(drain_topology__faked_nodes__then_own_first_and_order_kept),
     TEST(drain_topology__one_node__then_nothing_asked_or_changed),
     TEST(drain_topology__detected__then_as_the_machine_says),

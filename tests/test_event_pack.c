@@ -60,6 +60,13 @@ static void event_pack__registered_event__then_7_bytes(void)
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.word = ADA_WORD(15, 0, 15)})), 7);
 }
 
+static void event_pack__registered_event_after_a_pause__then_9_bytes(void)
+{
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 0x10000})), 9);
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = UINT32_MAX})), 9);
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){0x10000, 0xff, 0xffff, ADA_WORD(15, 0, 15), 0})), 9);
+}
+
 static void event_pack__function__then_11_bytes(void)
 {
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.id = 0x100})), 11);
@@ -72,8 +79,6 @@ static void event_pack__anything_else__then_as_many_bytes_as_each_field_needs(vo
 {
     const uint64_t all = UINT64_MAX;
 
-    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 0x10000})), 1 + 4);
-    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = UINT32_MAX})), 1 + 4);
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 1ull << 32})), 1 + 8);
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = all})), 1 + 8); /* time goes back */
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.id = 1ull << 24})), 1 + 1 + 8);
@@ -83,9 +88,9 @@ static void event_pack__anything_else__then_as_many_bytes_as_each_field_needs(vo
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.word = ADA_WORD(0, 0, 255)})), 1 + 1 + 3);
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.word = ADA_WORD(0, 0, 256)})), 1 + 1 + 8);
     CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.link = 1})), 1 + 1 + 8);
-    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 0x10000, .id = 1})), 1 + 4 + 1);
-    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 0x10000, .argument = 1})), 1 + 4 + 2);
-    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 0x10000, .word = 1})), 1 + 4 + 1);
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 1ull << 32, .id = 1})), 1 + 8 + 1);
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 1ull << 32, .argument = 1})), 1 + 8 + 2);
+    CU_ASSERT_EQUAL(size_of(base, other((AdaIndexEvent){.timestamp = 1ull << 32, .word = 1})), 1 + 8 + 1);
     CU_ASSERT_EQUAL(
         size_of(base, other((AdaIndexEvent){.timestamp = 0x10000, .id = 0x100, .argument = 0x10000})),
         1 + 4 + 3 + 4);
@@ -146,6 +151,60 @@ static void event_pack__whatever_comes_in_whatever_pieces__then_comes_back_the_s
         CU_ASSERT_EQUAL_FATAL(event_unpacker_left(&unpacker), 0);
         CU_ASSERT_EQUAL_FATAL(event_unpack(&unpacker, back + got, 1), 0);
         CU_ASSERT_EQUAL_FATAL(memcmp(events, back, count * sizeof(*events)), 0);
+    }
+}
+
+/* Mostly narrow, as events of one kind are; now and then one field of one event is not. */
+static void similar_events(AdaIndexEvent *events, uint32_t count)
+{
+    AdaIndexEvent event = base;
+
+    for (uint32_t i = 0; i < count; i++) {
+        event.timestamp += (uint64_t)random() % 0x10000;
+        event.id ^= (uint64_t)random() % 0x100;
+        event.argument ^= (uint64_t)random() % 0x10000;
+        event.word ^= ADA_WORD(random() % 16, 0, random() % 16);
+        switch (random() % 40) {
+        case 0:
+            event.timestamp += 0x10000ull << random() % 48;
+            break;
+        case 1:
+            event.id ^= 0x100ull << random() % 56;
+            break;
+        case 2:
+            event.argument ^= 0x10000ull << random() % 48;
+            break;
+        case 3:
+            event.word ^= 1u << random() % 32;
+            break;
+        case 4:
+            event.link ^= 1u << random() % 32;
+            break;
+        }
+        events[i] = event;
+    }
+}
+
+static void event_pack__all_at_once__then_the_bytes_of_one_by_one(void)
+{
+    AdaIndexEvent events[COUNT];
+    char at_once[COUNT * EVENT_PACKED_MAX], singly[COUNT * EVENT_PACKED_MAX];
+
+    srandom(4);
+    for (uint32_t round = 0; round < 20000; round++) {
+        uint32_t count = (uint32_t)random() % (COUNT + 1);
+        EventPacker packer, single;
+        size_t size, single_size = 0;
+
+        similar_events(events, count);
+        event_packer_begin(&packer, base.timestamp);
+        event_packer_begin(&single, base.timestamp);
+        size = event_pack(&packer, events, count, at_once);
+        for (uint32_t i = 0; i < count; i++)
+            single_size += event_pack(&single, &events[i], 1, singly + single_size);
+        CU_ASSERT_EQUAL_FATAL(size, single_size);
+        CU_ASSERT_EQUAL_FATAL(memcmp(at_once, singly, size), 0);
+        CU_ASSERT_EQUAL_FATAL(memcmp(&packer, &single, sizeof(packer)), 0);
     }
 }
 
@@ -236,9 +295,11 @@ static void event_unpack_max__header_that_promises_much__then_what_its_bytes_can
 
 static const TestCase tests[] = {
     TEST(event_pack__registered_event__then_7_bytes),
+    TEST(event_pack__registered_event_after_a_pause__then_9_bytes),
     TEST(event_pack__function__then_11_bytes),
     TEST(event_pack__anything_else__then_as_many_bytes_as_each_field_needs),
     TEST(event_pack__whatever_comes_in_whatever_pieces__then_comes_back_the_same),
+    TEST(event_pack__all_at_once__then_the_bytes_of_one_by_one),
     TEST(event_unpack__cut_anywhere__then_whole_events_only),
     TEST(event_unpack__any_bytes__then_bounded),
     TEST(event_unpack__whole_events__then_copied),

@@ -324,6 +324,32 @@ static void lane__rings_not_given_back__then_producer_cannot_have_them(void)
     lane_fixture_destroy(fixture);
 }
 
+/* What is taken in place, whole: the reader knows where the next records come, and that there are none yet. */
+static void lane_reader_consume__in_place__then_next_records_are_expected_behind(void)
+{
+    LaneFixture *fixture = index_lane(ADA_POLICY_DISCARD);
+    LaneChunk chunk;
+    uint32_t bytes;
+
+    CU_ASSERT_EQUAL(write_events(fixture, 0, 5), 5);
+    CU_ASSERT_EQUAL(lane_reader_begin(&fixture->reader, false), 1);
+    CU_ASSERT_EQUAL(lane_reader_next(&fixture->reader, &chunk), 1);
+    lane_reader_consume(&fixture->reader, &chunk, chunk.records, chunk.bytes);
+    CU_ASSERT_FALSE(lane_reader_stirred(&fixture->reader));
+    (void)lane_reader_whereabouts(&fixture->reader, &bytes);
+    CU_ASSERT_EQUAL(bytes, 0);
+
+    CU_ASSERT_EQUAL(write_events(fixture, 5, 3), 3);
+    CU_ASSERT_TRUE(lane_reader_stirred(&fixture->reader));
+    CU_ASSERT_EQUAL(lane_reader_next(&fixture->reader, &chunk), 1);
+    CU_ASSERT_PTR_EQUAL(lane_reader_whereabouts(&fixture->reader, &bytes), chunk.data);
+    CU_ASSERT_EQUAL(bytes, chunk.bytes);
+    lane_reader_consume(&fixture->reader, &chunk, 2, 2 * ADA_INDEX_EVENT_SIZE); /* not whole */
+    CU_ASSERT_TRUE(lane_reader_stirred(&fixture->reader));
+    lane_reader_end(&fixture->reader);
+    lane_fixture_destroy(fixture);
+}
+
 /* ---- block -------------------------------------------------------------------------------------- */
 
 static void write_one_more(void *argument)
@@ -602,6 +628,7 @@ static const TestCase tests[] = {
     TEST(lane__closed_amid_record__then_record_not_published),
     TEST(lane__discard_and_pool_empty__then_newest_dropped_and_counted),
     TEST(lane__rings_not_given_back__then_producer_cannot_have_them),
+    TEST(lane_reader_consume__in_place__then_next_records_are_expected_behind),
     TEST(lane__block_and_pool_empty__then_waits_for_a_ring),
     TEST(lane__block_with_live_reader__then_nothing_lost),
     TEST(lane__block_timed_out__then_drops_without_waiting_until_a_ring_is_back),

@@ -284,6 +284,7 @@ static void drain_batch_forget__any_of_several__then_only_that_one_is_not_settle
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     thread_drain_init(&other, &fixture.source, 1, 2);
     fixture.state.index.batched = other.index.batched = 3;
+    fixture.state.index.tells = other.index.tells = true;
     drain_batch_touch(&fixture.batch, &other);
     drain_batch_touch(&fixture.batch, &fixture.state);
     drain_batch_forget(&fixture.batch, &other);
@@ -309,6 +310,24 @@ static void drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies(vo
     CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
     CU_ASSERT_EQUAL(drain_all(&fixture), 0);
     CU_ASSERT_EQUAL(fixture.metrics.latency.count, 10);
+    teardown(&fixture);
+}
+
+/* The fixture's clock is CLOCK_MONOTONIC: an event has waited for some time, and not for a second. */
+static void drain_batch_flush__events_that_waited_too_long__then_counted(void)
+{
+    DrainFixture fixture;
+
+    setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
+    CU_ASSERT_EQUAL(write_index(&fixture, 10), 10);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.batch.timed, 10);
+    CU_ASSERT_EQUAL(fixture.batch.late, 10);
+    fixture.batch.late_after_ns = 1000000000000;
+    CU_ASSERT_EQUAL(write_index(&fixture, 5), 5);
+    CU_ASSERT_EQUAL(drain_all(&fixture), 0);
+    CU_ASSERT_EQUAL(fixture.batch.timed, 15);
+    CU_ASSERT_EQUAL(fixture.batch.late, 10);
     teardown(&fixture);
 }
 
@@ -715,6 +734,7 @@ static const TestCase tests[] = {
     TEST(drain_batch_put__too_large__then_said_and_counts_as_a_failed_write),
     TEST(drain_batch_forget__any_of_several__then_only_that_one_is_not_settled),
     TEST(drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies),
+    TEST(drain_batch_flush__events_that_waited_too_long__then_counted),
     TEST(drain_thread_lanes__name_changes__then_weight_by_the_rules),
     TEST(drain_thread_lanes__name_being_written__then_described_once_it_is),
     TEST(drain_thread_lanes__events_of_any_size__then_one_block),

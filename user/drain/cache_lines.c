@@ -7,7 +7,6 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-#define CACHE_LINE 64u
 #define CPUID_FEATURES 7u /* Intel SDM vol. 2A, AMD APM vol. 3: EBX bit 23 = CLFLUSHOPT */
 #define CPUID_CLFLUSHOPT (1u << 23)
 

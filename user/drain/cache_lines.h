@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What the collector does with the cache lines of a ring that it has read. */
+/* What the collector does with the cache lines of a ring: asks for them before it reads, and gives them up when it has read. */
 #ifndef ADA_DRAIN_CACHE_LINES_H
 #define ADA_DRAIN_CACHE_LINES_H
 
 #include <stddef.h>
+
+#define CACHE_LINE 64u /* x86-64, and most of aarch64 */
+
+/* Asks for the lines of these bytes. They need not be mapped. */
+static inline void cache_lines_prefetch(const char *begin, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += CACHE_LINE)
+        __builtin_prefetch(begin + at);
+}
 
 /*
  * Takes the lines of these bytes out of all caches, if the processor has clflushopt; else does nothing. What they hold stays as it

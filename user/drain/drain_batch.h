@@ -40,6 +40,9 @@ typedef struct DrainBatch {
     bool failing;        /* the last flush failed */
     double ns_per_cycle; /* of the cycle counter; 0 = not known yet: then latencies in cycles are not taken */
     char peek[DRAIN_PEEK_BYTES]; /* where thread_marks_scan_details() copies to */
+    uint64_t late_after_ns; /* who set it wants to know how many events waited longer until they were written: */
+    uint64_t timed;         /* events whose latency was taken, */
+    uint64_t late;          /* of them those that waited longer. It clears both when it has read them */
     uint32_t sample_count;
     LatencySample samples[DRAIN_SAMPLES_MAX];
 } DrainBatch;
@@ -66,6 +69,6 @@ void drain_batch_touch(DrainBatch *batch, ThreadDrainState *state);
 void drain_batch_forget(DrainBatch *batch, ThreadDrainState *state);
 
 /* Takes samples from a private copy of `count` index events. */
-void drain_batch_sample(DrainBatch *batch, uint32_t clock_kind, const void *events, uint32_t count);
+void drain_batch_sample(DrainBatch *batch, uint32_t clock_kind, const AdaIndexEvent *events, uint32_t count);
 
 #endif

@@ -44,6 +44,11 @@ int drain_scheduler_init(DrainScheduler *scheduler, const DrainSchedulerConfig *
     return 0;
 }
 
+uint64_t drain_scheduler_latency_goal(const DrainScheduler *scheduler)
+{
+    return scheduler->config.tick_ns / 16 * 15;
+}
+
 const char *drain_scheduler_name(enum drain_scheduler_kind kind)
 {
     return kind < DRAIN_SCHEDULER_KINDS ? kinds[kind]->name : NULL;

@@ -38,7 +38,7 @@ typedef struct DrainSchedulerConfig {
     uint64_t quantum_max; /* bytes of one visit while there is time: 512 KiB */
     uint64_t quantum_min; /* and of one visit, however many wait: 4 KiB, a record of the largest size and some */
     uint64_t iteration_bytes; /* what one iteration should move at most: 4 MiB, some milliseconds */
-    uint64_t tick_ns;         /* from one iteration to the next when there is no hurry: 1 ms */
+    uint64_t tick_ns; /* from one iteration to the next when there is no hurry: 1 ms. Adaptive: see there */
 } DrainSchedulerConfig;
 
 /* What a visit came to. */
@@ -54,6 +54,8 @@ typedef struct DrainLoad {
     uint64_t bytes;
     size_t visited;
     uint32_t fullest; /* of the visited threads: rings found full, in percent of the lane's */
+    uint64_t timed; /* events that came into the file with the iteration before, as far as their latency is known */
+    uint64_t late; /* of them those that waited longer than drain_scheduler_latency_goal() */
 } DrainLoad;
 
 typedef struct DrainScheduler DrainScheduler;
@@ -83,6 +85,9 @@ extern const DrainSchedulerOps drain_scheduler_adaptive;
 
 /* -EINVAL: no such kind, or quantum_min > quantum_max. */
 int drain_scheduler_init(DrainScheduler *scheduler, const DrainSchedulerConfig *config);
+
+/* The median latency that the adaptive scheduler's tick aims at, in ns: a little below config.tick_ns. */
+uint64_t drain_scheduler_latency_goal(const DrainScheduler *scheduler);
 
 /* "round-robin", "weighted", "priority", "adaptive"; NULL: no such kind. */
 const char *drain_scheduler_name(enum drain_scheduler_kind kind);

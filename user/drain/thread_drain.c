@@ -85,17 +85,13 @@ size_t thread_description_bytes(const ThreadDescription *description)
                                                                       : sizeof(description->thread);
 }
 
-/* By its name it has its weight. */
-void thread_drain_describe(ThreadDrainState *state, DrainBatch *batch)
+/* By its name it has its weight. `version`: of the name, read before it. */
+static void describe_anew(ThreadDrainState *state, DrainBatch *batch, uint32_t version)
 {
     AdatBlockHeader header = {.type = ADAT_BLOCK_THREAD, .process = state->process, .thread = state->thread};
     ThreadDescription block;
     char name[ADA_THREAD_NAME_SIZE];
 
-    uint32_t version = ada_load_relaxed(&state->lanes->name_version); /* a hint; the name is read in order */
-
-    if (state->described == batch->epoch && version == state->name_version)
-        return;
     if (!thread_lane_set_read_name(state->lanes, name))
         memcpy(name, state->name, sizeof(name)); /* being written: a later visit sees it */
     else
@@ -109,6 +105,14 @@ void thread_drain_describe(ThreadDrainState *state, DrainBatch *batch)
     /* If there was no room, what was before it was written, or lost: it is in the batch that is there now. */
     if (drain_batch_put(batch, &header, &block, thread_description_bytes(&block)) == 0)
         state->described = batch->epoch;
+}
+
+void thread_drain_describe(ThreadDrainState *state, DrainBatch *batch)
+{
+    uint32_t version = ada_load_relaxed(&state->lanes->name_version); /* a hint; the name is read in order */
+
+    if (state->described != batch->epoch || version != state->name_version)
+        describe_anew(state, batch, version);
 }
 
 int64_t thread_drain_walk_details(const char *copy, size_t size, uint32_t *records_out, AdatBlockHeader *header)
@@ -157,7 +161,12 @@ static AdatBlockHeader block_header(const ThreadDrainState *state, const LaneDra
 /* ---- taking ----------------------------------------------------------------------------------- */
 
 /* Results of take_chunk(). */
-enum { CHUNK_NONE, CHUNK_TAKEN, CHUNK_BATCH_FULL };
+enum {
+    CHUNK_NONE,
+    CHUNK_TAKEN,
+    CHUNK_LAST, /* taken, and it was all that there was a moment ago */
+    CHUNK_BATCH_FULL,
+};
 
 /* What of a lane is wanted on this visit. */
 typedef struct Wanted {
@@ -202,6 +211,15 @@ typedef struct Taken {
 
 #define PIECE_EVENTS 128u /* stay in the first-level cache from the ring to the block */
 
+/* Four at a time. memcpy() of a size that is not known becomes `rep movsq` here, which takes some 40 cycles to begin. */
+static void copy_events(AdaIndexEvent *to, const char *from, uint32_t count)
+{
+    for (; count >= 4; count -= 4, to += 4, from += 4 * sizeof(*to))
+        memcpy(to, from, 4 * sizeof(*to));
+    for (; count > 0; count--, to++, from += sizeof(*to))
+        memcpy(to, from, sizeof(*to));
+}
+
 /*
  * Packs `count` index events of a ring into the block: copied piece by piece, so that what is looked at and what is
  * packed is the same private memory.
@@ -215,7 +233,7 @@ static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *r
     while (taken->records < count) {
         uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
 
-        memcpy(piece, ring + taken->bytes, wanted * sizeof(piece[0]));
+        copy_events(piece, ring + taken->bytes, wanted);
         if (count >= PIECE_EVENTS) /* a slow lane takes its time until these lines are written to again */
             cache_lines_evict(ring + taken->bytes, wanted * sizeof(piece[0]));
         if (taken->records == 0) {
@@ -297,7 +315,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     adat_writer_end_block(writer, taken.payload);
     lane_reader_consume(reader, &chunk, taken.records, (uint32_t)taken.bytes);
     drain->batched += taken.records;
-    drain->told = (AdatLaneProgress){.next_record = reader->next_record, .losses = counted};
+    tell_progress(drain, &(AdatLaneProgress){.next_record = reader->next_record, .losses = counted});
     ADA_TEST_POINT("drain.taken");
     drain_batch_touch(batch, state);
     batch->bytes += taken.bytes;
@@ -305,7 +323,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     wanted->bytes -= taken.bytes < wanted->bytes ? taken.bytes : wanted->bytes;
     wanted->taken += taken.bytes;
     state->stats.bytes += taken.bytes;
-    return CHUNK_TAKEN;
+    return chunk.submitted || taken.bytes < chunk.bytes ? CHUNK_TAKEN : CHUNK_LAST;
 }
 
 /*

@@ -139,8 +139,8 @@ void thread_drain_tell(ThreadDrainState *state, uint32_t lane_kind, AdatAccount 
 
 void thread_drain_told(ThreadDrainState *state)
 {
-    state->index.told = state->index.proposed;
-    state->detail.told = state->detail.proposed;
+    tell_progress(&state->index, &state->index.proposed);
+    tell_progress(&state->detail, &state->detail.proposed);
 }
 
 /* ---- what the next collector is told ------------------------------------------------------------ */
@@ -159,6 +159,7 @@ void thread_drain_settle_lane(Lane *lane, const AdatLaneProgress *progress)
 void thread_drain_settle(LaneDrain *drain)
 {
     drain->settled = drain->told;
+    drain->tells = false;
     thread_drain_settle_lane(drain->reader.lane, &drain->settled);
 }
 
@@ -225,11 +226,13 @@ void thread_drain_note_end(ThreadDrainState *state)
 static void close_account(ThreadDrainState *state, LaneDrain *drain, AdatAccount *account_out)
 {
     uint32_t kind = drain->reader.kind;
+    const AdatLaneProgress progress = {
+        .next_record = drain->reader.next_record,
+        .losses = counted_losses(state, kind), /* after the position: what was taken back below it is counted */
+    };
     LaneLosses losses;
 
-    /* After the position: what was taken back below it is counted. */
-    drain->told =
-        (AdatLaneProgress){.next_record = drain->reader.next_record, .losses = counted_losses(state, kind)};
+    tell_progress(drain, &progress);
     losses = losses_since(&drain->told.losses, &drain->before);
     begin_account(drain, &losses, account_out);
     account_gone(state, kind, &losses, passed_records(drain, drain->reader.next_record), account_out);
@@ -254,12 +257,11 @@ void thread_drain_leave(ThreadDrainState *state, uint32_t lane_kind, AdatAccount
 void thread_drain_end(ThreadDrainState *state, uint32_t lane_kind, AdatAccount *account_out)
 {
     LaneDrain *drain = lane_drain(state, lane_kind);
-    const LaneLosses counted = counted_losses(state, lane_kind);
+    AdatLaneProgress progress = {.losses = counted_losses(state, lane_kind)};
 
-    account_by(state, lane_kind, ACCOUNT_FINAL, &counted, account_out);
-    /* What was begun is in the account, too. */
-    drain->told =
-        (AdatLaneProgress){.next_record = lane_events_reserved(drain->reader.lane), .losses = counted};
+    account_by(state, lane_kind, ACCOUNT_FINAL, &progress.losses, account_out);
+    progress.next_record = lane_events_reserved(drain->reader.lane); /* what was begun is in the account, too */
+    tell_progress(drain, &progress);
 }
 
 /* ---- another file --------------------------------------------------------------------------------- */

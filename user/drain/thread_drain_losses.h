@@ -53,6 +53,13 @@ static inline LaneLosses losses_since(const LaneLosses *now, const LaneLosses *b
     };
 }
 
+/* The account in the file goes up to here once the batch is written. */
+static inline void tell_progress(LaneDrain *drain, const AdatLaneProgress *progress)
+{
+    drain->told = *progress;
+    drain->tells = true;
+}
+
 /* False: payloads that nobody marked are left out. */
 static inline bool is_wanted_whole(const ThreadDrainState *state, uint32_t lane_kind)
 {

@@ -52,6 +52,7 @@ typedef struct LaneDrain {
     uint64_t in_file;
     uint64_t dropped_io;
     uint32_t batched;      /* records copied into the batch, not written yet */
+    bool tells;            /* `told` is other than `settled`, maybe */
     LaneLosses before;     /* of the thread's counters: in another collector's account, or in another file */
     AdatLaneProgress told; /* how far the account in the file goes, once the batch is there, too */
     AdatLaneProgress settled;  /* the same, of what is in the file: as the lane has it noted */

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "user/file/event_pack.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* A control byte from the four fields' codes. */
 #define CONTROL(time, id, argument, word) ((time) | (id) << 2 | (argument) << 4 | (word) << 6)
-#define CONTROL_NARROW CONTROL(1u, 1u, 1u, 1u)   /* 2, 1, 2, 1 bytes */
+#define CONTROL_NARROW CONTROL(1u, 1u, 1u, 1u) /* 2, 1, 2, 1 bytes */
+#define CONTROL_PAUSE \
+    CONTROL(2u, 1u, 1u, 1u) /* 4, 1, 2, 1: the same after more than 33 us, of cycles of 2 GHz */
 #define CONTROL_FUNCTION CONTROL(1u, 2u, 2u, 1u) /* 2, 3, 4, 1 bytes */
 #define NARROW_BYTES 7u
+#define PAUSE_BYTES 9u
 #define FUNCTION_BYTES 11u
+#define NARROW_WORD \
+    0xf000full /* the bits of `word` that are in its lowest byte once nibbles have changed places */
 
 /* What tells an event from the one before. */
 typedef struct Difference {
@@ -88,26 +94,93 @@ void event_packer_begin(EventPacker *packer, uint64_t first_time)
     packer->before = (AdaIndexEvent){.timestamp = first_time};
 }
 
+/* As a call it takes 4.4 instead of 3.7 ns for a function's event. */
+__attribute__((always_inline)) static inline char *pack_one(char *at, const AdaIndexEvent *before,
+                                                            const AdaIndexEvent *event)
+{
+    const Difference d = difference(before, event);
+
+    if (((d.time | d.argument) >> 16 | (d.id | d.word) >> 8) == 0)
+        return put(at, CONTROL_NARROW | d.time << 8 | d.id << 24 | d.argument << 32 | d.word << 48,
+                   NARROW_BYTES);
+    if ((d.time >> 16 | d.id >> 24 | d.argument >> 32 | d.word >> 8) == 0) {
+        at = put(at, CONTROL_FUNCTION | d.time << 8 | d.id << 24 | d.argument << 48, 8);
+        return put(at, d.argument >> 16 | d.word << 16, FUNCTION_BYTES - 8);
+    }
+    if ((d.time >> 32 | (d.id | d.word) >> 8 | d.argument >> 16) == 0) {
+        at = put(at, CONTROL_PAUSE | d.time << 8 | d.id << 40 | d.argument << 48, 8);
+        return put(at, d.word, PAUSE_BYTES - 8);
+    }
+    return put_difference(at, &d);
+}
+
+/* A field of two events that follow each other. */
+typedef uint64_t Two __attribute__((vector_size(16)));
+
+static inline Two two(uint64_t first, uint64_t second)
+{
+    return (Two){first, second};
+}
+
+static inline uint64_t word_and_link(const AdaIndexEvent *event)
+{
+    uint64_t both;
+
+    memcpy(&both, &event->word, sizeof(both));
+    return both;
+}
+
+/*
+ * Whether both events take NARROW_BYTES behind those before them, the first of which is event[-1]. If so, they are in `out`.
+ * Two at a time: 2.1 ns an event instead of 2.9.
+ */
+static inline bool pack_two_narrow(const AdaIndexEvent *event, char *out)
+{
+    Two time = two(event[0].timestamp, event[1].timestamp) - two(event[-1].timestamp, event[0].timestamp);
+    Two id = two(event[0].id, event[1].id) ^ two(event[-1].id, event[0].id);
+    Two argument = two(event[0].argument, event[1].argument) ^ two(event[-1].argument, event[0].argument);
+    Two word = two(word_and_link(event), word_and_link(event + 1)) ^
+               two(word_and_link(event - 1), word_and_link(event));
+    Two wide = (time | argument) >> 16 | id >> 8 | (word & ~two(NARROW_WORD, NARROW_WORD));
+    Two packed = CONTROL_NARROW | time << 8 | id << 24 | argument << 32 | (word | word >> 12) << 56 >> 8;
+
+    if ((wide[0] | wide[1]) != 0)
+        return false;
+    (void)put(put(out, packed[0], NARROW_BYTES), packed[1], NARROW_BYTES);
+    return true;
+}
+
+/* One by one until two in a row are narrow: functions' events never are, and are not tried in vain. */
+static const AdaIndexEvent *pack_each(const AdaIndexEvent *event, const AdaIndexEvent *end, char **at)
+{
+    uint32_t narrow = 0;
+
+    while (event < end && narrow < 2) {
+        char *next = pack_one(*at, event - 1, event);
+
+        narrow = next - *at == NARROW_BYTES ? narrow + 1 : 0;
+        *at = next;
+        event++;
+    }
+    return event;
+}
+
 size_t event_pack(EventPacker *packer, const AdaIndexEvent *events, uint32_t count, void *out)
 {
-    AdaIndexEvent before = packer->before;
+    const AdaIndexEvent *event = events, *end = events + count;
     char *at = out;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const Difference d = difference(&before, &events[i]);
-
-        before = events[i];
-        if (__builtin_expect(((d.time | d.argument) >> 16 | (d.id | d.word) >> 8) == 0, 1)) {
-            at = put(at, CONTROL_NARROW | d.time << 8 | d.id << 24 | d.argument << 32 | d.word << 48,
-                     NARROW_BYTES);
-        } else if ((d.time >> 16 | d.id >> 24 | d.argument >> 32 | d.word >> 8) == 0) {
-            at = put(at, CONTROL_FUNCTION | d.time << 8 | d.id << 24 | d.argument << 48, 8);
-            at = put(at, d.argument >> 16 | d.word << 16, FUNCTION_BYTES - 8);
-        } else {
-            at = put_difference(at, &d);
+    if (count == 0)
+        return 0;
+    at = pack_one(at, &packer->before, event++);
+    while (event < end) {
+        while (end - event >= 2 && pack_two_narrow(event, at)) {
+            at += 2 * NARROW_BYTES;
+            event += 2;
         }
+        event = pack_each(event, end, &at);
     }
-    packer->before = before;
+    packer->before = end[-1];
     return (size_t)(at - (char *)out);
 }
 

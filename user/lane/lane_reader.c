@@ -318,6 +318,8 @@ void lane_reader_consume(LaneReader *reader, const LaneChunk *chunk, uint32_t re
         reader->partial_ring = chunk->ring;
         reader->partial_base = chunk->base_record;
         reader->partial = chunk->start + ADA_POSITION(records, bytes);
+        reader->watch_ring = chunk->ring;
+        reader->watch_position = reader->partial;
     }
     /* Read by a producer that takes a ring back, which then holds drain_owner; and by ada_flush() (acquire). */
     ada_store_release(&reader->lane->drained_records, reader->next_record);

@@ -36,7 +36,7 @@ typedef struct LaneReader {
     uint64_t next_record;    /* number of the next record to take over */
     uint64_t consumed;       /* records taken over */
     uint64_t first_record;   /* where this reader began: 0, or what another collector's account went up to */
-    uint64_t watch_position; /* what `published` of ring watch_ring was when there was nothing to take */
+    uint64_t watch_position; /* what `published` of ring watch_ring was when nothing more was there to take */
     uint32_t watch_ring;
     uint32_t reserved;
     uint64_t mark_until; /* what we last stored into Lane.collector_mark_until */
@@ -169,6 +169,19 @@ int lane_reader_peek(LaneReader *reader, const LanePeek *peek, LaneChunk *chunk_
 
 /* Notes that `records` records, `bytes` bytes, of the chunk were looked at. */
 void lane_peek_advance(LanePeek *peek, const LaneChunk *chunk, uint32_t records, uint32_t bytes);
+
+/*
+ * Where the next records stand in the ring that is read in place, and how many bytes there are. Only for who wants them in its
+ * caches: what the ring's control says is not checked, and nothing there may be read.
+ */
+static inline const char *lane_reader_whereabouts(const LaneReader *reader, uint32_t *bytes_out)
+{
+    const RingControl *ring = &reader->lane->rings[reader->partial_ring];
+    uint32_t from = ADA_POSITION_BYTES(reader->partial);
+
+    *bytes_out = ADA_POSITION_BYTES(ada_load_relaxed(&ring->published)) - from;
+    return reader->rings + (size_t)reader->partial_ring * reader->ring_bytes + from;
+}
 
 /* Gives consumed rings back to the producer and wakes it if it waits, for a ring or for ada_flush(). Needs no drain_owner. */
 void lane_reader_return_rings(LaneReader *reader);
