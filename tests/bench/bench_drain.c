@@ -3,7 +3,7 @@
  * Loads for the drain: what a recorder has to carry away, so that its summary says how well it did.
  *
  *     adatrace record --json -- bench_drain [--threads N] [--rate EVENTS_PER_S_IN_ALL] [--seconds S] [--skew K]
- *                                           [--burst EVENTS_PER_THREAD | --flat-out] [--idle M] [--json]
+ *                                           [--burst EVENTS_PER_THREAD | --flat-out] [--idle M] [--floors] [--json]
  *
  *   (paced)     an open loop: when each event comes is fixed before the first one. A thread sleeps until its next
  *               event is due, but wakes at most once in PERIOD_NS, and then records all that are due; one that
@@ -12,6 +12,9 @@
  *   --burst     so many events of each thread at once; then all keep silent until the S seconds are over
  *   --skew K    the first thread records K times as many events as each of the others
  *   --idle M    M more threads register and then block until the end; with `--threads 0`, nothing else happens
+ *   --floors    beside the load two threads wake as often as the drain does and record nothing: one goes to sleep again at
+ *               once, one works for 30 us. What CPU time they are charged with is the least that any collector can take
+ *               here: waking up has its price, and so have the load's own timers that expire on a CPU that works
  *
  * Nothing is pinned. Prints how many events it has emitted, to be held against the file, and how late the load was:
  * a load that lags behind its own schedule measures the machine and not the recorder.
@@ -34,10 +37,13 @@
 /* From the last registration to the first event: the threads have gone to sleep, the recorder knows them all. */
 #define START_DELAY_NS 50000000u
 #define IDLE_STACK_BYTES ((size_t)64 << 10)
+#define FLOOR_PERIOD_NS 1600000u
+#define FLOOR_WORK_NS 30000u
 
 typedef struct Options {
     bool json;
     bool flat_out;
+    bool floors;
     size_t threads;
     size_t idle;
     double rate; /* events per second of all threads together */
@@ -64,6 +70,14 @@ typedef struct Producer {
     size_t late_count;
     size_t late_max;
 } Producer;
+
+/* A thread that wakes as often as the drain. */
+typedef struct Floor {
+    const Load *load;
+    pthread_t thread;
+    uint64_t work; /* of work() at each wake */
+    double cpu;    /* of the time that it ran, in percent */
+} Floor;
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
@@ -127,6 +141,52 @@ static void *produce(void *argument)
     return NULL;
 }
 
+static void work(uint64_t amount)
+{
+    for (uint64_t i = 0; i < amount; i++)
+        BENCH_KEEP(i);
+}
+
+/* How much of work() takes FLOOR_WORK_NS where nothing disturbs it. */
+static uint64_t floor_work(void)
+{
+    const uint64_t amount = 100000;
+    uint64_t least = UINT64_MAX;
+
+    for (int i = 0; i < 100; i++) {
+        uint64_t begin = bench_now_ns(), took;
+
+        work(amount);
+        took = bench_now_ns() - begin;
+        if (took < least)
+            least = took;
+    }
+    return amount * FLOOR_WORK_NS / least;
+}
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec time = {0};
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time); /* cannot fail: the clock exists, the pointer is good */
+    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+static void *keep_pace(void *argument)
+{
+    Floor *pace = argument;
+    uint64_t duration = (uint64_t)(pace->load->options->seconds * 1e9);
+    uint64_t begin = pace->load->start_ns;
+    uint64_t cpu = cpu_ns();
+
+    for (uint64_t due = begin; due < begin + duration; due += FLOOR_PERIOD_NS) {
+        sleep_until(due);
+        work(pace->work);
+    }
+    pace->cpu = (double)(cpu_ns() - cpu) * 100 / (double)duration;
+    return NULL;
+}
+
 /* Ends with the process. */
 static void *idle(void *argument)
 {
@@ -172,7 +232,7 @@ static void plan_producer(Producer *producer, Load *load, size_t index)
 }
 
 /* Runs the load to its end. Returns how many events were emitted. */
-static uint64_t run_load(Load *load, Producer *producers)
+static uint64_t run_load(Load *load, Producer *producers, Floor floors[2])
 {
     const Options *options = load->options;
     uint64_t emitted = 0;
@@ -186,9 +246,15 @@ static uint64_t run_load(Load *load, Producer *producers)
     (void)pthread_barrier_wait(&load->registered);
     load->start_ns = bench_now_ns() + START_DELAY_NS;
     (void)pthread_barrier_wait(&load->started);
+    for (size_t i = 0; i < 2 && options->floors; i++) {
+        floors[i].load = load;
+        bench_check(-pthread_create(&floors[i].thread, NULL, keep_pace, &floors[i]), "starting a thread");
+    }
 
     for (size_t i = 0; i < options->threads; i++)
         (void)pthread_join(producers[i].thread, NULL);
+    for (size_t i = 0; i < 2 && options->floors; i++)
+        (void)pthread_join(floors[i].thread, NULL);
     if (!options->flat_out)
         sleep_until(load->start_ns + (uint64_t)(options->seconds * 1e9));
     return emitted;
@@ -224,7 +290,7 @@ static void usage_error(const char *program)
 {
     fprintf(stderr,
             "usage: %s [--threads N] [--rate EVENTS_PER_S] [--seconds S] [--skew K] [--idle M]\n"
-            "       [--burst EVENTS_PER_THREAD | --flat-out] [--json]\n",
+            "       [--burst EVENTS_PER_THREAD | --flat-out] [--floors] [--json]\n",
             program);
     exit(2);
 }
@@ -243,15 +309,11 @@ static double parse_number(const char *program, const char *text, double least)
 static void parse_options(int argc, char **argv, Options *options)
 {
     static const struct option known[] = {
-        {"threads", required_argument, NULL, 't'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"idle", required_argument, NULL, 'i'},
-        {"skew", required_argument, NULL, 'k'},
-        {"burst", required_argument, NULL, 'b'},
-        {"flat-out", no_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},
-        {0},
+        {"threads", required_argument, NULL, 't'}, {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'}, {"idle", required_argument, NULL, 'i'},
+        {"skew", required_argument, NULL, 'k'},    {"burst", required_argument, NULL, 'b'},
+        {"flat-out", no_argument, NULL, 'f'},      {"floors", no_argument, NULL, 'F'},
+        {"json", no_argument, NULL, 'j'},          {0},
     };
     int option;
 
@@ -270,6 +332,8 @@ static void parse_options(int argc, char **argv, Options *options)
             options->burst = (uint64_t)parse_number(argv[0], optarg, 1);
         else if (option == 'f')
             options->flat_out = true;
+        else if (option == 'F')
+            options->floors = true;
         else if (option == 'j')
             options->json = true;
         else
@@ -294,10 +358,17 @@ int main(int argc, char **argv)
     Producer *producers = calloc(options.threads ? options.threads : 1, sizeof(*producers));
     bench_check(producers ? 0 : -ENOMEM, "allocating threads");
 
-    uint64_t emitted = run_load(&load, producers);
+    Floor floors[2] = {{.work = 0}, {.work = options.floors ? floor_work() : 0}};
+    uint64_t emitted = run_load(&load, producers, floors);
 
     bench_report_init(&report, "drain");
     bench_report_add_value(&report, "events emitted", "events", (double)emitted, BENCH_TARGET_NONE, 0);
+    if (options.floors) {
+        bench_report_add_value(&report, "floor: a thread that wakes every 1.6 ms", "% of a core",
+                               floors[0].cpu, BENCH_TARGET_NONE, 0);
+        bench_report_add_value(&report, "floor: the same with 30 us of work (1.9 %)", "% of a core",
+                               floors[1].cpu, BENCH_TARGET_NONE, 0);
+    }
     report_lateness(&report, producers, options.threads);
     bench_report_print(&report, options.json);
     for (size_t i = 0; i < options.threads; i++)
