@@ -10,13 +10,16 @@
 #define CPUID_FEATURES 7u /* Intel SDM vol. 2A, AMD APM vol. 3: EBX bit 23 = CLFLUSHOPT */
 #define CPUID_CLFLUSHOPT (1u << 23)
 
-static bool has_clflushopt;
+static bool has_clflushopt, eviction_pays;
 
 __attribute__((constructor)) static void detect(void)
 {
     unsigned eax, ebx, ecx, edx;
+    bool is_amd = __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx &&
+                  edx == signature_AMD_edx && ecx == signature_AMD_ecx;
 
     has_clflushopt = __get_cpuid_count(CPUID_FEATURES, 0, &eax, &ebx, &ecx, &edx) && (ebx & CPUID_CLFLUSHOPT);
+    eviction_pays = is_amd;
 }
 
 void cache_lines_evict(const void *begin, size_t bytes)
@@ -29,9 +32,20 @@ void cache_lines_evict(const void *begin, size_t bytes)
         __asm__ volatile("clflushopt %0" : : "m"(line[i * CACHE_LINE]));
 }
 
+void cache_lines_give_up(const void *begin, size_t bytes)
+{
+    cache_lines_evict(begin, eviction_pays ? bytes : 0);
+}
+
 #else
 
 void cache_lines_evict(const void *begin, size_t bytes)
+{
+    (void)begin;
+    (void)bytes;
+}
+
+void cache_lines_give_up(const void *begin, size_t bytes)
 {
     (void)begin;
     (void)bytes;

@@ -235,7 +235,7 @@ static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *r
 
         copy_events(piece, ring + taken->bytes, wanted);
         if (count >= PIECE_EVENTS) /* a slow lane takes its time until these lines are written to again */
-            cache_lines_evict(ring + taken->bytes, wanted * sizeof(piece[0]));
+            cache_lines_give_up(ring + taken->bytes, wanted * sizeof(piece[0]));
         if (taken->records == 0) {
             header->first_time = piece[0].timestamp;
             event_packer_begin(&packer, header->first_time);
