@@ -175,7 +175,7 @@ size_t event_pack(EventPacker *packer, const AdaIndexEvent *events, uint32_t cou
     at = pack_one(at, &packer->before, event++);
     while (event < end) {
         while (end - event >= 2 && pack_two_narrow(event, at)) {
-            at += 2 * NARROW_BYTES;
+            at += (size_t)2 * NARROW_BYTES;
             event += 2;
         }
         event = pack_each(event, end, &at);
