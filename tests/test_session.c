@@ -17,6 +17,11 @@
 #include "user/reader/adat_cursor.h"
 #include "user/registry/thread_registry.h"
 
+/*
+ * Beyond it are the ids of processes and threads that nobody has: PID_MAX_LIMIT is 4,194,304. Were there a process of that id, housekeeping would
+ * miss the thread in it, and take it for ended.
+ */
+#define NOBODY 5000000
 #define RING_BYTES (1u << 20) /* a full lane is more than is taken of it in one iteration */
 
 /* What a traced process has of its segment: its own mapping, one thread. */
@@ -182,7 +187,7 @@ static void session__process_ends__then_all_in_file_and_death_recorded(void)
     Client client;
     int trace;
     Session *session = start_session(&trace);
-    uint32_t number = attach(session, &client, 4242, 4243);
+    uint32_t number = attach(session, &client, NOBODY + 4242, NOBODY + 4243);
 
     record(&client, 0, 3000);
     session_process_ended(session, number, (ProcessEnd){ADAT_DEATH_SIGNAL, 9});
@@ -196,8 +201,8 @@ static void session__process_ends__then_all_in_file_and_death_recorded(void)
     CU_ASSERT_EQUAL(result.accounts->index.attempted, 3000);
 
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 4243), 3000);
-    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid, 4242);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 4243), 3000);
+    CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid, NOBODY + 4242);
     CU_ASSERT_STRING_EQUAL(adat_strings_find(adat_reader_process(reader, 0)->strings, "command"), "client -x");
     CU_ASSERT(adat_reader_process(reader, 0)->died);
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.kind, ADAT_DEATH_SIGNAL);
@@ -219,10 +224,10 @@ static void session__attached_when_it_is_gone__then_drained_and_death_unknown(vo
     int trace;
     Session *session = start_session(&trace);
 
-    create_client(&client, 4242, 4243);
+    create_client(&client, NOBODY + 4242, NOBODY + 4243);
     ada_store_relaxed(&client.segment.header->enabled, 0u);
     record(&client, 0, 300);
-    add_thread(&client, 4244);
+    add_thread(&client, NOBODY + 4244);
     record(&client, 300, 200);
     CU_ASSERT_EQUAL_FATAL(segment_attach(client.fd, &mapping), 0);
     CU_ASSERT_EQUAL_FATAL(
@@ -236,8 +241,8 @@ static void session__attached_when_it_is_gone__then_drained_and_death_unknown(vo
     CU_ASSERT_EQUAL(result.accounts->index.in_file, 500);
 
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 4243), 300);
-    CU_ASSERT_EQUAL(count_events(reader, 4244), 200);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 4243), 300);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 4244), 200);
     CU_ASSERT(adat_reader_process(reader, 0)->died);
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.kind, ADAT_DEATH_UNKNOWN);
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->death.drain_complete, 1);
@@ -256,11 +261,11 @@ static void session__threads_of_a_dead_process_end_apart__then_each_counted_once
     Session *session = start_session(&trace);
     uint64_t many = 3ull * RING_BYTES / ADA_INDEX_EVENT_SIZE;
 
-    create_client(&client, 600, 601);
+    create_client(&client, NOBODY + 600, NOBODY + 601);
     record(&client, 0, 1);
-    add_thread(&client, 602);
+    add_thread(&client, NOBODY + 602);
     record(&client, 0, many);
-    add_thread(&client, 603);
+    add_thread(&client, NOBODY + 603);
     record(&client, 0, 7);
     session_process_ended(session, attach_client(session, &client), (ProcessEnd){.kind = ADAT_DEATH_EXIT});
     CU_ASSERT_EQUAL(session_stop(session), 0);
@@ -270,9 +275,9 @@ static void session__threads_of_a_dead_process_end_apart__then_each_counted_once
     CU_ASSERT_EQUAL(result.accounts->index.attempted, many + 8);
     session_destroy(session);
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 601), 1);
-    CU_ASSERT_EQUAL(count_events(reader, 602), many);
-    CU_ASSERT_EQUAL(count_events(reader, 603), 7);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 601), 1);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 602), many);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 603), 7);
     adat_reader_close(reader);
     detach(&client);
 }
@@ -284,7 +289,7 @@ static void session__stop_while_running__then_detached_and_gate_shut(void)
     int trace;
     Session *session = start_session(&trace);
 
-    (void)attach(session, &client, 4242, 4243);
+    (void)attach(session, &client, NOBODY + 4242, NOBODY + 4243);
     record(&client, 0, 10);
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
@@ -323,8 +328,8 @@ static void session__hostile_process__then_quarantined_and_others_unharmed(void)
     AdatReader *reader;
     int trace;
     Session *session = start_session(&trace);
-    uint32_t good_number = attach(session, &good, 100, 101);
-    uint32_t bad_number = attach(session, &bad, 200, 201);
+    uint32_t good_number = attach(session, &good, NOBODY + 100, NOBODY + 101);
+    uint32_t bad_number = attach(session, &bad, NOBODY + 200, NOBODY + 201);
 
     record(&good, 0, 500);
     ada_store_release(&bad.lanes->index.rings[0].published, UINT64_MAX);
@@ -334,12 +339,12 @@ static void session__hostile_process__then_quarantined_and_others_unharmed(void)
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
     CU_ASSERT_EQUAL(result.quarantined, 1);
-    CU_ASSERT_EQUAL(result.quarantine_pid, 200);
+    CU_ASSERT_EQUAL(result.quarantine_pid, NOBODY + 200);
     CU_ASSERT_PTR_NOT_NULL(result.quarantine);
     CU_ASSERT_EQUAL(ada_load_relaxed(&bad.segment.header->enabled), 0);
     CU_ASSERT_EQUAL(ada_load_relaxed(&bad.segment.header->attached), 0);
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 101), 1000);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 101), 1000);
     adat_reader_close(reader);
     session_destroy(session);
     detach(&good);
@@ -354,8 +359,8 @@ static void session__thread_ends__then_slot_recycled(void)
     int trace;
     Session *session = start_session(&trace);
 
-    (void)attach(session, &client, 300, 301);
-    for (uint32_t tid = 301; tid < 321; tid++) {
+    (void)attach(session, &client, NOBODY + 300, NOBODY + 301);
+    for (uint32_t tid = NOBODY + 301; tid < NOBODY + 321; tid++) {
         ThreadLaneSet *lanes = client.lanes;
 
         record(&client, 0, 100);
@@ -404,7 +409,7 @@ static void session__disk_full_and_free_again__then_exact_and_valid(void)
     Client client;
     int trace;
     Session *session = start_session(&trace);
-    uint32_t number = attach(session, &client, 400, 401);
+    uint32_t number = attach(session, &client, NOBODY + 400, NOBODY + 401);
 
     record(&client, 0, 100);
     while (ada_load_acquire(&client.lanes->index.drained_records) < 100)
@@ -425,9 +430,9 @@ static void session__disk_full_and_free_again__then_exact_and_valid(void)
     CU_ASSERT_EQUAL(result.accounts->index.attempted,
                     result.accounts->index.in_file + result.accounts->index.dropped_io);
     reader = open_trace(trace);
-    CU_ASSERT_EQUAL(count_events(reader, 401), result.accounts->index.in_file);
+    CU_ASSERT_EQUAL(count_events(reader, NOBODY + 401), result.accounts->index.in_file);
     CU_ASSERT_EQUAL(adat_reader_process(reader, 0)->process.pid,
-                    400); /* written again after the loss, if it was lost */
+                    NOBODY + 400); /* written again after the loss, if it was lost */
     adat_reader_close(reader);
     session_destroy(session);
     detach(&client);
@@ -443,7 +448,7 @@ static void session__many_events_and_modules__then_described(void)
     AdaEventDescriptor *entry;
     AdaModule *module;
 
-    number = attach(session, &client, 500, 501);
+    number = attach(session, &client, NOBODY + 500, NOBODY + 501);
     entry = segment_event(&client.segment, 0);
     memset(entry->name, 'n', sizeof(entry->name)); /* no NUL, too many fields: a hostile entry */
     entry->field_count = 1000;
@@ -485,13 +490,13 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
     int trace;
     Session *session;
     uint64_t sequence = 0, attempted = 0, threads = 0;
-    uint32_t number, ended = 0, shown = 0;
+    uint32_t number, rounds = 0, ended = 0, shown = 0;
 
     metrics_hub_init(&hub);
     session = start_measured_session(&trace, &hub);
-    number = attach(session, &client, 800, 801);
+    number = attach(session, &client, NOBODY + 800, NOBODY + 801);
     strcpy(client.lanes->name, "measured");
-    for (uint32_t round = 0; round < 30; round++) {
+    for (; rounds < 30 || (ended == 0 && rounds < 3000); rounds++) {
         ThreadLaneSet *lanes = client.lanes;
 
         record(&client, 0, 100);
@@ -499,7 +504,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         ring(&client);
         while (ada_load_acquire(&lanes->state) != ADA_SLOT_FREE)
             sched_yield();
-        add_thread(&client, 802 + round);
+        add_thread(&client, NOBODY + 802 + rounds);
         ring(&client);
         do {
             snapshot = metrics_hub_acquire(&hub);
@@ -523,7 +528,7 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         }
         for (size_t i = 0; i < snapshot->process_count; i++) {
             CU_ASSERT(account_closes(&snapshot->processes[i].figures));
-            CU_ASSERT_EQUAL(snapshot->processes[i].pid, 800);
+            CU_ASSERT_EQUAL(snapshot->processes[i].pid, NOBODY + 800);
             CU_ASSERT_STRING_EQUAL(snapshot->processes[i].program, "/bin/client");
         }
         sequence = snapshot->sequence;
@@ -531,17 +536,17 @@ static void session__metrics__then_every_snapshot_closes_and_the_last_is_the_acc
         threads = snapshot->threads_ever;
         metrics_snapshot_release(snapshot);
     }
-    CU_ASSERT(ended > 0 && ended <= 30); /* each was shown in one snapshot, not all of which we saw */
+    CU_ASSERT(ended > 0 && ended <= rounds); /* each was shown in one snapshot, not all of which we saw */
     session_process_ended(session, number, (ProcessEnd){.kind = ADAT_DEATH_EXIT});
     CU_ASSERT_EQUAL(session_stop(session), 0);
     session_result(session, &result);
     snapshot = metrics_hub_acquire(&hub);
     CU_ASSERT_PTR_NOT_NULL_FATAL(snapshot);
-    CU_ASSERT_EQUAL(snapshot->total.index.in_file, 3000);
+    CU_ASSERT_EQUAL(snapshot->total.index.in_file, 100 * rounds);
     CU_ASSERT_EQUAL(snapshot->total.index.attempted, result.accounts->index.attempted);
     CU_ASSERT_EQUAL(snapshot->total.index.pending, 0);
-    CU_ASSERT_EQUAL(snapshot->total.bytes, 3000 * ADA_INDEX_EVENT_SIZE);
-    CU_ASSERT_EQUAL(snapshot->threads_ever, 31);
+    CU_ASSERT_EQUAL(snapshot->total.bytes, 100 * rounds * ADA_INDEX_EVENT_SIZE);
+    CU_ASSERT_EQUAL(snapshot->threads_ever, rounds + 1);
     CU_ASSERT_EQUAL(snapshot->threads_alive, 0);
     CU_ASSERT_EQUAL(snapshot->processes_ever, 1);
     CU_ASSERT_EQUAL(snapshot->latency.count, result.drain.latency_count);
@@ -579,11 +584,11 @@ static void session__quiet_threads__then_figures_stay_until_they_record(void)
 
     metrics_hub_init(&hub);
     session = start_measured_session(&trace, &hub);
-    create_client(&threads[0], 830, 831);
+    create_client(&threads[0], NOBODY + 830, NOBODY + 831);
     expected[0] = 0;
     for (uint32_t i = 1; i < CLIENT_THREADS; i++) {
         threads[i] = threads[0]; /* of the same process */
-        add_thread(&threads[i], 831 + i);
+        add_thread(&threads[i], NOBODY + 831 + i);
         expected[i] = 0;
     }
     (void)attach_client(session, &threads[0]);
@@ -601,7 +606,7 @@ static void session__quiet_threads__then_figures_stay_until_they_record(void)
         } while (true);
         CU_ASSERT_EQUAL_FATAL(snapshot->thread_count, CLIENT_THREADS);
         for (uint32_t i = 0; i < CLIENT_THREADS; i++) {
-            CU_ASSERT_EQUAL(snapshot->threads[i].tid, 831 + i);
+            CU_ASSERT_EQUAL(snapshot->threads[i].tid, NOBODY + 831 + i);
             CU_ASSERT_EQUAL(snapshot->threads[i].figures.index.in_file, expected[i]);
             CU_ASSERT(account_closes(&snapshot->threads[i].figures));
             quiet += snapshot->threads[i].figures.events_per_second <= 0;
@@ -721,7 +726,7 @@ static void session__anomaly__then_in_the_trace_and_told_once(void)
 
     metrics_hub_init(&hub);
     session = start_measured_session(&trace, &hub);
-    (void)attach(session, &client, 810, 811);
+    (void)attach(session, &client, NOBODY + 810, NOBODY + 811);
     record(&client, 0, 1000);
     /* as it would count */
     ada_store_relaxed(&client.lanes->metrics.lanes[ADA_LANE_INDEX].counters.dropped_full, 500ull);

@@ -284,7 +284,6 @@ static void drain_batch_forget__any_of_several__then_only_that_one_is_not_settle
     setup(&fixture, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED, 0);
     thread_drain_init(&other, &fixture.source, 1, 2);
     fixture.state.index.batched = other.index.batched = 3;
-    fixture.state.index.tells = other.index.tells = true;
     drain_batch_touch(&fixture.batch, &other);
     drain_batch_touch(&fixture.batch, &fixture.state);
     drain_batch_forget(&fixture.batch, &other);

@@ -14,7 +14,7 @@ static bool has_clflushopt, eviction_pays;
 
 __attribute__((constructor)) static void detect(void)
 {
-    unsigned eax, ebx, ecx, edx;
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
     bool is_amd = __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_AMD_ebx &&
                   edx == signature_AMD_edx && ecx == signature_AMD_ecx;
 

@@ -26,7 +26,7 @@ void drain_batch_next_file(DrainBatch *batch, AdatWriter *writer)
 
 static void settle_lane(LaneDrain *lane, bool written)
 {
-    if (!lane->tells && lane->reader.to_return_count == 0)
+    if (!lane->tells && lane->batched == 0 && lane->reader.to_return_count == 0)
         return; /* a lane of payloads mostly: nothing of it was in the batch */
     if (written) {
         lane->in_file += lane->batched;
