@@ -312,7 +312,7 @@ static void drain_batch_flush__rate_of_the_counter_unknown__then_no_latencies(vo
     teardown(&fixture);
 }
 
-/* The fixture's clock is CLOCK_MONOTONIC: an event has waited for some time, and not for a second. */
+/* The fixture's clock is CLOCK_MONOTONIC: an event has waited for some time, and not for a quarter of an hour. */
 static void drain_batch_flush__events_that_waited_too_long__then_counted(void)
 {
     DrainFixture fixture;

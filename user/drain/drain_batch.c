@@ -7,7 +7,7 @@
 #include "user/lane/clock.h"
 #include "user/lane/test_point.h"
 
-/* Of as many as are copied at a time: the first, which waits longest, and one amid them. Each costs 3 ns. */
+/* Of as many as are copied at a time: the first, which waits longest, and one amid them. Each costs 5 ns. */
 #define SAMPLES_EACH 2u
 
 void drain_batch_init(DrainBatch *batch, AdatWriter *writer, DrainMetrics *metrics)

@@ -12,7 +12,8 @@
  *                and may save what it could not use while its work lasts
  *   priority     who was skipped or has little room left rises; ends of threads come first
  *   adaptive     as priority, and from the load it chooses the quantum (large while there is time, small when
- *                all need their turn) and the tick (shorter when rings fill quickly)
+ *                all need their turn) and the tick (as long as the median latency allows, shorter when rings
+ *                fill quickly)
  *
  * A scheduler belongs to the drain thread. It never sees a thread that has no work, and keeps nothing about
  * threads but what stands in their states.

@@ -211,15 +211,6 @@ typedef struct Taken {
 
 #define PIECE_EVENTS 128u /* stay in the first-level cache from the ring to the block */
 
-/* Four at a time. memcpy() of a size that is not known becomes `rep movsq` here, which takes some 40 cycles to begin. */
-static void copy_events(AdaIndexEvent *to, const char *from, uint32_t count)
-{
-    for (; count >= 4; count -= 4, to += 4, from += 4 * sizeof(*to))
-        memcpy(to, from, 4 * sizeof(*to));
-    for (; count > 0; count--, to++, from += sizeof(*to))
-        memcpy(to, from, sizeof(*to));
-}
-
 /*
  * Packs `count` index events of a ring into the block: copied piece by piece, so that what is looked at and what is
  * packed is the same private memory.
@@ -233,7 +224,7 @@ static void take_index(ThreadDrainState *state, DrainBatch *batch, const char *r
     while (taken->records < count) {
         uint32_t wanted = count - taken->records < PIECE_EVENTS ? count - taken->records : PIECE_EVENTS;
 
-        copy_events(piece, ring + taken->bytes, wanted);
+        memcpy(piece, ring + taken->bytes, wanted * sizeof(piece[0]));
         if (count >= PIECE_EVENTS) /* a slow lane takes its time until these lines are written to again */
             cache_lines_give_up(ring + taken->bytes, wanted * sizeof(piece[0]));
         if (taken->records == 0) {

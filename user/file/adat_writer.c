@@ -286,15 +286,13 @@ static void add_block(AdatWriter *writer, size_t payload_bytes)
 {
     AdatBlockHeader *header = (AdatBlockHeader *)(void *)(writer->buffer + writer->used);
     uint8_t *payload = (uint8_t *)(header + 1);
-    const uint64_t zeros = 0;
 
     header->magic = ADAT_BLOCK_MAGIC;
     header->payload_bytes = (uint32_t)payload_bytes;
     header->sequence = writer->sequence;
     header->crc32 = 0;
     header->crc32 = adat_crc32(0, header, sizeof(*header) + payload_bytes);
-    memcpy(payload + payload_bytes, &zeros,
-           sizeof(zeros)); /* behind the padding there is room yet: the footer's at least */
+    memset(payload + payload_bytes, 0, ADAT_PADDED(payload_bytes) - payload_bytes);
     writer->used += sizeof(*header) + ADAT_PADDED(payload_bytes);
     writer->sequence++;
 }
