@@ -10,8 +10,11 @@ static void learn_nothing(DrainSource *source)
     source->learned = ada_load_relaxed(&source->segment->header->event_count);
 }
 
+/* One rule at a time. */
+static MarkRules rules;
+
 /* A rule, and the descriptor of event 7 "slow.request" with a number and a text. */
-static MarkMatcher *use_rule(DrainFixture *fixture, MarkRules *rules, const char *text)
+static void use_rule(DrainFixture *fixture, const char *text)
 {
     AdaEventDescriptor event = {.ready = 1,
                                 .id = 7,
@@ -22,15 +25,32 @@ static MarkMatcher *use_rule(DrainFixture *fixture, MarkRules *rules, const char
     MarkMatcher *matcher = NULL;
     MarkRuleError error;
 
-    *rules = (MarkRules){0};
-    CU_ASSERT_EQUAL_FATAL(mark_rules_add(rules, text, &error), 0);
-    CU_ASSERT_EQUAL_FATAL(mark_matcher_create(rules, &matcher), 0);
+    CU_ASSERT_EQUAL_FATAL(mark_rules_add(&rules, text, &error), 0);
+    CU_ASSERT_EQUAL_FATAL(mark_matcher_create(&rules, &matcher), 0);
     CU_ASSERT_EQUAL(mark_matcher_learn(matcher, &event), 0);
     mark_matcher_set_rate(matcher, 1);
-    fixture->source.rules = rules;
+    fixture->source.rules = &rules;
     fixture->source.matcher = matcher;
     fixture->source.learn = learn_nothing;
-    return matcher;
+}
+
+/* With one thread. */
+static DrainFixture *create(void)
+{
+    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+
+    drain_fixture_register(fixture, 0);
+    return fixture;
+}
+
+/* With its rule. */
+static void destroy(DrainFixture *fixture)
+{
+    MarkMatcher *matcher = fixture->source.matcher;
+
+    drain_fixture_destroy(fixture);
+    mark_matcher_destroy(matcher);
+    mark_rules_fini(&rules);
 }
 
 static uint64_t details_in_file(const DrainFixture *fixture)
@@ -46,18 +66,15 @@ static void write_sizes(DrainFixture *fixture, uint64_t first, uint64_t count)
 
 static void mark_rules__event__then_details_around_it_are_kept(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
+    DrainFixture *fixture = create();
     uint64_t small = 1;
 
-    drain_fixture_register(fixture, 0);
     for (int i = 0; i < 200; i++) { /* no rule: nothing is kept */
         CU_ASSERT(drain_fixture_write_detail(fixture, 0, 8, &small, 8));
         (void)drain_fixture_iterate(fixture);
     }
     CU_ASSERT_EQUAL(details_in_file(fixture), 0);
-    matcher = use_rule(fixture, &rules, "event=slow.request");
+    use_rule(fixture, "event=slow.request");
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(details_in_file(fixture), 0);
     drain_fixture_write(fixture, 0, 7, 1);
@@ -67,19 +84,14 @@ static void mark_rules__event__then_details_around_it_are_kept(void)
     CU_ASSERT(drain_fixture_write_detail(fixture, 0, 8, &small, 8));
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(details_in_file(fixture), 201); /* and what follows */
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 static void mark_rules__field__then_found_in_records_that_nobody_keeps(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
+    DrainFixture *fixture = create();
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size > 4000");
+    use_rule(fixture, "slow.request.size > 4000");
     for (uint64_t i = 0; i < 40; i++) {
         write_sizes(fixture, i * 100, 100); /* some rings are recycled meanwhile: 720 records each */
         (void)drain_fixture_iterate(fixture);
@@ -91,9 +103,7 @@ static void mark_rules__field__then_found_in_records_that_nobody_keeps(void)
     CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
     CU_ASSERT(details_in_file(fixture) > 600);
     CU_ASSERT(details_in_file(fixture) < 1600);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 /* A payload alone, whose index event is still to come. */
@@ -112,13 +122,10 @@ static void write_size_only(DrainFixture *fixture, uint64_t size)
 
 static void mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
+    DrainFixture *fixture = create();
     Lane *lane;
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 5");
+    use_rule(fixture, "slow.request.size == 5");
     fixture->segment.header->event_count = 1;
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(fixture->source.learned, 1); /* before records are looked at */
@@ -134,58 +141,43 @@ static void mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(fixture->metrics.marks, 1);
     CU_ASSERT_EQUAL(details_in_file(fixture), 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 static void mark_rules__hostile_details__then_refused(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
+    DrainFixture *fixture = create();
     AdaDetailRecord *record;
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 1");
+    use_rule(fixture, "slow.request.size == 1");
     (void)drain_fixture_iterate(fixture);
     write_sizes(fixture, 5, 2);
     record = segment_at(&fixture->segment, fixture->threads[0].lanes->detail.ring_pool_offset);
     record->payload_size = ADA_PAYLOAD_MAX + 1;
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(fixture->log.hostile, 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 static void mark_rules__hostile_detail_lane__then_refused(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
-    MarkRules rules;
-    MarkMatcher *matcher;
+    DrainFixture *fixture = create();
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "slow.request.size == 1");
+    use_rule(fixture, "slow.request.size == 1");
     (void)drain_fixture_iterate(fixture);
     ada_store_release(&fixture->threads[0].lanes->detail.rings[0].published, UINT64_MAX);
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(fixture->log.hostile, 1);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 static void mark_rules__span__then_long_ones_only(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    DrainFixture *fixture = create();
     LaneProducer *lane = &fixture->threads[0].index;
-    MarkRules rules;
-    MarkMatcher *matcher;
     AdaIndexEvent *events;
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "span=slow.request>1s");
+    use_rule(fixture, "span=slow.request>1s");
     events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
     for (uint32_t i = 0; i < 2; i++) {
         (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
@@ -194,22 +186,17 @@ static void mark_rules__span__then_long_ones_only(void)
         (void)drain_fixture_iterate(fixture);
         CU_ASSERT_EQUAL(fixture->metrics.marks, i);
     }
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 /* The end that belongs to a begin may be among the lost events: what follows is no proof of a long span. */
 static void mark_rules__span_over_lost_events__then_not_judged(void)
 {
-    DrainFixture *fixture = drain_fixture_create(NULL, 1, ADA_POLICY_DISCARD, ADA_DETAIL_MARKED);
+    DrainFixture *fixture = create();
     LaneProducer *lane = &fixture->threads[0].index;
-    MarkRules rules;
-    MarkMatcher *matcher;
     AdaIndexEvent *events;
 
-    drain_fixture_register(fixture, 0);
-    matcher = use_rule(fixture, &rules, "span=slow.request>1s");
+    use_rule(fixture, "span=slow.request>1s");
     events = segment_at(&fixture->segment, fixture->threads[0].lanes->index.ring_pool_offset);
     (void)lane_write_index_slow(lane, ADA_WORD(ADA_KIND_SPAN_BEGIN, 0, 0), 7, 0, 0);
     (void)drain_fixture_iterate(fixture);
@@ -219,9 +206,7 @@ static void mark_rules__span_over_lost_events__then_not_judged(void)
     (void)drain_fixture_iterate(fixture);
     CU_ASSERT_EQUAL(fixture->metrics.marks, 0);
     CU_ASSERT(fixture->threads[0].state->mark.judged_from > events[0].timestamp);
-    drain_fixture_destroy(fixture);
-    mark_matcher_destroy(matcher);
-    mark_rules_fini(&rules);
+    destroy(fixture);
 }
 
 static const TestCase tests[] = {
