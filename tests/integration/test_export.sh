@@ -116,7 +116,7 @@ check "functions with losses are balanced all the same; threads without a slot" 
 
 rotated() {
     rm -rf "$work/dir"
-    record "$work/dir" --no-bpf --rotate-size 1M --policy block -- "$out/tests/prog_load" 4 $((3 * many)) || return 1
+    record "$work/dir" --no-bpf --rotate-size 1M --policy block -- "$out/tests/prog_load" 4 $((5 * many)) || return 1
     [ "$(find "$work/dir" -name 'trace-*' | wc -l)" -gt 1 ] || { echo "one file only"; return 1; }
     same_in_all "$work/dir"
 }
