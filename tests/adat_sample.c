@@ -186,6 +186,25 @@ void sample_put_mark(AdatWriter *writer, const AdatMark *mark)
     sample_put(writer, &header, mark, sizeof(*mark));
 }
 
+/* Whether they are gathered, for the time of sample_trace(). */
+static bool gather_lanes;
+
+static void put_lane_block(AdatWriter *writer, const AdatBlockHeader *header, const void *payload, size_t size)
+{
+    void *place;
+
+    if (!gather_lanes) {
+        sample_put(writer, header, payload, size);
+        return;
+    }
+    if (adat_writer_lane_room(writer) < size)
+        CHECK(adat_writer_flush(writer) == 0);
+    place = adat_writer_begin_lane_block(writer, header, size);
+    CHECK(place);
+    memcpy(place, payload, size);
+    adat_writer_end_block(writer, size);
+}
+
 void sample_put_index(AdatWriter *writer, uint32_t process, uint32_t thread, uint64_t first_record,
                       const AdaIndexEvent *events, uint32_t count, const AdatBlockHeader *preset)
 {
@@ -200,7 +219,7 @@ void sample_put_index(AdatWriter *writer, uint32_t process, uint32_t thread, uin
         header.first_time = events[0].timestamp;
         header.last_time = events[count - 1].timestamp;
     }
-    sample_put(writer, &header, events, count * sizeof(*events));
+    put_lane_block(writer, &header, events, count * sizeof(*events));
 }
 
 void sample_put_detail(AdatWriter *writer, uint32_t process, uint32_t thread, uint64_t number,
@@ -221,7 +240,7 @@ void sample_put_detail(AdatWriter *writer, uint32_t process, uint32_t thread, ui
     } detail = {.record = {event->timestamp, event->id, event->argument, event->word, payload_bytes}};
 
     memcpy(detail.payload, payload, payload_bytes);
-    sample_put(writer, &header, &detail, ADA_DETAIL_RECORD_SIZE(payload_bytes));
+    put_lane_block(writer, &header, &detail, ADA_DETAIL_RECORD_SIZE(payload_bytes));
 }
 
 AdatLedgerEntry sample_ledger_entry(uint32_t process, uint32_t thread, uint32_t lane, uint64_t in_file)
@@ -369,12 +388,14 @@ int sample_trace(const SampleShape *shape, int fd)
         snprintf(name, sizeof(name), "worker-%u", thread);
         sample_put_thread(writer, thread + 1, 1, SAMPLE_PID + thread, name);
     }
+    gather_lanes = shape->gathered;
     for (uint32_t first = 0; first < shape->events; first += shape->block_events)
         for (uint32_t thread = 0; thread < shape->threads; thread++) {
             put_events(writer, shape, thread, first);
             if (shape->part_entries)
                 CHECK(adat_writer_flush(writer) == 0);
         }
+    gather_lanes = false;
     if (shape->marked)
         sample_put_marks(writer, shape);
     if (shape->ended)

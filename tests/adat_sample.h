@@ -40,6 +40,7 @@ typedef struct SampleShape {
     bool unclosed; /* as if the recorder had been killed: no final ledger, no footer */
     bool ended;    /* the first thread's account is in a ledger of its own, CLOSED */
     bool marked;   /* the recorder set three marks: see sample_put_marks() */
+    bool gathered; /* blocks of lanes that follow one another are one, as the drain writes them */
 } SampleShape;
 
 /* An anonymous file: a memfd. */

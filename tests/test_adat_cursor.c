@@ -65,6 +65,9 @@ static void cursor__traces_of_many_shapes__then_all_events_in_merged_order(void)
         {.threads = 64, .events = 200, .block_events = 33, .tsc = true},
         {.threads = 200, .events = 20, .block_events = 3},
         {.threads = 5, .events = 300, .block_events = 11, .tsc = true, .unclosed = true},
+        {.threads = 1, .events = 100, .block_events = 7, .gathered = true},
+        {.threads = 64, .events = 200, .block_events = 33, .tsc = true, .gathered = true},
+        {.threads = 9, .events = 300, .block_events = 11, .part_entries = 10, .unclosed = true, .gathered = true},
     };
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)

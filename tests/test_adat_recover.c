@@ -501,10 +501,11 @@ static void adat_recover__payloads_of_any_size__then_nothing_of_them(void)
     for (uint32_t type = 0; type <= ADAT_BLOCK_TYPES; type++) {
         int fd = new_file();
         AdatWriter *writer = begin(fd);
-        uint64_t valid_bytes;
+        uint64_t valid_bytes, begun;
         AdatRecovery *recovery;
 
         put_thread(writer, 1, NULL);
+        begun = sizeof(AdatFileHeader) + adat_writer_buffered(writer);
         for (size_t size = 0; size <= sizeof(ones); size += 8) {
             const AdatBlockHeader header = {
                 .type = (uint16_t)type, .process = UINT32_MAX, .thread = UINT32_MAX, .record_count = UINT32_MAX};
@@ -513,7 +514,8 @@ static void adat_recover__payloads_of_any_size__then_nothing_of_them(void)
         }
         leave(writer);
         recovery = scan_one(fd, &valid_bytes);
-        CU_ASSERT_EQUAL(valid_bytes, (uint64_t)lseek(fd, 0, SEEK_END));
+        /* A block of lanes whose list makes no sense is the end. */
+        CU_ASSERT_EQUAL(valid_bytes, type == ADAT_BLOCK_LANES ? begun : (uint64_t)lseek(fd, 0, SEEK_END));
         expect(recovery, 1, ADA_LANE_INDEX, (AdatLaneProgress){0, {0}});
         adat_recovery_destroy(recovery);
         close(fd);

@@ -507,7 +507,7 @@ static void *walk_all(void *context)
 
 static void readers__in_several_threads__then_each_sees_all(void)
 {
-    static const SampleShape large = {.threads = 8, .events = 2000, .block_events = 100};
+    static const SampleShape large = {.threads = 8, .events = 2000, .block_events = 100, .gathered = true};
     ada_trace *trace = open_sample(&large);
     pthread_t walkers[WALKERS];
 

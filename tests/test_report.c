@@ -182,7 +182,7 @@ static void table__incomplete_ones__then_counted_without_mean(void)
 /* What a row is: the kinds part the events between them, and each span is of one thread, process and module. */
 static void table__by_each_kind__then_all_spans_once(void)
 {
-    static const SampleShape shape = {.threads = 3, .events = 70, .block_events = 7};
+    static const SampleShape shape = {.threads = 3, .events = 70, .block_events = 7, .gathered = true};
     static const SpanTableBy kinds[] = {SPAN_TABLE_FUNCTIONS, SPAN_TABLE_SPANS, SPAN_TABLE_EVENTS};
     uint64_t all = 0, parts = 0;
     const SpanRow *row;

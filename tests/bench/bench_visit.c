@@ -4,7 +4,7 @@
  * and the write. Nothing else happens meanwhile: no thread sleeps or wakes, no timer fires for the load.
  *
  *     bench_visit [--threads N] [--operations EVENTS_PER_THREAD_AND_ITERATION] [--rounds N] [--json]
- *     valgrind --tool=callgrind bench_visit --callgrind ITERATIONS
+ *     valgrind --tool=callgrind bench_visit [--threads N] --callgrind VISITS
  *
  * The events are written on one core and drained on the other, to a file in the working directory that is removed. They
  * come in two bursts, as of a thread that has run twice. With --callgrind one thread does both in turn.
@@ -198,7 +198,7 @@ int main(int argc, char **argv)
     bench_parse_options(argc, argv, &visit.options);
     set_up(&visit);
     if (visit.options.callgrind) {
-        for (size_t i = 0; i < visit.options.callgrind; i++) {
+        for (size_t i = 0; i < visit.options.callgrind / visit.options.threads; i++) {
             fill(&visit);
             iterate(&visit, 0, 1);
         }

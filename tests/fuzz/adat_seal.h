@@ -37,6 +37,8 @@ static inline void adat_seal(uint8_t *bytes, size_t size)
         header.magic = ADAT_BLOCK_MAGIC;
         header.sequence = sequence++;
         header.payload_bytes %= SEAL_PAYLOAD_MAX;
+        if (header.type == ADAT_BLOCK_LANES && header.records_bytes > header.payload_bytes)
+            header.records_bytes %= header.payload_bytes + 1;
         header.crc32 = 0;
         length = sizeof(header) + ADAT_PADDED((size_t)header.payload_bytes);
         if (length > size - at)

@@ -112,7 +112,7 @@ age() {
 import struct, sys, zlib
 with open(sys.argv[1], 'r+b') as file:
     header = bytearray(file.read(64))
-    struct.pack_into('<HH', header, 8, struct.unpack_from('<H', header, 8)[0] - 1, 1)
+    struct.pack_into('<HH', header, 8, 1, 1)
     struct.pack_into('<I', header, 60, 0)
     struct.pack_into('<I', header, 60, zlib.crc32(header))
     file.seek(0)

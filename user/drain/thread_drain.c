@@ -179,7 +179,7 @@ typedef struct Wanted {
 /* How much of a chunk's index events to pack: as many as the budget allows. A ring is not parted for want of room behind other blocks. 0: flush first. */
 static size_t events_to_take(const LaneChunk *chunk, const AdatWriter *writer, uint64_t budget)
 {
-    size_t room = adat_writer_room(writer) / EVENT_PACKED_MAX * ADA_INDEX_EVENT_SIZE;
+    size_t room = adat_writer_lane_room(writer) / EVENT_PACKED_MAX * ADA_INDEX_EVENT_SIZE;
     size_t size = chunk->bytes;
 
     if (size > budget)
@@ -193,7 +193,7 @@ static size_t events_to_take(const LaneChunk *chunk, const AdatWriter *writer, u
 /* The same of detail records: the last one may not be whole. */
 static size_t details_to_take(const LaneChunk *chunk, const AdatWriter *writer, uint64_t budget)
 {
-    size_t size = adat_writer_room(writer) & ~(size_t)7;
+    size_t size = adat_writer_lane_room(writer) & ~(size_t)7;
 
     if (size < chunk->bytes && size < ADA_DETAIL_RECORD_MAX)
         return 0;
@@ -290,8 +290,8 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     counted = counted_losses(state, reader->kind);
     header = block_header(state, drain, &chunk, &counted);
     /* There is room: size was chosen so. */
-    copy = adat_writer_begin_block(writer, &header,
-                                   is_index ? size / ADA_INDEX_EVENT_SIZE * EVENT_PACKED_MAX : size);
+    copy = adat_writer_begin_lane_block(writer, &header,
+                                        is_index ? size / ADA_INDEX_EVENT_SIZE * EVENT_PACKED_MAX : size);
     if (is_index)
         take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
                    adat_writer_block_header(writer), &taken);

@@ -22,8 +22,8 @@
 #include "shared/event_abi.h"
 
 #define ADAT_MAGIC "ADATRACE" /* 8 bytes, no NUL */
-#define ADAT_MAJOR 2u
-#define ADAT_OLDEST 2u /* readers of this format can read what is written */
+#define ADAT_MAJOR 3u
+#define ADAT_OLDEST 3u /* readers of this format can read what is written */
 #define ADAT_OLDEST_READ \
     2u /* files of formats before it are refused: their events are packed in another way */
 #define ADAT_BLOCK_MAGIC 0x42414441u  /* "ADAB" */
@@ -65,7 +65,9 @@ ADA_ABI_ASSERT(__builtin_offsetof(AdatFileHeader, crc32) == 60, "");
 #define ADAT_BLOCK_TRAILER 12u /* AdatTrailerEntry[]: a part of the index */
 #define ADAT_BLOCK_MARK 13u    /* AdatMark */
 #define ADAT_BLOCK_SYMBOLS 14u /* AdatModuleSymbols, AdatSymbol[], then the names */
-#define ADAT_BLOCK_TYPES 15u
+#define ADAT_BLOCK_LANES \
+    15u /* record_count blocks of type INDEX and DETAIL as one: see user/file/lane_blocks.h */
+#define ADAT_BLOCK_TYPES 16u
 
 /* Block flags. */
 #define ADAT_FLAG_FINAL 0x1u  /* ledger: the session is over, nothing is pending */
@@ -83,11 +85,11 @@ typedef struct AdatBlockHeader {
     uint64_t sequence; /* 0, 1, 2 ... in the file */
     uint32_t process;  /* 0 where it has no meaning */
     uint32_t thread;   /* 0 where it has no meaning */
-    /* INDEX and DETAIL; else 0, but first_record of TRAILER */
+    /* INDEX and DETAIL; else 0, but first_record of TRAILER and record_count of LANES */
     uint64_t first_record; /* number of the first record within its lane; of a part of the index, see below */
     uint32_t record_count;
-    uint32_t reserved;
-    uint64_t first_time; /* ticks: timestamp of the first and of the last record */
+    uint32_t records_bytes; /* of LANES: its payload's part before the entries; else 0 */
+    uint64_t first_time;    /* ticks: timestamp of the first and of the last record */
     uint64_t last_time;
     /* losses of this lane up to now */
     uint64_t dropped_full;

@@ -15,6 +15,7 @@
 
 #include "user/base/array.h"
 #include "user/file/crc.h"
+#include "user/file/lane_blocks.h"
 
 #define BUFFER_BYTES_DEFAULT ((size_t)256 << 10)
 /*
@@ -30,6 +31,8 @@
 #define RESERVE_MAX ((uint64_t)64 << 20)
 #define BUFFER_BYTES_MIN ((size_t)4 << 10)
 #define INDEX_PART_ENTRIES ((size_t)4096)
+#define LANE_RECORDS_BYTES ((size_t)64 << 10) /* blocks of lanes become one until they have so many */
+#define LANE_ENTRIES_BYTES 8192u              /* and as long as their entries fit: 89 at least */
 
 struct AdatWriter {
     int fd;
@@ -45,6 +48,18 @@ struct AdatWriter {
 
     bool open; /* between begin and end; the block stands at buffer + used */
     size_t open_payload_max;
+
+    /*
+     * Blocks of lanes since the last other block, which become one (ADAT_BLOCK_LANES): room for its header is at buffer + used, and their
+     * records follow. Before any other block begins, and before a write, it is completed with their entries.
+     */
+    bool lane_open; /* between begin and end of one of them: `lane_header` is its header */
+    AdatBlockHeader lane_header;
+    uint32_t lane_blocks;
+    size_t lane_records; /* bytes of their records */
+    size_t lane_entries; /* bytes of their entries */
+    uint64_t lane_time_before;
+    uint8_t entries[LANE_ENTRIES_BYTES];
 
     uint64_t sequence; /* of the next block */
     uint64_t blocks;   /* handed to the kernel; those in the buffer have the sequences from here on */
@@ -248,9 +263,17 @@ void adat_writer_destroy(AdatWriter *writer)
         close(adat_writer_release(writer));
 }
 
+/* What the blocks of lanes that wait for their header will take. */
+static size_t lanes_bytes(const AdatWriter *writer)
+{
+    if (writer->lane_blocks == 0)
+        return 0;
+    return sizeof(AdatBlockHeader) + ADAT_PADDED(writer->lane_records + writer->lane_entries);
+}
+
 static size_t room_left(const AdatWriter *writer)
 {
-    return writer->capacity - (writer->used - writer->part_bytes);
+    return writer->capacity - (writer->used - writer->part_bytes) - lanes_bytes(writer);
 }
 
 static bool has_room(const AdatWriter *writer, size_t payload_bytes)
@@ -265,6 +288,16 @@ size_t adat_writer_room(const AdatWriter *writer)
     size_t left = room_left(writer);
 
     return left > sizeof(AdatBlockHeader) ? left - sizeof(AdatBlockHeader) : 0;
+}
+
+/* Besides its records; it may be the first of its payload, and a byte of padding more can be eight. */
+#define LANE_OVERHEAD (sizeof(AdatBlockHeader) + LANE_ENTRY_MAX + 7)
+
+size_t adat_writer_lane_room(const AdatWriter *writer)
+{
+    size_t left = room_left(writer);
+
+    return left > LANE_OVERHEAD ? left - LANE_OVERHEAD : 0;
 }
 
 /* The buffer is empty, so there is nothing in it to keep. */
@@ -311,25 +344,11 @@ static void put_index_part(AdatWriter *writer)
     writer->part_bytes = writer->used;
 }
 
-void *adat_writer_begin_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max)
+/* Before the first block in the buffer. */
+static void begin_buffer(AdatWriter *writer)
 {
-    if (!has_room(writer, payload_bytes_max)) {
-        if (writer->used > 0 || payload_bytes_max > ADAT_PAYLOAD_MAX)
-            return NULL;
-        if (grow_buffer(writer, payload_bytes_max))
-            return NULL;
-    }
-    if (writer->used == 0 && writer->index_count >= writer->part_entries_due && !writer->index_lost)
+    if (writer->index_count >= writer->part_entries_due && !writer->index_lost)
         put_index_part(writer);
-    writer->open = true;
-    writer->open_payload_max = payload_bytes_max;
-    memcpy(writer->buffer + writer->used, header, sizeof(*header));
-    return writer->buffer + writer->used + sizeof(*header);
-}
-
-AdatBlockHeader *adat_writer_block_header(AdatWriter *writer)
-{
-    return writer->open ? (AdatBlockHeader *)(void *)(writer->buffer + writer->used) : NULL;
 }
 
 static void index_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes)
@@ -349,6 +368,79 @@ static void index_block(AdatWriter *writer, const AdatBlockHeader *header, size_
     };
 }
 
+/* Makes one block of those of lanes. There is room for it. */
+static void end_lanes(AdatWriter *writer)
+{
+    AdatBlockHeader *header = (AdatBlockHeader *)(void *)(writer->buffer + writer->used);
+    size_t bytes = writer->lane_records + writer->lane_entries;
+
+    if (writer->lane_blocks == 0)
+        return;
+    *header = (AdatBlockHeader){
+        .type = ADAT_BLOCK_LANES,
+        .record_count = writer->lane_blocks,
+        .records_bytes = (uint32_t)writer->lane_records,
+    };
+    memcpy((uint8_t *)(header + 1) + writer->lane_records, writer->entries, writer->lane_entries);
+    index_block(writer, header, bytes);
+    add_block(writer, bytes);
+    writer->lane_blocks = 0;
+    writer->lane_records = writer->lane_entries = 0;
+    writer->lane_time_before = 0;
+}
+
+void *adat_writer_begin_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max)
+{
+    if (!has_room(writer, payload_bytes_max)) {
+        if (adat_writer_buffered(writer) > 0 || payload_bytes_max > ADAT_PAYLOAD_MAX)
+            return NULL;
+        if (grow_buffer(writer, payload_bytes_max))
+            return NULL;
+    }
+    end_lanes(writer);
+    if (writer->used == 0)
+        begin_buffer(writer);
+    writer->open = true;
+    writer->open_payload_max = payload_bytes_max;
+    memcpy(writer->buffer + writer->used, header, sizeof(*header));
+    return writer->buffer + writer->used + sizeof(*header);
+}
+
+void *adat_writer_begin_lane_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max)
+{
+    if (payload_bytes_max > adat_writer_lane_room(writer)) {
+        if (adat_writer_buffered(writer) > 0 || payload_bytes_max > ADAT_PAYLOAD_MAX - LANE_OVERHEAD)
+            return NULL;
+        if (grow_buffer(writer, payload_bytes_max + LANE_OVERHEAD))
+            return NULL;
+    }
+    if (writer->lane_records >= LANE_RECORDS_BYTES ||
+        writer->lane_entries > sizeof(writer->entries) - LANE_ENTRY_MAX)
+        end_lanes(writer);
+    if (adat_writer_buffered(writer) == 0)
+        begin_buffer(writer);
+    writer->lane_open = true;
+    writer->open_payload_max = payload_bytes_max;
+    writer->lane_header = *header;
+    return writer->buffer + writer->used + sizeof(*header) + writer->lane_records;
+}
+
+AdatBlockHeader *adat_writer_block_header(AdatWriter *writer)
+{
+    if (writer->lane_open)
+        return &writer->lane_header;
+    return writer->open ? (AdatBlockHeader *)(void *)(writer->buffer + writer->used) : NULL;
+}
+
+static void end_lane_block(AdatWriter *writer, size_t payload_bytes)
+{
+    writer->lane_header.payload_bytes = (uint32_t)payload_bytes;
+    writer->lane_entries += lane_entry_put(&writer->lane_header, &writer->lane_time_before,
+                                           writer->entries + writer->lane_entries);
+    writer->lane_records += payload_bytes;
+    writer->lane_blocks++;
+}
+
 void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
 {
     const AdatBlockHeader *header = adat_writer_block_header(writer);
@@ -357,14 +449,18 @@ void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
         return;
     if (payload_bytes > writer->open_payload_max)
         payload_bytes = writer->open_payload_max;
-    index_block(writer, header, payload_bytes);
-    add_block(writer, payload_bytes);
-    writer->open = false;
+    if (writer->lane_open) {
+        end_lane_block(writer, payload_bytes);
+    } else {
+        index_block(writer, header, payload_bytes);
+        add_block(writer, payload_bytes);
+    }
+    writer->open = writer->lane_open = false;
 }
 
 void adat_writer_cancel_block(AdatWriter *writer)
 {
-    writer->open = false;
+    writer->open = writer->lane_open = false;
 }
 
 int adat_writer_put_block(AdatWriter *writer, const AdatBlockHeader *header, const void *payload,
@@ -402,10 +498,13 @@ static void forget_listed(AdatWriter *writer)
 
 int adat_writer_flush(AdatWriter *writer)
 {
-    size_t size = writer->used;
-    bool has_part = writer->part_bytes > 0;
+    size_t size;
+    bool has_part;
     int err;
 
+    end_lanes(writer);
+    size = writer->used;
+    has_part = writer->part_bytes > 0;
     if (size == 0)
         return 0;
     writer->used = 0;
@@ -454,7 +553,7 @@ int adat_writer_finish(AdatWriter *writer)
 
 size_t adat_writer_buffered(const AdatWriter *writer)
 {
-    return writer->used;
+    return writer->used + lanes_bytes(writer);
 }
 
 uint64_t adat_writer_bytes(const AdatWriter *writer)

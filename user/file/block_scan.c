@@ -184,6 +184,19 @@ static int scan_footer(BlockScan *scan)
     return 1;
 }
 
+/* The next of the blocks in the one that was read last. */
+static bool next_inside(BlockScan *scan, Block *block_out)
+{
+    if (!lane_blocks_next(&scan->lanes, &scan->lane_header, &block_out->payload))
+        return false;
+    block_out->offset = scan->lanes_offset;
+    block_out->header = &scan->lane_header;
+    block_out->payload_offset =
+        scan->lanes_offset + sizeof(AdatBlockHeader) + (uint64_t)(block_out->payload - scan->lanes_payload);
+    block_out->inside = true;
+    return true;
+}
+
 int block_scan_next(BlockScan *scan, Block *block_out)
 {
     uint64_t left = scan->end - scan->offset;
@@ -193,6 +206,8 @@ int block_scan_next(BlockScan *scan, Block *block_out)
     size_t size;
     int got;
 
+    if (next_inside(scan, block_out))
+        return 1;
     if (left == 0 || scan->closed)
         return 0;
     if (left >= sizeof(magic)) {
@@ -234,13 +249,22 @@ int block_scan_next(BlockScan *scan, Block *block_out)
         return cut_before(scan, ADAT_CUT_CRC, scan->offset + size);
     if (header->sequence != scan->blocks)
         return cut(scan, ADAT_CUT_SEQUENCE);
+    if (header->type == ADAT_BLOCK_LANES) {
+        if (!lane_blocks_begin(&scan->lanes, header, bytes + sizeof(*header)))
+            return cut(scan, ADAT_CUT_LANES);
+        scan->lanes_offset = scan->offset;
+        scan->lanes_payload = bytes + sizeof(*header);
+    }
     if (scan->bad_padding == 0 && !is_zero(bytes + sizeof(*header) + header->payload_bytes,
                                            size - sizeof(*header) - header->payload_bytes))
         scan->bad_padding = scan->offset;
 
-    block_out->offset = scan->offset;
-    block_out->header = header;
-    block_out->payload = bytes + sizeof(*header);
+    *block_out = (Block){
+        .offset = scan->offset,
+        .header = header,
+        .payload = bytes + sizeof(*header),
+        .payload_offset = scan->offset + sizeof(*header),
+    };
     scan->part_offset = header->type == ADAT_BLOCK_TRAILER ? scan->offset : 0;
     scan->offset += size;
     scan->blocks++;

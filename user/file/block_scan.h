@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "user/file/adat_format.h"
+#include "user/file/lane_blocks.h"
 
 /* Why the bytes after the valid prefix are not part of it. */
 typedef enum AdatCut {
@@ -25,6 +26,7 @@ typedef enum AdatCut {
     ADAT_CUT_SEQUENCE, /* an intact block, but not the one that belongs here */
     ADAT_CUT_FOOTER,   /* behind a part of the index stands neither a block nor a valid footer */
     ADAT_CUT_AFTER,    /* something follows the footer */
+    ADAT_CUT_LANES,    /* an intact block, but what it says of the blocks of lanes in it is impossible */
     ADAT_CUT_COUNT,
 } AdatCut;
 
@@ -45,6 +47,11 @@ typedef struct BlockScan {
     size_t window_bytes;
     uint64_t window_offset;
 
+    LaneBlocks lanes;      /* to come, of the block before */
+    uint64_t lanes_offset; /* of that block */
+    const uint8_t *lanes_payload;
+    AdatBlockHeader lane_header; /* of the one that was returned */
+
     uint64_t part_offset; /* of the block before, if it is a part of the index: a footer may follow; else 0 */
 
     /* valid once block_scan_next() has returned 0 */
@@ -53,11 +60,16 @@ typedef struct BlockScan {
     uint64_t bad_padding; /* offset of the first block whose padding is not zero; 0 = none */
 } BlockScan;
 
-/* One whole and intact block; valid until the scan goes on. */
+/*
+ * One whole and intact block; valid until the scan goes on. One of lanes (ADAT_BLOCK_LANES) is followed by the blocks that are in it, as if they
+ * stood alone, but for their checksum.
+ */
 typedef struct Block {
-    uint64_t offset;
+    uint64_t offset; /* of the block in the file, be it one of lanes */
     const AdatBlockHeader *header;
-    const uint8_t *payload; /* aligned to 8 */
+    const uint8_t *payload; /* at any alignment if it is in another, else aligned to 8 */
+    uint64_t payload_offset;
+    bool inside; /* another block */
 } Block;
 
 void block_scan_init(BlockScan *scan, int fd, uint64_t first_block, uint64_t end);

@@ -41,28 +41,24 @@ static int add_sum(AdatReader *reader, const LaneSum *sum)
  * What the blocks themselves say: records that are there, and the losses that the lane's last block
  * knew of. All there is when the recorder was killed.
  */
-static int count_lane(int fd, const BlockRef *blocks, size_t count, AdatAccount *account)
+static AdatAccount count_lane(const AdatReader *reader, const BlockRef *blocks, size_t count)
 {
-    AdatBlockHeader last;
-    ssize_t got;
+    BlockLosses last = reader_losses(reader, &blocks[count - 1]);
+    AdatAccount account = {
+        .dropped_full = last.dropped_full,
+        .dropped_nested = last.dropped_nested,
+        .dropped_io = last.dropped_io,
+        .recycled_unmarked = last.recycled,
+    };
 
     for (size_t i = 0; i < count; i++)
-        account->in_file += blocks[i].record_count;
-    got = read_at(fd, &last, sizeof(last), blocks[count - 1].offset);
-    if (got < 0)
-        return (int)got;
-    if ((size_t)got == sizeof(last)) {
-        account->dropped_full = last.dropped_full;
-        account->dropped_nested = last.dropped_nested;
-        account->dropped_io = last.dropped_io;
-        account->recycled_unmarked = last.recycled;
-    }
-    account->attempted = adat_account_sum(account);
-    return 0;
+        account.in_file += blocks[i].record_count;
+    account.attempted = adat_account_sum(&account);
+    return account;
 }
 
 /* One sum for each lane that has blocks. */
-static int count_blocks(AdatReader *reader, int fd, size_t first_block)
+static int count_blocks(AdatReader *reader, size_t first_block)
 {
     size_t end, count = reader->blocks.count - first_block;
     BlockRef *blocks;
@@ -73,16 +69,13 @@ static int count_blocks(AdatReader *reader, int fd, size_t first_block)
     sort_blocks(blocks, count);
     for (size_t i = 0; i < count; i = end) {
         LaneSum sum = {.thread = blocks[i].thread, .lane = blocks[i].lane};
-        int error;
 
         for (end = i + 1; end < count; end++)
             if (blocks[end].thread != sum.thread || blocks[end].lane != sum.lane)
                 break;
-        error = count_lane(fd, blocks + i, end - i, &sum.account);
-        if (!error)
-            error = add_sum(reader, &sum);
-        if (error)
-            return error;
+        sum.account = count_lane(reader, blocks + i, end - i);
+        if (add_sum(reader, &sum))
+            return -ENOMEM;
     }
     return 0;
 }
@@ -181,10 +174,10 @@ static int apply_ledger(AdatReader *reader, size_t first)
     return 0;
 }
 
-int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t first_block)
+int accounts_settle_file(AdatReader *reader, ReaderFile *file, size_t first_block)
 {
     size_t first = reader->sums.count, first_unregistered = reader->unregistered.count;
-    int error = count_blocks(reader, fd, first_block);
+    int error = count_blocks(reader, first_block);
 
     if (!error)
         error = apply_looks(reader, first);

@@ -35,7 +35,7 @@ typedef struct LaneCursor {
     uint32_t doubt;       /* blocks to come in front of which events may have been refused */
     uint32_t file;        /* of the loaded block */
     uint64_t next_record; /* behind it */
-    uint64_t refused;     /* as its header counts */
+    uint64_t refused;     /* up to it */
 
     /* the detail block that served last; `details` are the places of its records */
     size_t detail_next; /* index of that block, plus 1; 0 = none */
@@ -147,9 +147,9 @@ static bool lane_seek_event(const AdatCursor *cursor, LaneCursor *lane)
 }
 
 /* Takes in what the next block, which was loaded, says of losses. */
-static void note_losses(LaneCursor *lane, const AdatBlockHeader *header, uint32_t file)
+static void note_losses(LaneCursor *lane, const BlockLosses *losses, uint32_t file)
 {
-    uint64_t lost = header->dropped_full + header->dropped_nested + header->dropped_io + header->recycled;
+    uint64_t lost = losses->dropped_full + losses->dropped_nested + losses->dropped_io + losses->recycled;
 
     if (!lane->losses_begun)
         lane->lost_in_file = lane->next_block > 0 ? lost : 0;
@@ -187,10 +187,10 @@ static int load_block(AdatCursor *cursor, const LaneCursor *lane, const BlockRef
 }
 
 /* Whether events may be missing in front of a block. */
-static void lane_note_losses(LaneCursor *lane, const BlockRef *block, const AdatBlockHeader *header)
+static void note_refused(LaneCursor *lane, const BlockRef *block, const BlockLosses *losses)
 {
     const AdatAccount *account = &lane->thread->info.events;
-    uint64_t refused = header->dropped_full + header->dropped_nested;
+    uint64_t refused = losses->dropped_full + losses->dropped_nested;
     bool next_file = lane->begun && block->file != lane->file;
 
     /* Each file counts anew, and what was refused behind its last block only its ledger tells. */
@@ -208,7 +208,13 @@ static void lane_note_losses(LaneCursor *lane, const BlockRef *block, const Adat
 static int lane_load(AdatCursor *cursor, LaneCursor *lane)
 {
     const BlockRef *block = &lane->thread->lanes[ADA_LANE_INDEX].blocks[lane->next_block];
-    AdatBlockHeader header;
+    const AdatBlockHeader header = {
+        .flags = block->flags,
+        .payload_bytes = block->payload_bytes,
+        .record_count = block->record_count,
+        .first_time = block->first_time,
+    };
+    const BlockLosses losses = reader_losses(lane->reader, block);
     EventUnpacker unpacker;
     uint32_t count;
     int err = load_block(cursor, lane, block, &lane->block);
@@ -221,15 +227,14 @@ static int lane_load(AdatCursor *cursor, LaneCursor *lane)
     }
     if (err)
         return err;
-    memcpy(&header, lane->block.data, sizeof(header));
-    note_losses(lane, &header, block->file);
+    note_losses(lane, &losses, block->file);
     count = event_unpack_max(&header);
     err = reserve_events(lane, count);
     if (err)
         return err;
-    event_unpacker_begin(&unpacker, &header, lane->block.data + sizeof(header));
+    event_unpacker_begin(&unpacker, &header, lane->block.data);
     count = event_unpack(&unpacker, lane->events, count);
-    lane_note_losses(lane, block, &header);
+    note_refused(lane, block, &losses);
     lane->next_block++;
     lane->position = 0;
     lane->count = count;
@@ -428,7 +433,7 @@ static int list_details(LaneCursor *lane, const BlockRef *block)
     while (lane->detail_count < block->record_count && block->payload_bytes - at >= ADA_DETAIL_HEADER_SIZE) {
         AdaDetailRecord record;
 
-        memcpy(&record, lane->detail_block.data + sizeof(AdatBlockHeader) + at, sizeof(record));
+        memcpy(&record, lane->detail_block.data + at, sizeof(record));
         if (record.payload_size > ADA_PAYLOAD_MAX ||
             ADA_DETAIL_RECORD_SIZE(record.payload_size) > block->payload_bytes - at)
             break;
@@ -482,7 +487,7 @@ int adat_cursor_detail(AdatCursor *cursor, AdatDetail *detail_out)
     if (position >= lane->detail_count)
         return 0;
 
-    bytes = lane->detail_block.data + sizeof(AdatBlockHeader) + lane->details[position];
+    bytes = lane->detail_block.data + lane->details[position];
     memcpy(&detail.header, bytes, sizeof(detail.header));
     /* A payload is written before its event. */
     if (detail.header.timestamp > event->timestamp || detail.header.id != event->id)

@@ -76,7 +76,7 @@ static int read_file(AdatReader *reader, size_t place, int fd)
     if (!error)
         error = scan_blocks(reader, fd);
     if (!error)
-        error = accounts_settle_file(reader, file, fd, first_block);
+        error = accounts_settle_file(reader, file, first_block);
     if (error) { /* nothing of it is wanted */
         reader->blocks.count = first_block;
         reader->ledger.count = reader->looks.count = 0;
@@ -262,6 +262,7 @@ const char *adat_cut_text(AdatCut cut)
         [ADAT_CUT_SEQUENCE] = "a block has the wrong sequence number",
         [ADAT_CUT_FOOTER] = "a part of the index is not followed by a block or its footer",
         [ADAT_CUT_AFTER] = "something follows the footer",
+        [ADAT_CUT_LANES] = "a block's list of what is in it makes no sense",
     };
     _Static_assert(sizeof(texts) / sizeof(texts[0]) == ADAT_CUT_COUNT, "a text for each");
 

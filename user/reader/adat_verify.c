@@ -209,6 +209,10 @@ static void check_payload_size(Check *check, const AdatBlockHeader *header)
 static int check_block(Check *check, const Block *block)
 {
     check->offset = block->offset;
+    if (block->inside) {
+        verify_lane_block(check, block);
+        return 0;
+    }
     check_payload_size(check, block->header);
     switch (block->header->type) {
     case ADAT_BLOCK_TRAILER:

@@ -3,16 +3,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "user/file/crc.h"
 
 int block_load(int fd, const BlockRef *ref, BlockBuffer *buffer)
 {
-    size_t size = sizeof(AdatBlockHeader) + ref->payload_bytes;
-    AdatBlockHeader header;
+    size_t size = ref->payload_bytes;
     ssize_t got;
 
-    if (size > buffer->capacity) {
-        uint8_t *data = malloc(size);
+    if (size > buffer->capacity || !buffer->data) {
+        uint8_t *data = malloc(size + 1);
 
         if (!data)
             return -ENOMEM;
@@ -23,13 +23,7 @@ int block_load(int fd, const BlockRef *ref, BlockBuffer *buffer)
     got = read_at(fd, buffer->data, size, ref->offset);
     if (got < 0)
         return (int)got;
-    if ((size_t)got < size)
-        return -EBADMSG;
-    memcpy(&header, buffer->data, sizeof(header));
-    if (header.crc32 != ref->crc32 || header.payload_bytes != ref->payload_bytes ||
-        header.crc32 != block_crc32(&header, buffer->data + sizeof(header)))
-        return -EBADMSG;
-    return 0;
+    return (size_t)got == size && adat_crc32(0, buffer->data, size) == ref->crc32 ? 0 : -EBADMSG;
 }
 
 void block_buffer_free(BlockBuffer *buffer)

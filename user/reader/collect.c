@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/base/array.h"
+#include "user/file/crc.h"
 #include "user/reader/reader.h"
 
 #define STRINGS_MAX 256u /* pairs of one block: more would only cost memory */
@@ -113,24 +114,43 @@ static int collect_thread(AdatReader *reader, const Block *block)
     return collect_add_thread(reader, &entry);
 }
 
+/* The place, from 1, of what was lost of a lane up to a block; 0: nothing. -ENOMEM. */
+static int collect_losses(AdatReader *reader, const AdatBlockHeader *header, uint32_t *place_out)
+{
+    const BlockLosses losses = {header->dropped_full, header->dropped_nested, header->dropped_io,
+                                header->recycled};
+
+    *place_out = 0;
+    if (!(losses.dropped_full | losses.dropped_nested | losses.dropped_io | losses.recycled))
+        return 0;
+    if (reader->losses.count == UINT32_MAX || RESERVE(&reader->losses))
+        return -ENOMEM;
+    reader->losses.items[reader->losses.count++] = losses;
+    *place_out = (uint32_t)reader->losses.count;
+    return 0;
+}
+
 static int collect_events(AdatReader *reader, const Block *block)
 {
     const AdatBlockHeader *header = block->header;
+    uint32_t losses;
 
-    if (RESERVE(&reader->blocks))
+    if (RESERVE(&reader->blocks) || collect_losses(reader, header, &losses))
         return -ENOMEM;
     reader->blocks.items[reader->blocks.count++] = (BlockRef){
-        .offset = block->offset,
+        .offset = block->payload_offset,
         .first_record = header->first_record,
         .first_time = header->first_time,
         .last_time = header->last_time,
         .payload_bytes = header->payload_bytes,
         .record_count = header->record_count,
-        .crc32 = header->crc32,
+        .crc32 = adat_crc32(0, block->payload, header->payload_bytes),
         .process = header->process,
         .thread = header->thread,
-        .lane = header->type == ADAT_BLOCK_INDEX ? ADA_LANE_INDEX : ADA_LANE_DETAIL,
+        .lane = (uint16_t)(header->type == ADAT_BLOCK_INDEX ? ADA_LANE_INDEX : ADA_LANE_DETAIL),
         .file = (uint32_t)(reader->files.count - 1),
+        .losses = losses,
+        .flags = header->flags,
     };
     return 0;
 }
@@ -315,6 +335,7 @@ void collect_free(AdatReader *reader)
     free(reader->processes.items);
     free(reader->threads.items);
     free(reader->blocks.items);
+    free(reader->losses.items);
     free(reader->descriptors.items);
     free(reader->modules.items);
     free(reader->deaths.items);

@@ -127,6 +127,7 @@ struct AdatReader {
     TABLE(ProcessEntry) processes;      /* by number */
     TABLE(ThreadEntry) threads;         /* by number */
     TABLE(BlockRef) blocks;             /* of events, by thread, lane, file, offset */
+    TABLE(BlockLosses) losses;          /* as blocks name them */
     TABLE(DescriptorEntry) descriptors; /* by process, id */
     TABLE(ModuleEntry) modules;         /* by process, base */
     TABLE(EmbeddedModule) embedded;     /* by identity */
@@ -181,9 +182,9 @@ void last_look_merge(AdatAccount *account, const AdatLedgerEntry *seen);
 
 /*
  * accounts.c: the file that was scanned last, whose blocks of events are those from `first_block` on, is done with: what became of its
- * lanes. 0 or -errno.
+ * lanes. 0 or -ENOMEM.
  */
-int accounts_settle_file(AdatReader *reader, ReaderFile *file, int fd, size_t first_block);
+int accounts_settle_file(AdatReader *reader, ReaderFile *file, size_t first_block);
 
 /* All that is known of each lane and process, once; and to the threads and processes, once these are connected. */
 void accounts_pack(AdatReader *reader);
@@ -206,6 +207,12 @@ const char *embedded_find(const AdatReader *reader, const AdaModule *module, uin
 /* Once modules are connected, and symbols packed: whether a block of symbols is about a module of the trace. */
 void embedded_connect(AdatReader *reader);
 bool embedded_is_known(const AdatReader *reader, const AdatModuleSymbols *head);
+
+/* What a block's lane had lost up to it. */
+static inline BlockLosses reader_losses(const AdatReader *reader, const BlockRef *block)
+{
+    return block->losses ? reader->losses.items[block->losses - 1] : (BlockLosses){0};
+}
 
 /* connect.c: orders blocks by thread, lane, file, offset. */
 void sort_blocks(BlockRef *blocks, size_t count);
