@@ -32,7 +32,7 @@
 #define BUFFER_BYTES_MIN ((size_t)4 << 10)
 #define INDEX_PART_ENTRIES ((size_t)4096)
 #define LANE_RECORDS_BYTES ((size_t)64 << 10) /* blocks of lanes become one until they have so many */
-#define LANE_ENTRIES_BYTES 8192u              /* and as long as their entries fit: 89 at least */
+#define LANE_ENTRIES_BYTES 8192u              /* and as long as their entries fit: 90 at least */
 
 struct AdatWriter {
     int fd;
