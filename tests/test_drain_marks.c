@@ -2,6 +2,8 @@
 /* Marks that rules set while threads are drained (task 2.1): which details are kept for them, and what hostile lanes cannot do. */
 #include "drain_fixture.h"
 #include "test_support.h"
+#include "user/drain/thread_marks.h"
+#include "user/lane/test_point.h"
 
 #include <string.h>
 
@@ -144,6 +146,41 @@ static void mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be
     destroy(fixture);
 }
 
+static DrainFixture *interrupted;
+
+/* Once the index lane was taken, amid a visit. */
+static void write_five(const char *point)
+{
+    if (strcmp(point, "drain.taken") != 0)
+        return;
+    ada_test_point_hook = NULL;
+    write_sizes(interrupted, 5, 1);
+}
+
+static void mark_rules__field_recorded_amid_a_visit_that_keeps_details__then_found(void)
+{
+    for (uint64_t before = 0; before < 3; before++) {
+        DrainFixture *fixture = create();
+
+        use_rule(fixture, "slow.request.size == 5");
+        (void)drain_fixture_iterate(fixture);
+        write_sizes(fixture, 10, before); /* are seen on the visit, before */
+        drain_fixture_write(fixture, 0, 8, 1);
+        thread_drain_mark(fixture->threads[0].state, &fixture->batch, "by hand", 0, UINT64_MAX);
+        interrupted = fixture;
+        ada_test_point_hook = write_five;
+        (void)drain_fixture_iterate(fixture);
+        CU_ASSERT_PTR_NULL(ada_test_point_hook);
+        CU_ASSERT_EQUAL(details_in_file(fixture), before + 1); /* so no later look can find it */
+        CU_ASSERT_EQUAL(fixture->metrics.marks, 2);
+        write_sizes(fixture, 20, 2);
+        (void)drain_fixture_iterate(fixture);
+        CU_ASSERT_EQUAL(details_in_file(fixture), before + 3);
+        CU_ASSERT_EQUAL(fixture->metrics.marks, 2);
+        destroy(fixture);
+    }
+}
+
 static void mark_rules__hostile_details__then_refused(void)
 {
     DrainFixture *fixture = create();
@@ -213,6 +250,7 @@ static const TestCase tests[] = {
     TEST(mark_rules__event__then_details_around_it_are_kept),
     TEST(mark_rules__field__then_found_in_records_that_nobody_keeps),
     TEST(mark_rules__field_in_a_lone_payload__then_found_once_the_lane_can_be_had),
+    TEST(mark_rules__field_recorded_amid_a_visit_that_keeps_details__then_found),
     TEST(mark_rules__hostile_details__then_refused),
     TEST(mark_rules__hostile_detail_lane__then_refused),
     TEST(mark_rules__span__then_long_ones_only),

@@ -302,6 +302,8 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
         adat_writer_cancel_block(writer);
         return -EPROTO;
     }
+    if (!is_index)
+        thread_marks_scan_taken(state, &chunk, copy, taken.records, (uint32_t)taken.bytes);
     adat_writer_block_header(writer)->record_count = taken.records;
     adat_writer_end_block(writer, taken.payload);
     lane_reader_consume(reader, &chunk, taken.records, (uint32_t)taken.bytes);
@@ -461,6 +463,7 @@ int drain_thread_lanes(ThreadDrainState *state, DrainBatch *batch, const DrainLi
     error = visit_lane(state, &state->detail, batch, &detail, &visit);
     if (error)
         return error;
+    thread_marks_act(state, batch);
     visit.more_details = visit.more;
     visit.more = visit.more || index_more;
     batch->metrics->bytes += visit.bytes;

@@ -93,6 +93,32 @@ static int match_details(ThreadDrainState *state, char *copy)
     return 0;
 }
 
+void thread_marks_scan_taken(ThreadDrainState *state, const LaneChunk *chunk, const char *copy,
+                             uint32_t records, uint32_t bytes)
+{
+    MarkMatcher *matcher = state->source->matcher;
+    uint64_t next = chunk->first_record;
+    uint32_t at = 0;
+    MarkHit hit;
+
+    if (!matcher || (int64_t)(state->peek.next_record - (next + records)) >= 0)
+        return;
+    learn_events(state->source);
+    if (!mark_matcher_wants_details(matcher))
+        return;
+    for (; (int64_t)(state->peek.next_record - next) > 0; next++) { /* was looked at */
+        AdaDetailRecord record;
+
+        memcpy(&record, copy + at, sizeof(record));
+        at += ADA_DETAIL_RECORD_SIZE(record.payload_size);
+    }
+    if (!state->hit_found && mark_matcher_scan_details(matcher, copy + at, bytes - at, next, &hit)) {
+        state->hit_found = true;
+        state->hit = hit;
+    }
+    lane_peek_advance(&state->peek, chunk, records, bytes);
+}
+
 int thread_marks_scan_details(ThreadDrainState *state, DrainBatch *batch)
 {
     MarkMatcher *matcher = state->source->matcher;

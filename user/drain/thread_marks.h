@@ -23,6 +23,13 @@ void thread_marks_scan(ThreadDrainState *state, const void *copy, uint32_t recor
  */
 int thread_marks_scan_details(ThreadDrainState *state, DrainBatch *batch);
 
+/*
+ * The same in records that are taken: `bytes` of a chunk, a private copy of whole records. Of those that came after the look of
+ * this visit nobody would find them later.
+ */
+void thread_marks_scan_taken(ThreadDrainState *state, const LaneChunk *chunk, const char *copy,
+                             uint32_t records, uint32_t bytes);
+
 /* Marks the thread if something was found. */
 void thread_marks_act(ThreadDrainState *state, DrainBatch *batch);
 
