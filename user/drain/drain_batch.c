@@ -45,13 +45,18 @@ static void settle_lane(LaneDrain *lane, bool written)
 static void take_latencies(DrainBatch *batch)
 {
     uint64_t cycles = ada_clock_cycles();
-    uint64_t now = ada_clock_monotonic_ns();
+    uint64_t now = 0; /* not read yet: mostly nobody needs it */
 
     for (uint32_t i = 0; i < batch->sample_count; i++) {
         const LatencySample *sample = &batch->samples[i];
         bool counted = sample->clock_kind == ADA_CLOCK_TSC;
-        int64_t ticks = (int64_t)((counted ? cycles : now) - sample->timestamp);
-        double ns = (double)ticks * (counted ? batch->ns_per_cycle : 1);
+        int64_t ticks;
+        double ns;
+
+        if (!counted && now == 0)
+            now = ada_clock_monotonic_ns();
+        ticks = (int64_t)((counted ? cycles : now) - sample->timestamp);
+        ns = (double)ticks * (counted ? batch->ns_per_cycle : 1);
 
         if (counted && batch->ns_per_cycle <= 0)
             continue;

@@ -259,7 +259,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
 {
     LaneReader *reader = &drain->reader;
     AdatWriter *writer = batch->writer;
-    AdatBlockHeader header;
+    AdatBlockHeader header, *placed;
     LaneLosses counted;
     LaneChunk chunk;
     Taken taken = {0};
@@ -292,11 +292,11 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     /* There is room: size was chosen so. */
     copy = adat_writer_begin_lane_block(writer, &header,
                                         is_index ? size / ADA_INDEX_EVENT_SIZE * EVENT_PACKED_MAX : size);
+    placed = adat_writer_block_header(writer);
     if (is_index)
-        take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy,
-                   adat_writer_block_header(writer), &taken);
+        take_index(state, batch, chunk.data, (uint32_t)(size / ADA_INDEX_EVENT_SIZE), copy, placed, &taken);
     else
-        found = take_details(chunk.data, size, copy, adat_writer_block_header(writer), &taken);
+        found = take_details(chunk.data, size, copy, placed, &taken);
     if (found < 0 || taken.records > chunk.records ||
         (taken.bytes == chunk.bytes) != (taken.records == chunk.records)) {
         adat_writer_cancel_block(writer);
@@ -304,7 +304,7 @@ static int take_chunk(ThreadDrainState *state, LaneDrain *drain, DrainBatch *bat
     }
     if (!is_index)
         thread_marks_scan_taken(state, &chunk, copy, taken.records, (uint32_t)taken.bytes);
-    adat_writer_block_header(writer)->record_count = taken.records;
+    placed->record_count = taken.records;
     adat_writer_end_block(writer, taken.payload);
     lane_reader_consume(reader, &chunk, taken.records, (uint32_t)taken.bytes);
     drain->batched += taken.records;

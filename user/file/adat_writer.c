@@ -50,11 +50,12 @@ struct AdatWriter {
     size_t open_payload_max;
 
     /*
-     * Blocks of lanes since the last other block, which become one (ADAT_BLOCK_LANES): room for its header is at buffer + used, and their
-     * records follow. Before any other block begins, and before a write, it is completed with their entries.
+     * Blocks of lanes since the last other block, which become one (ADAT_BLOCK_LANES): at buffer + used is the header of the first, and all
+     * records follow. Before any other block begins, and before a write, they get a header in its place, and their entries. One
+     * that is alone stays as it is.
      */
-    bool lane_open; /* between begin and end of one of them: `lane_header` is its header */
-    AdatBlockHeader lane_header;
+    AdatBlockHeader *lane_header; /* of the one that is between begin and end: the first one's place, or lane_next; else NULL */
+    AdatBlockHeader lane_next;
     uint32_t lane_blocks;
     size_t lane_records; /* bytes of their records */
     size_t lane_entries; /* bytes of their entries */
@@ -368,6 +369,12 @@ static void index_block(AdatWriter *writer, const AdatBlockHeader *header, size_
     };
 }
 
+static void complete_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes)
+{
+    index_block(writer, header, payload_bytes);
+    add_block(writer, payload_bytes);
+}
+
 /* Makes one block of those of lanes. There is room for it. */
 static void end_lanes(AdatWriter *writer)
 {
@@ -376,14 +383,15 @@ static void end_lanes(AdatWriter *writer)
 
     if (writer->lane_blocks == 0)
         return;
-    *header = (AdatBlockHeader){
-        .type = ADAT_BLOCK_LANES,
-        .record_count = writer->lane_blocks,
-        .records_bytes = (uint32_t)writer->lane_records,
-    };
-    memcpy((uint8_t *)(header + 1) + writer->lane_records, writer->entries, writer->lane_entries);
-    index_block(writer, header, bytes);
-    add_block(writer, bytes);
+    if (writer->lane_blocks > 1) {
+        *header = (AdatBlockHeader){
+            .type = ADAT_BLOCK_LANES,
+            .record_count = writer->lane_blocks,
+            .records_bytes = (uint32_t)writer->lane_records,
+        };
+        memcpy((uint8_t *)(header + 1) + writer->lane_records, writer->entries, writer->lane_entries);
+    }
+    complete_block(writer, header, bytes);
     writer->lane_blocks = 0;
     writer->lane_records = writer->lane_entries = 0;
     writer->lane_time_before = 0;
@@ -408,6 +416,8 @@ void *adat_writer_begin_block(AdatWriter *writer, const AdatBlockHeader *header,
 
 void *adat_writer_begin_lane_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max)
 {
+    uint8_t *place;
+
     if (payload_bytes_max > adat_writer_lane_room(writer)) {
         if (adat_writer_buffered(writer) > 0 || payload_bytes_max > ADAT_PAYLOAD_MAX - LANE_OVERHEAD)
             return NULL;
@@ -417,28 +427,43 @@ void *adat_writer_begin_lane_block(AdatWriter *writer, const AdatBlockHeader *he
     if (writer->lane_records >= LANE_RECORDS_BYTES ||
         writer->lane_entries > sizeof(writer->entries) - LANE_ENTRY_MAX)
         end_lanes(writer);
-    if (adat_writer_buffered(writer) == 0)
+    if (writer->used == 0 && writer->lane_blocks == 0)
         begin_buffer(writer);
-    writer->lane_open = true;
+    place = writer->buffer + writer->used;
     writer->open_payload_max = payload_bytes_max;
-    writer->lane_header = *header;
-    return writer->buffer + writer->used + sizeof(*header) + writer->lane_records;
+    writer->lane_header = writer->lane_blocks == 0 ? (AdatBlockHeader *)(void *)place : &writer->lane_next;
+    *writer->lane_header = *header;
+    return place + sizeof(*header) + writer->lane_records;
 }
 
 AdatBlockHeader *adat_writer_block_header(AdatWriter *writer)
 {
-    if (writer->lane_open)
-        return &writer->lane_header;
+    if (writer->lane_header)
+        return writer->lane_header;
     return writer->open ? (AdatBlockHeader *)(void *)(writer->buffer + writer->used) : NULL;
+}
+
+static void put_entry(AdatWriter *writer, const AdatBlockHeader *header)
+{
+    writer->lane_entries +=
+        lane_entry_put(header, &writer->lane_time_before, writer->entries + writer->lane_entries);
 }
 
 static void end_lane_block(AdatWriter *writer, size_t payload_bytes)
 {
-    writer->lane_header.payload_bytes = (uint32_t)payload_bytes;
-    writer->lane_entries += lane_entry_put(&writer->lane_header, &writer->lane_time_before,
-                                           writer->entries + writer->lane_entries);
+    writer->lane_header->payload_bytes = (uint32_t)payload_bytes;
+    if (writer->lane_blocks == 1)
+        put_entry(writer, (AdatBlockHeader *)(void *)(writer->buffer + writer->used)); /* no longer alone */
+    if (writer->lane_blocks > 0)
+        put_entry(writer, writer->lane_header);
     writer->lane_records += payload_bytes;
     writer->lane_blocks++;
+}
+
+void adat_writer_cancel_block(AdatWriter *writer)
+{
+    writer->open = false;
+    writer->lane_header = NULL;
 }
 
 void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
@@ -449,18 +474,12 @@ void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
         return;
     if (payload_bytes > writer->open_payload_max)
         payload_bytes = writer->open_payload_max;
-    if (writer->lane_open) {
+    if (writer->lane_header) {
         end_lane_block(writer, payload_bytes);
     } else {
-        index_block(writer, header, payload_bytes);
-        add_block(writer, payload_bytes);
+        complete_block(writer, header, payload_bytes);
     }
-    writer->open = writer->lane_open = false;
-}
-
-void adat_writer_cancel_block(AdatWriter *writer)
-{
-    writer->open = writer->lane_open = false;
+    adat_writer_cancel_block(writer); /* none is open any more */
 }
 
 int adat_writer_put_block(AdatWriter *writer, const AdatBlockHeader *header, const void *payload,
