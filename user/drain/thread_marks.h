@@ -24,8 +24,8 @@ void thread_marks_scan(ThreadDrainState *state, const void *copy, uint32_t recor
 int thread_marks_scan_details(ThreadDrainState *state, DrainBatch *batch);
 
 /*
- * The same in records that are taken: `bytes` of a chunk, a private copy of whole records. Of those that came after the look of
- * this visit nobody would find them later.
+ * The same in detail records that are taken: `bytes` of a chunk, a private copy of whole records. Those that came after this
+ * visit's look would never be looked at.
  */
 void thread_marks_scan_taken(ThreadDrainState *state, const LaneChunk *chunk, const char *copy,
                              uint32_t records, uint32_t bytes);

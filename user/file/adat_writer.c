@@ -474,11 +474,10 @@ void adat_writer_end_block(AdatWriter *writer, size_t payload_bytes)
         return;
     if (payload_bytes > writer->open_payload_max)
         payload_bytes = writer->open_payload_max;
-    if (writer->lane_header) {
+    if (writer->lane_header)
         end_lane_block(writer, payload_bytes);
-    } else {
+    else
         complete_block(writer, header, payload_bytes);
-    }
     adat_writer_cancel_block(writer); /* none is open any more */
 }
 

@@ -59,12 +59,12 @@ size_t adat_writer_room(const AdatWriter *writer);
  */
 void *adat_writer_begin_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max);
 
-/* The same for a block that adat_writer_begin_lane_block() begins. */
+/* As adat_writer_room(), for a block that adat_writer_begin_lane_block() begins. */
 size_t adat_writer_lane_room(const AdatWriter *writer);
 
 /*
- * The same for a block of a lane, of type INDEX or DETAIL, but that its payload may be at any alignment: those that follow one another are
- * written as one (user/file/lane_blocks.h), and counted so; one that is alone stays what it is. It ends, or is cancelled, like others.
+ * As adat_writer_begin_block(), for a block of a lane, of type INDEX or DETAIL. Its payload may be at any alignment. Those that follow one
+ * another are written as one (user/file/lane_blocks.h), and counted so; one that is alone stays what it is. It ends, or is cancelled, like others.
  */
 void *adat_writer_begin_lane_block(AdatWriter *writer, const AdatBlockHeader *header, size_t payload_bytes_max);
 

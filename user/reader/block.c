@@ -12,7 +12,7 @@ int block_load(int fd, const BlockRef *ref, BlockBuffer *buffer)
     ssize_t got;
 
     if (size > buffer->capacity || !buffer->data) {
-        uint8_t *data = malloc(size + 1);
+        uint8_t *data = malloc(size + 1); /* a payload may be empty */
 
         if (!data)
             return -ENOMEM;
